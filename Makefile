@@ -1,0 +1,48 @@
+# The front door. `make help` lists what there is.
+PYTHON ?= python3
+BIN    := .venv/bin
+ARGS   ?=
+SETS   := run test all
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check golden contracts bench faults lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: ## the whole platform on this machine; ARGS=--once sends mock tickets, prints them triaged and exits
+	@$(PYTHON) services/local/install.py run
+	@$(BIN)/pointsman up $(ARGS)
+
+test: ## all tests but the slow ones
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: ## ruff and ty
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check
+
+golden: ## rewrites golden files; read the diff
+	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q -k golden
+
+contracts: ## writes design/contracts/*.schema.json from services/core/contracts
+	@$(BIN)/python -m services.core.contracts.schemas
+
+bench: ## speed and memory, as ratios beside the machine's own ceiling (minutes)
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+faults: ## kill -9 at 100 random points while 500 tickets flow (minutes)
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/python -m pytest -m slow tests/faults $(ARGS)
+
+# One resolution for all sets, then subsets of it. Torch and its CUDA packages are left out: install.py installs torch
+# by itself, so that a machine with a CPU wheel takes that.
+UV = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header
+TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton|nvidia-|cuda-)/} !skip'
+
+lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv)
+	@mkdir -p locks
+	@$(UV) --all-extras --group build | $(TORCHLESS) > locks/all.lock
+	@$(UV) $(foreach e,gateway router worker trainer local tracing,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/run.lock
+	@$(UV) $(foreach e,gateway router worker trainer local tracing infra test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock

@@ -1,0 +1,1 @@
+"""What every container needs whatever its job: settings, errors, database, workflows, telemetry."""

