@@ -1,0 +1,162 @@
+"""
+Reading what other systems send: strict about JSON and ids, lenient about the rest.
+
+What comes out can be stored: no NUL, no lone surrogate, no NaN (PostgreSQL's text and jsonb refuse all three).
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS, Priority, Status
+from services.core.kit.errors import PayloadInvalid
+
+DEPTH_MAX = 32  # deepest JSON seen from a ticketing system is 6; deeper is an attack on the parser
+EXTERNAL_ID_MAX_CHARS = 128
+DELIVERY_ID_MAX_CHARS = 200
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+# Words that ticketing systems use for the four priorities, lower-cased.
+PRIORITIES: Mapping[str, Priority] = {
+    "low": Priority.LOW,
+    "p4": Priority.LOW,
+    "normal": Priority.NORMAL,
+    "medium": Priority.NORMAL,
+    "p3": Priority.NORMAL,
+    "high": Priority.HIGH,
+    "p2": Priority.HIGH,
+    "urgent": Priority.URGENT,
+    "critical": Priority.URGENT,
+    "p1": Priority.URGENT,
+}
+STATUSES: Mapping[str, Status] = {status.value: status for status in Status} | {
+    "hold": Status.PENDING,
+    "on-hold": Status.PENDING,
+    "on_hold": Status.PENDING,
+    "resolved": Status.SOLVED,
+}
+
+
+def read_object(body: bytes, *, system: str) -> dict[str, Any]:
+    """
+    The JSON object in `body`, storable.
+
+    Raises:
+        PayloadInvalid: not UTF-8, not JSON, not an object, or nested too deeply.
+    """
+    try:
+        # strict=False: template engines put raw line breaks into JSON strings; the meaning is plain.
+        parsed = json.loads(body.decode("utf-8"), strict=False)
+    except (ValueError, RecursionError) as exc:
+        raise PayloadInvalid(f"The {system} body is not JSON in UTF-8 ({_short(exc)}). Send one JSON object.") from exc
+    if not isinstance(parsed, dict):
+        raise PayloadInvalid(f"The {system} body is a JSON {type(parsed).__name__}. Send one JSON object.")
+    return storable(parsed, system=system)
+
+
+def storable(value: Any, *, system: str, depth: int = 0) -> Any:
+    """`value` with everything PostgreSQL cannot hold taken out."""
+    if depth > DEPTH_MAX:
+        raise PayloadInvalid(f"The {system} body is nested deeper than {DEPTH_MAX} levels. Send a flatter object.")
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("", value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [storable(item, system=system, depth=depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_UNSTORABLE.sub("", key): storable(v, system=system, depth=depth + 1) for key, v in value.items()}
+    return value
+
+
+def child(value: Any, key: str) -> dict[str, Any]:
+    """The object under `key`, or an empty one."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def text(value: Any) -> str:
+    """A string as it is, a number spelled out, anything else empty."""
+    if isinstance(value, str):
+        return value
+    return str(value) if _is_number(value) else ""
+
+
+def subject(value: Any) -> str:
+    return text(value)[:SUBJECT_MAX_CHARS]
+
+
+def long_text(value: Any) -> str:
+    return text(value)[:BODY_MAX_CHARS]
+
+
+def optional_id(value: Any) -> str | None:
+    """An id as string whether it came as int or string; None when absent, blank or 0 (Zendesk's 'nobody')."""
+    if isinstance(value, str):
+        stripped = value.strip()
+    else:
+        stripped = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    return stripped if stripped not in ("", "0") else None
+
+
+def external_id(value: Any, *, where: str) -> str:
+    """
+    The ticket's id, always a string.
+
+    Raises:
+        PayloadInvalid: absent or longer than 128 characters; `where` names the field in the message.
+    """
+    found = optional_id(value)
+    if found is None:
+        raise PayloadInvalid(f"{where} is missing. Send the ticket's id there, as a string or a whole number.")
+    if len(found) > EXTERNAL_ID_MAX_CHARS:
+        raise PayloadInvalid(f"{where} has {len(found)} characters; at most {EXTERNAL_ID_MAX_CHARS} are taken.")
+    return found
+
+
+def delivery_id(value: str) -> str:
+    """`value`, or its hash where it is too long to be a key."""
+    if len(value) <= DELIVERY_ID_MAX_CHARS:
+        return value
+    return "sha256:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def time(value: Any) -> datetime | None:
+    """A UTC time from ISO 8601 or unix seconds; None when it is neither."""
+    try:
+        if _is_number(value):
+            return datetime.fromtimestamp(value, UTC)
+        parsed = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        if parsed is None:
+            return None
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def priority(value: Any) -> Priority | None:
+    return PRIORITIES.get(text(value).strip().lower())
+
+
+def status(value: Any) -> Status:
+    """The status in our words; NEW when absent or unknown."""
+    return STATUSES.get(text(value).strip().lower(), Status.NEW)
+
+
+def tags(value: Any) -> tuple[str, ...]:
+    """Tags from a list, or from one string separated by blanks or commas; each once, in order."""
+    found = re.split(r"[\s,]+", value) if isinstance(value, str) else value if isinstance(value, list) else []
+    return tuple(dict.fromkeys(tag for tag in map(text, found) if tag))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(exc: BaseException) -> str:
+    # Never the exception's own words: a decode error repeats bytes of the body, which is ticket text.
+    return type(exc).__name__ + (f" at character {exc.pos}" if isinstance(exc, json.JSONDecodeError) else "")

@@ -1,0 +1,25 @@
+"""Every connector by name: what `POST /hooks/{connector}` may say."""
+
+from collections.abc import Callable, Mapping
+
+import httpx
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.connectors.desk import Desk
+from services.core.connectors.generic import Generic
+from services.core.connectors.port import Connector
+from services.core.connectors.settings import ConnectorSettings
+
+Builder = Callable[[ConnectorSettings, AsyncConnectionPool, httpx.AsyncClient], Connector]
+
+BUILDERS: Mapping[str, Builder] = {
+    "desk": lambda settings, pool, http: Desk(settings, pool),
+    "generic": lambda settings, pool, http: Generic(settings, http),
+}
+
+
+def build_connectors(
+    settings: ConnectorSettings, *, pool: AsyncConnectionPool, http: httpx.AsyncClient
+) -> Mapping[str, Connector]:
+    """The connectors that have a secret. `pool` and `http` belong to the caller and outlive them."""
+    return {name: build(settings, pool, http) for name, build in BUILDERS.items() if settings.has_secret_for(name)}

@@ -1,0 +1,112 @@
+"""The built-in desk on a real database: people's side, write-back once, and what it tells the world."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.connectors.desk import Desk
+from services.core.connectors.desk_agents import DeskAgents, NewDeskTicket, Said
+from services.core.connectors.settings import ConnectorSettings
+from services.core.contracts.delivery import DeliveryKind
+from services.core.contracts.ticket import Priority, Status, TicketUpdate
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
+from tests.services.core.connectors.conformance import SECRET
+
+NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+SETTINGS = ConnectorSettings(desk_secrets=(SECRET,))
+PRINTER = NewDeskTicket("Printer on fire", "It burns.", requester_email="ana@example.com", tags=("hw",))
+
+
+@pytest_asyncio.fixture
+async def pool(database: str) -> AsyncIterator[AsyncConnectionPool]:
+    async with AsyncConnectionPool(database, min_size=1, max_size=8, open=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def agents(pool: AsyncConnectionPool) -> DeskAgents:
+    return DeskAgents(pool)
+
+
+@pytest.fixture
+def desk(pool: AsyncConnectionPool) -> Desk:
+    return Desk(SETTINGS, pool)
+
+
+async def test_a_ticket_lives_from_open_to_solved(desk: Desk, agents: DeskAgents) -> None:
+    """What people do on the desk is what the connector fetches."""
+    created = await agents.create(PRINTER)
+    await agents.assign(created.ticket_id, group="Facilities", assignee="bo")
+    await agents.comment(created.ticket_id, Said("bo", "On my way", public=False))
+    await agents.solve(created.ticket_id, Said("bo", "Put out"), group="Fire brigade")
+    ticket = await desk.fetch(created.ticket_id)
+    assert ticket is not None
+    assert (ticket.status, ticket.group, ticket.assignee_id) == (Status.SOLVED, "Fire brigade", "bo")
+    assert [(c.body, c.public) for c in ticket.comments] == [("On my way", False), ("Put out", True)]
+    assert ticket.requester.email == "ana@example.com"
+
+
+async def test_its_events_verify_and_parse(desk: Desk, agents: DeskAgents) -> None:
+    """The desk's own webhook passes the desk's own door."""
+    event = await agents.create(PRINTER)
+    headers = event.signed(SECRET, now=NOW)
+    desk.verify(headers, event.body(), now=NOW)
+    delivery = desk.parse(headers, event.body())
+    assert (delivery.kind, delivery.external_id) == (DeliveryKind.CREATED, event.ticket_id)
+    assert delivery.delivery_id == event.delivery_id
+
+
+async def test_the_same_key_ten_times_at_once_has_one_effect(desk: Desk, agents: DeskAgents) -> None:
+    """Ten workers that write the same update leave one note and one result `written`."""
+    ticket_id = (await agents.create(PRINTER)).ticket_id
+    update = TicketUpdate(
+        key=f"{ticket_id}/route", external_id=ticket_id, group="Facilities", priority=Priority.HIGH,
+        tags=("hw", "routed"), note="Because it burns",
+    )  # fmt: skip
+    results = await asyncio.gather(*(desk.write(update) for _ in range(10)))
+    assert sorted(result.status for result in results) == ["already"] * 9 + ["written"]
+    ticket = await desk.fetch(ticket_id)
+    assert ticket is not None
+    assert (ticket.group, ticket.priority, ticket.tags) == ("Facilities", Priority.HIGH, ("hw", "routed"))
+    assert [(c.body, c.public, c.author_id) for c in ticket.comments] == [("Because it burns", False, "pointsman")]
+    assert {result.stamp for result in results} == {ticket.stamp}
+
+
+async def test_fields_that_are_none_stay(desk: Desk, agents: DeskAgents) -> None:
+    """An update with a note only changes neither group nor priority."""
+    ticket_id = (await agents.create(PRINTER)).ticket_id
+    await agents.assign(ticket_id, group="Facilities")
+    await desk.write(TicketUpdate(key="n", external_id=ticket_id, note="similar: 7"))
+    ticket = await desk.fetch(ticket_id)
+    assert ticket is not None
+    assert (ticket.group, ticket.priority, ticket.tags) == ("Facilities", None, ("hw",))
+
+
+@pytest.mark.parametrize("external_id", ["999999", "0", "x", "9" * 40, "²"])
+async def test_a_ticket_that_is_not_there(desk: Desk, external_id: str) -> None:
+    """Fetching says NotFound, writing is refused and does not use up the key."""
+    with pytest.raises(NotFound, match="no ticket"):
+        await desk.fetch(external_id)
+    with pytest.raises(ConnectorRejected, match="no ticket"):
+        await desk.write(TicketUpdate(key="k", external_id=external_id, note="x"))
+
+
+async def test_another_tenants_ticket_is_not_there(pool: AsyncConnectionPool, desk: Desk) -> None:
+    """The desk of one tenant neither reads nor writes another's."""
+    ticket_id = (await DeskAgents(pool, tenant="other").create(PRINTER)).ticket_id
+    with pytest.raises(NotFound):
+        await desk.fetch(ticket_id)
+    with pytest.raises(ConnectorRejected):
+        await desk.write(TicketUpdate(key="k", external_id=ticket_id, group="Mine now"))
+
+
+async def test_a_database_that_does_not_answer_is_unavailable() -> None:
+    """Nothing listens there: the worker is told to come back."""
+    url = "postgresql://127.0.0.1:1/none"
+    async with AsyncConnectionPool(url, min_size=0, max_size=1, open=False, timeout=0.2) as pool:
+        with pytest.raises(ConnectorUnavailable):
+            await Desk(SETTINGS, pool).fetch("1")
