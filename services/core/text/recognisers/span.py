@@ -1,0 +1,80 @@
+"""What every recogniser returns, and how overlapping findings become one answer."""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+# Which finding wins where two overlap, strongest first: a checksum beats a pattern, a pattern beats a guess.
+PRECEDENCE = (
+    "SECRET",
+    "EMAIL_ADDRESS",
+    "URL",
+    "IBAN_CODE",
+    "CREDIT_CARD",
+    "IP_ADDRESS",
+    "US_SSN",
+    "US_DRIVER_LICENSE",
+    "DATE_TIME",
+    "PHONE_NUMBER",
+    "STREET_ADDRESS",
+    "ZIP_CODE",
+    "AGE",
+    "PERSON",
+    "ORGANIZATION",
+    "LOCATION",
+    "NRP",
+)
+_RANK = {entity: rank for rank, entity in enumerate(PRECEDENCE)}
+
+
+class Span(NamedTuple):
+    """Characters `start` (inclusive) to `end` (exclusive) of a text are personal data of this kind."""
+
+    start: int
+    end: int
+    entity: str
+
+
+class Recogniser(Protocol):
+    """Finds one kind of personal data in linear time; safe to call from several threads."""
+
+    def find(self, text: str, language: str) -> Iterable[Span]: ...
+
+
+def resolve(text: str, found: Iterable[Span], protected: Iterable[tuple[int, int]] = ()) -> list[Span]:
+    """Spans in order, none overlapping another or a protected range; a weaker one keeps what is left of it."""
+    taken = bytearray(len(text))
+    for start, end in protected:
+        taken[start:end] = b"\x01" * (end - start)
+    kept = []
+    for span in sorted(set(found), key=lambda s: (_RANK[s.entity], s.start - s.end, s.start)):
+        for start, end in _free_parts(taken, span):
+            start, end = _trim(text, start, end)
+            if _worth_hiding(text, start, end):
+                taken[start:end] = b"\x01" * (end - start)
+                kept.append(Span(start, end, span.entity))
+    return sorted(kept)
+
+
+def _free_parts(taken: bytearray, span: Span) -> list[tuple[int, int]]:
+    parts, start = [], span.start
+    while start < span.end:
+        start = taken.find(0, start, span.end)
+        if start < 0:
+            break
+        end = taken.find(1, start, span.end)
+        end = span.end if end < 0 else end
+        parts.append((start, end))
+        start = end
+    return parts
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and not (text[start].isalnum() or text[start] in "+("):
+        start += 1
+    while end > start and not (text[end - 1].isalnum() or text[end - 1] in ")./"):
+        end -= 1
+    return start, end
+
+
+def _worth_hiding(text: str, start: int, end: int) -> bool:
+    return sum(map(str.isalnum, text[start : min(end, start + 8)])) >= 2
