@@ -9,12 +9,14 @@ from services.core.connectors.desk import Desk
 from services.core.connectors.generic import Generic
 from services.core.connectors.port import Connector
 from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.zendesk.connector import Zendesk
 
 Builder = Callable[[ConnectorSettings, AsyncConnectionPool, httpx.AsyncClient], Connector]
 
 BUILDERS: Mapping[str, Builder] = {
     "desk": lambda settings, pool, http: Desk(settings, pool),
     "generic": lambda settings, pool, http: Generic(settings, http),
+    "zendesk": lambda settings, pool, http: Zendesk(settings, http),
 }
 
 

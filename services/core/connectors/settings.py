@@ -1,8 +1,8 @@
 """What may be configured about connectors. Reading the environment is the services' business."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.core.connectors import standard_webhooks
 from services.core.kit.errors import ConfigurationInvalid
@@ -37,7 +37,7 @@ class ConnectorSettings(BaseModel):
     """
     A connector is switched on by giving it a secret. Several secrets: the sender is moving from one to the next.
 
-    `zendesk_user_id` is the user our token belongs to; without it our own updates cannot be told from people's.
+    `zendesk_user_id` is the user our token belongs to, so that our own updates can be told from people's.
     Zendesk takes either `zendesk_oauth_token`, or `zendesk_email` with `zendesk_api_token`.
     """
 
@@ -59,6 +59,15 @@ class ConnectorSettings(BaseModel):
     zendesk_api_token: PlainSecret | None = None
     zendesk_oauth_token: PlainSecret | None = None
     zendesk_user_id: str | None = None
+
+    @model_validator(mode="after")
+    def _zendesk_is_whole(self) -> Self:
+        has_credentials = self.zendesk_oauth_token or (self.zendesk_email and self.zendesk_api_token)
+        if self.zendesk_base_url and not has_credentials:
+            raise ValueError("zendesk_base_url needs zendesk_oauth_token, or zendesk_email with zendesk_api_token.")
+        if self.zendesk_base_url and not self.zendesk_user_id:
+            raise ValueError("zendesk_user_id is missing: without it we would answer our own updates. Give e.g. 903.")
+        return self
 
     def has_secret_for(self, connector: str) -> bool:
         """Whether calls to `/hooks/{connector}` can be verified at all."""

@@ -1,0 +1,1 @@
+"""Zendesk: `inbound` reads its webhooks, `api` speaks its REST, `connector` is the port."""
