@@ -1,0 +1,95 @@
+"""
+Which column of somebody's export holds which field of ours: what `--map` says, and guesses where it says nothing.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from services.core.kit.errors import InputInvalid
+
+GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower case with _ for spaces and hyphens
+    "subject": ("subject", "title", "short_description", "summary"),
+    "body": ("body", "description", "text", "content", "message", "instruction"),
+    "group": (
+        "group",
+        "group_name",
+        "assignment_group",
+        "topic_group",
+        "queue",
+        "team",
+        "category",
+        "label",
+        "department",
+    ),
+    "priority": ("priority", "ticket_priority"),
+    "external_id": ("id", "ticket_id", "number", "external_id", "key", "unique_key", "issue_key"),
+    "requester": ("email", "requester_email", "requester", "from", "caller_id"),
+    "created_at": ("created_at", "created", "opened_at", "created_date", "sys_created_on", "date"),
+    "solved_at": ("solved_at", "solved", "resolved_at", "resolved", "closed_at", "closed", "closed_date"),
+}
+EXAMPLE = "--map subject=title,body=description,group=team"
+
+
+class ColumnsInvalid(InputInvalid):
+    """The mapping cannot be used with this file: a usage mistake, not a broken file."""
+
+
+def parse_map(text: str) -> dict[str, str]:
+    """
+    `subject=title,body=text` as field -> column; `created_at=` leaves the field out. A comma in a column: `\\,`.
+
+    Raises:
+        ColumnsInvalid: no `=`, an unknown field, or a field named twice.
+    """
+    mapping: dict[str, str] = {}
+    for pair in filter(str.strip, re.split(r"(?<!\\),", text)):
+        field, equals, column = (part.strip().replace("\\,", ",") for part in pair.partition("="))
+        if not equals:
+            raise ColumnsInvalid(f"--map: '{pair.strip()}' has no '='. Write field=column, for example {EXAMPLE}")
+        if field not in GUESSES:
+            raise ColumnsInvalid(f"--map: '{field}' is not a field. Fields: {', '.join(GUESSES)}. Example: {EXAMPLE}")
+        if field in mapping:
+            raise ColumnsInvalid(f"--map: '{field}' is named twice, as '{mapping[field]}' and '{column}'. Keep one.")
+        mapping[field] = column
+    return mapping
+
+
+def resolve(columns: Sequence[str], chosen: Mapping[str, str], *, required: Collection[str] = ()) -> dict[str, str]:
+    """
+    Field -> column: what was chosen, guesses for the rest.
+
+    Raises:
+        ColumnsInvalid: a chosen column is not there, no text column was found, or a required field has none.
+    """
+    for field, column in chosen.items():
+        if column and column not in columns:
+            raise ColumnsInvalid(f"--map {field}={column}: there is no column '{column}'. {_existing(columns)}")
+    taken = set(chosen.values())
+    free = [column for column in columns if column not in taken]
+    guessed = {field: _guess(field, free) for field in GUESSES if field not in chosen}
+    mapping = {field: column for field, column in {**guessed, **chosen}.items() if column}
+    if "subject" not in mapping and "body" not in mapping:
+        raise _missing("body", columns, mapping, "No column with the ticket's text was found (subject or body).")
+    for field in required:
+        if field not in mapping:
+            raise _missing(field, columns, mapping, f"No column for the field '{field}' was found.")
+    return mapping
+
+
+def _guess(field: str, columns: Sequence[str]) -> str | None:
+    by_name = {_plain(column): column for column in reversed(columns)}
+    return next((by_name[name] for name in GUESSES[field] if name in by_name), None)
+
+
+def _plain(column: str) -> str:
+    return re.sub(r"[\s\-]+", "_", column.strip().lower())
+
+
+def _missing(field: str, columns: Sequence[str], mapping: Mapping[str, str], fact: str) -> ColumnsInvalid:
+    unused = [column for column in columns if column not in mapping.values()]
+    tries = [f"--map '{field}={column}'" for column in unused[:3]] or [EXAMPLE]
+    return ColumnsInvalid(f"{fact} {_existing(columns)} Say which one it is, for example: {' or '.join(tries)}")
+
+
+def _existing(columns: Sequence[str]) -> str:
+    return f"The file has the columns: {', '.join(columns) or '(none)'}."

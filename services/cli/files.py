@@ -1,0 +1,155 @@
+"""
+Tickets out of files as people have them. A record that cannot be used becomes a `BadRow`: counted, shown, never lost.
+
+It knows nothing of where the rows go.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from services.cli.records import Malformed, Record, TicketFile, records
+from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
+
+EXTERNAL_ID_MAX_CHARS = 128
+TEXT_MAX_CHARS = {"subject": SUBJECT_MAX_CHARS, "body": BODY_MAX_CHARS}
+EMPTY = {"", "nan", "null", "none", "n/a", "?"}  # how exports write "no value"
+TIME_FORMATS = (  # beside ISO 8601; day.month and month/day with AM or PM are the two that cannot be mistaken
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y %I:%M %p",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ticket of a file. `line` is where it starts, from 1; `external_id` is never empty; times are UTC."""
+
+    line: int
+    external_id: str
+    subject: str = ""
+    body: str = ""
+    group: str | None = None
+    priority: str | None = None
+    requester: str | None = None
+    created_at: datetime | None = None
+    solved_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    line: int
+    why: str
+
+
+def read_rows(file: TicketFile, mapping: Mapping[str, str]) -> Iterator[Row | BadRow]:
+    """
+    Every record of the file in order, as a ticket or as a bad row; `mapping` is field -> column (`columns.resolve`).
+
+    Raises:
+        InputInvalid: the file breaks off; what came before was already yielded.
+    """
+    for line, record in records(file):
+        yield to_row(line, record, mapping)
+
+
+def to_row(line: int, record: Record | Malformed, mapping: Mapping[str, str]) -> Row | BadRow:
+    """The ticket in a record; without an id of its own it gets one from its content and line."""
+    if isinstance(record, Malformed):
+        return BadRow(line, record.why)
+    values = {field: _text(record.get(column)) for field, column in mapping.items()}
+    try:
+        return _ticket(line, values)
+    except ValueError as exc:
+        return BadRow(line, str(exc))
+
+
+def parse_time(field: str, text: str | None) -> datetime | None:
+    """
+    ISO 8601, `31.12.2026 17:30`, `12/31/2026 05:30 PM` or Unix seconds; without a zone it is UTC.
+
+    Raises:
+        ValueError: anything else; the message says how to leave the column out.
+    """
+    if text is None:
+        return None
+    moment = _moment(text)
+    if moment is None:
+        raise ValueError(f"{field} '{text[:40]}' is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def fingerprint(path: Path, mapping: Mapping[str, str]) -> str:
+    """Identity of a file read with a mapping: sha256 over its bytes and the columns used."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+    digest.update(json.dumps(mapping, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _ticket(line: int, values: Mapping[str, str]) -> Row:
+    subject, body = (_bounded(values, field, limit) for field, limit in TEXT_MAX_CHARS.items())
+    if not subject and not body:
+        raise ValueError("no text: subject and body are empty")
+    external_id = _known(values, "external_id") or _content_id(line, subject, body)
+    if len(external_id) > EXTERNAL_ID_MAX_CHARS:
+        raise ValueError(f"the id has {len(external_id)} characters, at most {EXTERNAL_ID_MAX_CHARS} are allowed")
+    return Row(
+        line=line,
+        external_id=external_id,
+        subject=subject,
+        body=body,
+        group=_known(values, "group"),
+        priority=_known(values, "priority"),
+        requester=_known(values, "requester"),
+        created_at=parse_time("created_at", _known(values, "created_at")),
+        solved_at=parse_time("solved_at", _known(values, "solved_at")),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        if text.isdigit() and len(text) in (10, 13):
+            return datetime.fromtimestamp(int(text) / (1000 if len(text) == 13 else 1), UTC)
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return next(filter(None, (_by_format(text, form) for form in TIME_FORMATS)), None)
+
+
+def _by_format(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)  # naive on purpose: parse_time says it is UTC
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False)
+    return str(value).replace("\x00", "").strip()  # PostgreSQL stores no NUL
+
+
+def _known(values: Mapping[str, str], field: str) -> str | None:
+    text = values.get(field, "")
+    return None if text.lower() in EMPTY else text
+
+
+def _bounded(values: Mapping[str, str], field: str, max_chars: int) -> str:
+    text = values.get(field, "")
+    if len(text) > max_chars:
+        raise ValueError(f"{field} has {len(text):,} characters, at most {max_chars:,} are allowed")
+    return "" if text.lower() == "nan" else text  # pandas writes a missing text so
+
+
+def _content_id(line: int, subject: str, body: str) -> str:
+    digest = hashlib.sha256(f"{subject}\0{body}".encode(errors="replace")).hexdigest()
+    return f"{digest[:16]}-{line}"
