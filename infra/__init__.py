@@ -1,0 +1,1 @@
+"""The cloud side of the platform: one blueprint, three clouds, one contract."""

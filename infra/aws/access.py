@@ -1,0 +1,74 @@
+"""IAM documents and roles. A role is assumed by one service or one pod; there is no user and no access key anywhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi_aws as aws
+from pulumi import Input, Output
+
+from infra.capabilities import Scope
+
+
+@dataclass(frozen=True)
+class Allow:
+    """One statement; `when` is an IAM condition block."""
+
+    actions: Sequence[str]
+    resources: Sequence[Input[str]]
+    when: dict[str, Any] | None = None
+
+
+def document(statements: Sequence[Allow]) -> Output[str]:
+    return Output.json_dumps({"Version": "2012-10-17", "Statement": [_statement(s) for s in statements]})
+
+
+def trust(service: str, account: Input[str]) -> Output[str]:
+    """A service may assume the role, for resources of our own account only (no confused deputy)."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": ["sts:AssumeRole"],
+        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+    }
+    return Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def plain_trust(service: str) -> Output[str]:
+    """For the services that send no source account: EC2, EKS and its pods."""
+    actions = ["sts:AssumeRole"] if service == "ec2.amazonaws.com" else ["sts:AssumeRole", "sts:TagSession"]
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": actions}
+    return Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def role(scope: Scope, label: str, assume: Input[str]) -> aws.iam.Role:
+    identity = scope.settings.identity
+    return aws.iam.Role(
+        scope.name(label),
+        assume_role_policy=assume,
+        path=identity.role_path,
+        permissions_boundary=identity.permissions_boundary_arn,
+        max_session_duration=3600,
+        opts=scope.own(),
+    )
+
+
+def grant(scope: Scope, label: str, to: aws.iam.Role, statements: Sequence[Allow]) -> aws.iam.RolePolicy:
+    return aws.iam.RolePolicy(scope.name(label), role=to.id, policy=document(statements), opts=scope.own())
+
+
+def attach(
+    scope: Scope, to: aws.iam.Role, label: str, managed_policies: Sequence[str]
+) -> list[aws.iam.RolePolicyAttachment]:
+    """AWS-managed policies, for roles that only AWS services assume."""
+    return [
+        aws.iam.RolePolicyAttachment(
+            scope.name(f"{label}-{name}"), role=to.name, policy_arn=f"arn:aws:iam::aws:policy/{name}", opts=scope.own()
+        )
+        for name in managed_policies
+    ]
+
+
+def _statement(allow: Allow) -> dict[str, Any]:
+    condition = {"Condition": allow.when} if allow.when else {}
+    return {"Effect": "Allow", "Action": list(allow.actions), "Resource": list(allow.resources), **condition}

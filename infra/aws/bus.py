@@ -1,0 +1,69 @@
+"""One topic for fan-out, one queue subscribed to it, one place for what nobody could read."""
+
+import pulumi_aws as aws
+from pulumi import Output
+
+from infra.aws.foundation import AwsFoundation
+from infra.capabilities import Bus, Ground, Scope
+
+_FOURTEEN_DAYS_S = 14 * 24 * 3600  # the longest SQS keeps a message
+DELIVERIES_MAX = 5
+
+
+def build(scope: Scope, ground: Ground[AwsFoundation]) -> Bus:
+    key = ground.keys.data
+    topic = aws.sns.Topic(scope.name("events"), kms_master_key_id=key, opts=scope.own())
+    dead = aws.sqs.Queue(
+        scope.name("dead-letters"),
+        kms_master_key_id=key,
+        message_retention_seconds=_FOURTEEN_DAYS_S,
+        opts=scope.own(),
+    )
+    queue = aws.sqs.Queue(
+        scope.name("events"),
+        kms_master_key_id=key,
+        visibility_timeout_seconds=60,
+        message_retention_seconds=_FOURTEEN_DAYS_S,
+        receive_wait_time_seconds=20,
+        redrive_policy=Output.json_dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": DELIVERIES_MAX}),
+        opts=scope.own(),
+    )
+    _subscribe(scope, topic, queue, dead)
+    return Bus(
+        kind="sns-sqs",
+        topic=topic.arn,
+        queue=queue.url,
+        dead_letters=dead.url,
+        topic_id=topic.arn,
+        dead_letters_name=dead.name,
+    )
+
+
+def _subscribe(scope: Scope, topic: aws.sns.Topic, queue: aws.sqs.Queue, dead: aws.sqs.Queue) -> None:
+    from_topic = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue.arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic.arn}},
+    }
+    policy = aws.sqs.QueuePolicy(
+        scope.name("events"),
+        queue_url=queue.url,
+        policy=Output.json_dumps({"Version": "2012-10-17", "Statement": [from_topic]}),
+        opts=scope.own(),
+    )
+    aws.sqs.RedriveAllowPolicy(
+        scope.name("dead-letters"),
+        queue_url=dead.url,
+        redrive_allow_policy=Output.json_dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue.arn]}),
+        opts=scope.own(),
+    )
+    aws.sns.TopicSubscription(
+        scope.name("events"),
+        topic=topic.arn,
+        protocol="sqs",
+        endpoint=queue.arn,
+        raw_message_delivery=True,
+        opts=scope.own(depends_on=[policy]),
+    )

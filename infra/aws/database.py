@@ -1,0 +1,152 @@
+"""
+PostgreSQL with pgvector: Aurora Serverless v2, or the smallest RDS instance in `small`. Workloads log in with IAM tokens.
+
+RDS insists on an administrator password: it is made, stored and rotated by Secrets Manager, and only the migrator reads it.
+"""
+
+import pulumi_aws as aws
+
+from infra.aws.foundation import AwsFoundation
+from infra.capabilities import Database, Ground, Scope
+
+ENGINE_VERSION = "17.5"  # pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS
+DATABASE = "pointsman"
+# Slow statements only: a full statement log would hold ticket text.
+_LOGGING = [
+    {"name": "log_min_duration_statement", "value": "2000"},
+    {"name": "log_parameter_max_length", "value": "0"},
+    {"name": "rds.force_ssl", "value": "1"},
+]
+
+
+def build(scope: Scope, ground: Ground[AwsFoundation]) -> Database:
+    subnets = aws.rds.SubnetGroup(scope.name("database"), subnet_ids=ground.network.data, opts=scope.own())
+    firewall = _firewall(scope, ground)
+    make = _instance if scope.settings.is_small else _aurora
+    return make(scope, ground, subnets, firewall)
+
+
+def _firewall(scope: Scope, ground: Ground[AwsFoundation]) -> aws.ec2.SecurityGroup:
+    name = scope.name("database")
+    group = aws.ec2.SecurityGroup(
+        name, vpc_id=ground.network.id, description="PostgreSQL from our own network", opts=scope.own()
+    )
+    aws.vpc.SecurityGroupIngressRule(
+        name,
+        security_group_id=group.id,
+        cidr_ipv4=str(scope.settings.network.cidr),
+        ip_protocol="tcp",
+        from_port=5432,
+        to_port=5432,
+        opts=scope.own(),
+    )
+    return group
+
+
+def _aurora(
+    scope: Scope, ground: Ground[AwsFoundation], subnets: aws.rds.SubnetGroup, firewall: aws.ec2.SecurityGroup
+) -> Database:
+    choices, name, key = scope.settings.database, scope.name("database"), ground.keys.data
+    parameters = aws.rds.ClusterParameterGroup(
+        name,
+        family="aurora-postgresql17",
+        parameters=[{**p, "apply_method": "pending-reboot"} for p in _LOGGING],
+        opts=scope.own(),
+    )
+    cluster = aws.rds.Cluster(
+        name,
+        engine=aws.rds.EngineType.AURORA_POSTGRESQL,
+        engine_version=ENGINE_VERSION,
+        database_name=DATABASE,
+        master_username="administrator",
+        manage_master_user_password=True,
+        master_user_secret_kms_key_id=key,
+        iam_database_authentication_enabled=True,
+        storage_encrypted=True,
+        kms_key_id=key,
+        db_subnet_group_name=subnets.name,
+        vpc_security_group_ids=[firewall.id],
+        db_cluster_parameter_group_name=parameters.name,
+        backup_retention_period=choices.backup_days,
+        deletion_protection=scope.settings.protect,
+        skip_final_snapshot=not scope.settings.protect,
+        final_snapshot_identifier=f"{name}-final" if scope.settings.protect else None,
+        copy_tags_to_snapshot=True,
+        enabled_cloudwatch_logs_exports=["postgresql"],
+        serverlessv2_scaling_configuration={"min_capacity": choices.scaling_min, "max_capacity": choices.scaling_max},
+        opts=scope.own(protect=True),
+    )
+    for i in range(2 if choices.highly_available else 1):
+        _aurora_instance(scope, ground, cluster, i)
+    return Database(
+        id=cluster.arn,
+        host=cluster.endpoint,
+        name=DATABASE,
+        auth="aws-iam",
+        admin=cluster.master_user_secrets[0].secret_arn,
+        resource_id=cluster.cluster_resource_id,
+    )
+
+
+def _aurora_instance(scope: Scope, ground: Ground[AwsFoundation], cluster: aws.rds.Cluster, i: int) -> None:
+    aws.rds.ClusterInstance(
+        scope.name(f"database-{i}"),
+        cluster_identifier=cluster.id,
+        engine=aws.rds.EngineType.AURORA_POSTGRESQL,
+        engine_version=ENGINE_VERSION,
+        instance_class="db.serverless",
+        publicly_accessible=False,
+        performance_insights_enabled=True,
+        performance_insights_kms_key_id=ground.keys.data,
+        auto_minor_version_upgrade=True,
+        copy_tags_to_snapshot=True,
+        opts=scope.own(),
+    )
+
+
+def _instance(
+    scope: Scope, ground: Ground[AwsFoundation], subnets: aws.rds.SubnetGroup, firewall: aws.ec2.SecurityGroup
+) -> Database:
+    choices, name, key = scope.settings.database, scope.name("database"), ground.keys.data
+    parameters = aws.rds.ParameterGroup(
+        name,
+        family="postgres17",
+        parameters=[{**p, "apply_method": "pending-reboot"} for p in _LOGGING],
+        opts=scope.own(),
+    )
+    instance = aws.rds.Instance(
+        name,
+        engine="postgres",
+        engine_version=ENGINE_VERSION,
+        instance_class="db.t4g.micro",
+        db_name=DATABASE,
+        username="administrator",
+        manage_master_user_password=True,
+        master_user_secret_kms_key_id=key,
+        iam_database_authentication_enabled=True,
+        allocated_storage=max(20, choices.storage_gb),  # gp3 starts at 20 GB
+        storage_type="gp3",
+        storage_encrypted=True,
+        kms_key_id=key,
+        db_subnet_group_name=subnets.name,
+        vpc_security_group_ids=[firewall.id],
+        parameter_group_name=parameters.name,
+        publicly_accessible=False,
+        multi_az=False,
+        backup_retention_period=choices.backup_days,
+        deletion_protection=scope.settings.protect,
+        skip_final_snapshot=not scope.settings.protect,
+        final_snapshot_identifier=f"{name}-final" if scope.settings.protect else None,
+        copy_tags_to_snapshot=True,
+        auto_minor_version_upgrade=True,
+        enabled_cloudwatch_logs_exports=["postgresql"],
+        opts=scope.own(protect=True),
+    )
+    return Database(
+        id=instance.arn,
+        host=instance.address,
+        name=DATABASE,
+        auth="aws-iam",
+        admin=instance.master_user_secrets[0].secret_arn,
+        resource_id=instance.resource_id,
+    )

@@ -1,0 +1,32 @@
+"""The account this stack lives in, and one view over everything tagged as ours."""
+
+import json
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+from pulumi import Output
+
+from infra.capabilities import Scope
+
+
+@dataclass(frozen=True)
+class AwsFoundation:
+    account: Output[str]
+    zones: Output[list[str]]
+
+
+def build(scope: Scope) -> AwsFoundation:
+    settings = scope.settings
+    tags = [{"Key": key, "Values": [settings.required_tags[key]]} for key in ("application", "environment")]
+    query = {"ResourceTypeFilters": ["AWS::AllSupported"], "TagFilters": tags}
+    aws.resourcegroups.Group(
+        scope.name("all"),
+        name=settings.prefix,
+        description=f"Everything of {settings.prefix}",
+        resource_query={"type": "TAG_FILTERS_1_0", "query": json.dumps(query)},
+        opts=scope.own(),
+    )
+    zones = aws.get_availability_zones_output(
+        state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+    )
+    return AwsFoundation(account=aws.get_caller_identity_output().account_id, zones=zones.names)

@@ -1,0 +1,51 @@
+"""
+Bedrock: one inference profile per named model (so cost and access are per stack), and who called what, when.
+
+The invocation log holds metadata only: prompts stay out of it even though they are redacted.
+"""
+
+import pulumi_aws as aws
+from pulumi import Output
+
+from infra.aws import access
+from infra.aws.foundation import AwsFoundation
+from infra.aws.observability import log_group
+from infra.capabilities import Ground, Models, Scope
+
+
+def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
+    region = scope.settings.region
+    if not scope.settings.models.names:
+        return Models(kind="embedded", endpoint="embedded")
+    _log_invocations(scope, ground)
+    grants = []
+    for name in scope.settings.models.names:
+        foundation_model = f"arn:aws:bedrock:{region}::foundation-model/{name}"
+        profile = aws.bedrock.InferenceProfile(
+            scope.name(name.replace(".", "-").replace(":", "-")),
+            name=f"{scope.settings.prefix}-{name.replace('.', '-').replace(':', '-')}",
+            model_source={"copy_from": foundation_model},
+            opts=scope.own(),
+        )
+        grants += [profile.arn, foundation_model]
+    return Models(kind="bedrock", endpoint=f"https://bedrock-runtime.{region}.amazonaws.com", grants=grants)
+
+
+def _log_invocations(scope: Scope, ground: Ground[AwsFoundation]) -> None:
+    group = log_group(scope, ground.keys, "bedrock")
+    role = access.role(scope, "bedrock-logs", access.trust("bedrock.amazonaws.com", ground.foundation.account))
+    streams = Output.concat(group.arn, ":log-stream:aws/bedrock/modelinvocations")
+    policy = access.grant(
+        scope, "bedrock-logs", role, [access.Allow(["logs:CreateLogStream", "logs:PutLogEvents"], [streams])]
+    )
+    aws.bedrockmodel.InvocationLoggingConfiguration(
+        scope.name("invocations"),
+        logging_config={
+            "embedding_data_delivery_enabled": False,
+            "image_data_delivery_enabled": False,
+            "text_data_delivery_enabled": False,
+            "video_data_delivery_enabled": False,
+            "cloudwatch_config": {"log_group_name": group.name, "role_arn": role.arn},
+        },
+        opts=scope.own(depends_on=[policy]),
+    )

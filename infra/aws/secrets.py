@@ -1,0 +1,22 @@
+"""Connector credentials: created empty, filled by a person or by the help desk's own rotation, never by this program."""
+
+import pulumi_aws as aws
+
+from infra.aws.foundation import AwsFoundation
+from infra.capabilities import Ground, Scope, Secrets
+
+
+def build(scope: Scope, ground: Ground[AwsFoundation]) -> Secrets:
+    path = f"{scope.settings.application}/{scope.settings.environment}/connectors"
+    secrets = {
+        name: aws.secretsmanager.Secret(
+            scope.name(f"connector-{name}"),
+            name=f"{path}/{name}",
+            description=f"Credentials of the {name} connector; put the value in by hand",
+            kms_key_id=ground.keys.data,
+            recovery_window_in_days=30 if scope.settings.protect else 7,
+            opts=scope.own(protect=True),
+        )
+        for name in scope.settings.connectors
+    }
+    return Secrets(kind="aws-secrets-manager", store=path, connectors={n: s.arn for n, s in secrets.items()})

@@ -1,0 +1,51 @@
+"""The platform on Azure. Each file builds the capability of its name; infra/blueprint.py gives the order."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.azure.foundation import AzureFoundation
+    from infra.blueprint import Provider
+
+
+def provider() -> "Provider[AzureFoundation]":
+    from infra import blueprint
+    from infra.azure import (
+        alerts,
+        backup,
+        budget,
+        bus,
+        ci,
+        cluster,
+        database,
+        edge,
+        foundation,
+        identity,
+        keys,
+        models,
+        network,
+        objects,
+        observability,
+        registry,
+        secrets,
+    )
+
+    return blueprint.Provider(
+        account=lambda f: f.account,
+        foundation=foundation.build,
+        network=network.build,
+        keys=keys.build,
+        observability=observability.build,
+        objects=objects.build,
+        database=database.build,
+        bus=bus.build,
+        registry=registry.build,
+        secrets=secrets.build,
+        models=models.build,
+        cluster=cluster.build,
+        identity=identity.build,
+        edge=edge.build,
+        alerts=alerts.build,
+        backup=backup.build,
+        budget=budget.build,
+        ci=ci.build,
+    )

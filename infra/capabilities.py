@@ -1,0 +1,171 @@
+"""
+What each capability gives the next ones: the same frozen record on every cloud.
+
+A builder of a cloud returns one of these, so a forgotten output is a type error, not a surprise at deployment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import pulumi
+from pulumi import Input, Resource, ResourceOptions
+
+from infra.settings import Settings
+
+F = TypeVar("F")  # what only one cloud has and all its capabilities need: a resource group, a project number, zones
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The component a builder works in: its settings, its children's options and names."""
+
+    settings: Settings
+    component: pulumi.ComponentResource
+
+    def own(self, *, protect: bool = False, depends_on: Sequence[Resource] = (), **more: Any) -> ResourceOptions:
+        """Options of a child; `protect` marks data that a prod stack must not lose."""
+        keep = protect and self.settings.protect
+        return ResourceOptions(parent=self.component, protect=keep, depends_on=list(depends_on), **more)
+
+    def name(self, label: str) -> str:
+        return f"{self.settings.prefix}-{label}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """`ready` is what must exist before a managed data service can be placed."""
+
+    id: Input[str]
+    nodes: Sequence[Input[str]]
+    data: Sequence[Input[str]]
+    edge: Sequence[Input[str]] = ()
+    endpoints: Input[str] | None = None  # Azure: the subnet of private endpoints
+    ready: Sequence[Resource] = ()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """`holder` is the identity through which services reach the key (Azure); elsewhere services have their own."""
+
+    data: Input[str]
+    holder: Input[str] = ""
+    ready: Sequence[Resource] = ()
+
+
+@dataclass(frozen=True)
+class Observability:
+    logs: Input[str]
+    metrics: Input[str]
+    alerts: Input[str]
+    audit_bucket: Input[str]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Names are for grants, URLs for the contract. `deploy` exists only in `small`, `lake` only when asked for."""
+
+    names: Mapping[str, Input[str]]
+    urls: Mapping[str, Input[str]]
+    scope: Input[str] = ""  # Azure: the storage account; AWS and GCP grant per bucket
+
+
+@dataclass(frozen=True)
+class Database:
+    id: Input[str]
+    host: Input[str]
+    name: Input[str]
+    auth: str
+    admin: Input[str] = ""  # AWS: ARN of the rotated administrator secret; elsewhere the migrator's identity
+    resource_id: Input[str] = ""
+
+
+@dataclass(frozen=True)
+class Bus:
+    kind: str
+    topic: Input[str]
+    queue: Input[str]
+    dead_letters: Input[str]
+    topic_id: Input[str]
+    dead_letters_name: Input[str] = ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    url: Input[str]
+    id: Input[str] = ""
+    repositories: Mapping[str, Input[str]] | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    kind: str
+    store: Input[str]
+    connectors: Mapping[str, Input[str]]
+
+
+@dataclass(frozen=True)
+class Models:
+    kind: str
+    endpoint: Input[str]
+    grants: Sequence[Input[str]] = ()  # what an invoke grant may name: ARNs, an account id, model resource names
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`node` is the identity of the single node in `small`, empty elsewhere; `issuer` federates pods to the cloud."""
+
+    name: Input[str]
+    kind: str
+    endpoint: Input[str]
+    id: Input[str] = ""
+    issuer: Input[str] = ""
+    node: Input[str] = ""
+    node_name: Input[str] = ""
+    address: Input[str] = ""
+    hostname: Input[str] = ""
+    deploy: Input[str] = ""
+
+
+@dataclass(frozen=True)
+class Identity:
+    kind: str
+    principals: Mapping[str, Input[str]]
+    users: Mapping[str, Input[str]]
+    admin: Input[str]
+
+
+@dataclass(frozen=True)
+class Edge:
+    hostname: Input[str]
+    address: Input[str]
+    entry: Input[str]
+    waf: Input[str] = ""
+    name: Input[str] = ""
+
+
+@dataclass(frozen=True)
+class Ci:
+    principal: Input[str] = ""
+
+
+@dataclass(frozen=True)
+class Ground(Generic[F]):
+    """What every later capability stands on."""
+
+    foundation: F
+    network: Network
+    keys: Keys
+    observability: Observability
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What a workload may be granted access to."""
+
+    objects: Objects
+    database: Database
+    bus: Bus
+    registry: Registry
+    secrets: Secrets
+    models: Models

@@ -1,0 +1,65 @@
+"""What the clouds answer offline: data sources, and outputs whose form matters to a consumer."""
+
+from typing import Any
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+TENANT = "00000000-0000-0000-0000-000000000002"
+AWS_ACCOUNT = "123456789012"
+
+CALLS: dict[str, Any] = {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
+        "id": "zones",
+        "names": ["zone-a", "zone-b", "zone-c"],
+        "zoneIds": [],
+        "groupNames": [],
+    },
+    "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
+        "accountId": AWS_ACCOUNT,
+        "arn": f"arn:aws:iam::{AWS_ACCOUNT}:user/offline",
+        "id": AWS_ACCOUNT,
+        "userId": "offline",
+    },
+    "aws:index/getPartition:getPartition": lambda _: {
+        "dnsSuffix": "amazonaws.com",
+        "id": "aws",
+        "partition": "aws",
+        "reverseDnsPrefix": "com.amazonaws",
+    },
+    "aws:ec2/getManagedPrefixList:getManagedPrefixList": lambda _: {"id": "pl-offline"},
+    "aws:ssm/getParameter:getParameter": lambda a: {
+        "id": a["name"],
+        "value": "ami-0offline",
+        "insecureValue": "ami-0offline",
+    },
+    "azure-native:authorization:getClientConfig": lambda _: {
+        "clientId": "offline",
+        "objectId": "00000000-0000-0000-0000-000000000003",
+        "subscriptionId": SUBSCRIPTION,
+        "tenantId": TENANT,
+    },
+    "gcp:organizations/getProject:getProject": lambda a: {
+        "id": "projects/offline",
+        "number": "123456789012",
+        "projectId": a.get("projectId", "offline"),
+    },
+    "gcp:storage/getProjectServiceAccount:getProjectServiceAccount": lambda a: {
+        "emailAddress": "service-123456789012@gs-project-accounts.iam.gserviceaccount.com",
+        "id": "gs",
+        "member": "serviceAccount:service-123456789012@gs-project-accounts.iam.gserviceaccount.com",
+    },
+}
+
+OUTPUTS: dict[str, Any] = {
+    "azure-native:resources:ResourceGroup": lambda a: {"name": a.inputs.get("resourceGroupName", a.name)},
+    "gcp:storage/bucket:Bucket": lambda a: {"url": f"gs://{a.name}", "name": a.name},
+    "aws:acm/certificate:Certificate": lambda a: {
+        "domainValidationOptions": [
+            {
+                "domainName": a.inputs["domainName"],
+                "resourceRecordName": f"_check.{a.inputs['domainName']}",
+                "resourceRecordType": "CNAME",
+                "resourceRecordValue": "_check.acm-validations.aws",
+            }
+        ]
+    },
+}

@@ -1,0 +1,159 @@
+"""Plans stacks side by side: the real programs, recorded twice, checked, and laid out by capability."""
+
+import json
+import runpy
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from infra.blueprint import CAPABILITIES
+from infra.contract import Contract
+from infra.offline.answers import CALLS, OUTPUTS
+from infra.offline.recorder import Program, Recording, record
+from infra.offline.report import Parity, Report, Resource, StackPlan
+from infra.offline.schema_check import check_inputs
+from infra.offline.strays import stray_values
+from infra.policies.rules import check_stack
+from services.core.kit.errors import ConfigurationInvalid
+
+STACKS = Path(__file__).parents[1] / "stacks"
+CLOUDS = ("aws", "azure", "gcp")
+
+
+def plan_stacks(clouds: Sequence[str] = CLOUDS, profile: str = "dev", *, root: Path = STACKS) -> Report:
+    """
+    Plan one profile of each cloud.
+
+    Args:
+        root: folder with one Pulumi project per cloud; a test may bring its own.
+    Raises:
+        ConfigurationInvalid: no such cloud or stack, or its settings do not parse.
+    """
+    stacks = tuple(plan_stack(load(cloud, profile, root=root)) for cloud in clouds)
+    return Report(stacks=stacks, parity=_parity(stacks))
+
+
+def load(cloud: str, profile: str, *, root: Path = STACKS) -> Program:
+    """The program of a stack with its configuration, as the engine would start it."""
+    project, path = root / cloud, root / cloud / f"Pulumi.{profile}.yaml"
+    if not path.is_file():
+        known = sorted(p.relative_to(root).as_posix() for p in root.glob("*/Pulumi.*.yaml"))
+        raise ConfigurationInvalid(f"No stack {cloud}/{profile}. Known: {', '.join(known)}")
+    return Program(
+        main=lambda: _run_file(project / "__main__.py"),
+        project=yaml.safe_load((project / "Pulumi.yaml").read_text())["name"],
+        stack=profile,
+        config={k: _config_text(v) for k, v in yaml.safe_load(path.read_text())["config"].items()},
+        calls=CALLS,
+        outputs=OUTPUTS,
+    )
+
+
+def plan_stack(program: Program) -> StackPlan:
+    """Record twice, check everything that can be checked without a cloud."""
+    simulated, preview = record(program, simulate=True), record(program, simulate=False)
+    cloud = program.project.removeprefix("pointsman-")
+    contract = _plain(simulated.outputs.get("contract", {}))
+    problems = [
+        *simulated.problems,
+        *check_inputs(simulated),
+        *stray_values(simulated),
+        *_differences(simulated, preview),
+        *_missing(simulated),
+        *_contract_problems(contract),
+    ]
+    draft = StackPlan(
+        cloud=cloud,
+        profile=program.stack,
+        seconds=round(simulated.seconds + preview.seconds, 2),
+        resources=_resources(simulated),
+        contract=contract,
+        problems=tuple(problems),
+    )
+    return draft.model_copy(update={"findings": tuple(check_stack(draft))})
+
+
+def _resources(recording: Recording) -> tuple[Resource, ...]:
+    """Sorted by capability and name: registration order is random."""
+    order = {name: i for i, name in enumerate(CAPABILITIES)}
+    rows = [
+        Resource(
+            urn=r.urn,
+            type=r.type,
+            name=r.name,
+            capability=capability_of(recording, r.urn),
+            parent=r.parent,
+            inputs=_plain(r.inputs),
+            protect=r.protect,
+        )
+        for r in recording.resources.values()
+        if r.custom
+    ]
+    return tuple(sorted(rows, key=lambda r: (order.get(r.capability, 99), r.type, r.name)))
+
+
+def capability_of(recording: Recording, urn: str) -> str:
+    """The name of the outermost component a resource belongs to; empty when it hangs off the stack."""
+    name = ""
+    while urn in recording.resources:
+        r = recording.resources[urn]
+        name = name if r.custom else r.name
+        urn = r.parent
+    return name
+
+
+def _differences(simulated: Recording, preview: Recording) -> list[str]:
+    late = sorted(set(simulated.resources) ^ set(preview.resources))
+    return [f"{urn}: created inside apply, so no preview can show it; create it at the top level" for urn in late]
+
+
+def _missing(recording: Recording) -> list[str]:
+    present = {r.name for r in recording.resources.values() if not r.custom}
+    return [f"capability {name} is missing: the provider must build it" for name in CAPABILITIES if name not in present]
+
+
+def _contract_problems(contract: dict[str, Any]) -> list[str]:
+    try:
+        Contract.model_validate(contract)
+    except ValidationError as exc:
+        return [f"contract.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors()]
+    return []
+
+
+def _parity(stacks: Sequence[StackPlan]) -> tuple[Parity, ...]:
+    counts = {s.cloud: Counter(r.capability for r in s.resources) for s in stacks}
+    missing = {s.cloud: {p.split()[1] for p in s.problems if p.startswith("capability ")} for s in stacks}
+    return tuple(
+        Parity(capability=name, **{c: -1 if name in missing[c] else counts[c][name] for c in counts})
+        for name in CAPABILITIES
+    )
+
+
+def _config_text(value: Any) -> str:
+    """As the engine hands it to a program: flat strings, objects as JSON, secrets as placeholders."""
+    if isinstance(value, dict) and set(value) == {"secure"}:
+        return "offline-secret"
+    return json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Stable JSON: secrets masked, unknowns named, whole numbers kept whole."""
+    if isinstance(value, Unknown):
+        return "<computed>"
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
+            return "<secret>"
+        return {k: _plain(v) for k, v in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _run_file(path: Path) -> None:
+    runpy.run_path(str(path), run_name="__main__")

@@ -1,0 +1,56 @@
+"""Finds the Python classes of a resource type in the installed SDKs: its outputs, and its typed inputs."""
+
+import importlib
+import inspect
+import sys
+import typing
+from functools import cache
+from typing import Any
+
+from pulumi import _types
+from pulumi.runtime import rpc
+
+
+@cache
+def resource_class(token: str) -> type | None:
+    return _class(token, "{}")
+
+
+@cache
+def args_class(token: str) -> type | None:
+    """`<Name>InitArgs` first: where it exists, the plain name belongs to a nested type."""
+    return _class(token, "{}InitArgs") or _class(token, "{}Args")
+
+
+@cache
+def input_fields(cls: type) -> dict[str, tuple[Any, bool]]:
+    """Wire name -> (type, required) of a typed input class."""
+    names = _types.input_type_py_to_pulumi_names(cls)
+    siblings = sys.modules.get(cls.__module__.rsplit(".", 1)[0] + "._inputs", sys.modules[cls.__module__])
+    hints = typing.get_type_hints(cls.__init__, {**vars(sys.modules[cls.__module__]), **vars(siblings)})
+    parameters = inspect.signature(cls.__init__).parameters
+    return {
+        names.get(name, name): (hints.get(name, Any), parameter.default is inspect.Parameter.empty)
+        for name, parameter in parameters.items()
+        if name in names
+    }
+
+
+def _class(token: str, pattern: str) -> type | None:
+    package, module, _ = token.split(":")
+    if not _loaded(package):
+        return None
+    for resource_module in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):
+        info = resource_module.mod_info
+        if name := info["classes"].get(token):
+            return getattr(importlib.import_module(info["fqn"]), pattern.format(name), None)
+    return None
+
+
+@cache
+def _loaded(package: str) -> bool:
+    try:
+        importlib.import_module("pulumi_" + package.replace("-", "_"))
+    except ModuleNotFoundError:
+        return False
+    return True

@@ -1,0 +1,256 @@
+"""
+What an operator may choose for one stack. Cloud-neutral: a size is a name, each cloud maps it to a machine in one table.
+
+It knows no cloud SDK. Secrets never appear here: connector credentials are created empty and filled in the vault.
+"""
+
+from enum import StrEnum
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.core.kit.errors import ConfigurationInvalid
+
+LogDays = Literal[7, 14, 30, 60, 90, 180, 365, 400, 731]  # the values CloudWatch Logs and Log Analytics both accept
+CONTAINERS = ("gateway", "router", "worker", "rag", "trainer")
+BUDGET_SHARES_PERCENT = (50, 80, 100)
+
+
+class Cloud(StrEnum):
+    AWS = "aws"
+    AZURE = "azure"
+    GCP = "gcp"
+
+
+class Profile(StrEnum):
+    DEV = "dev"
+    SMALL = "small"
+    PROD = "prod"
+
+
+class Size(StrEnum):
+    SMALL = "small"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
+class Closed(BaseModel):
+    """Frozen, and an unknown key is an error: a typing mistake in YAML must not become a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExistingNetwork(Closed):
+    """Bring your own network, by ids in the cloud's own form. Nothing in it is created, changed or destroyed."""
+
+    id: str
+    node_subnet_ids: tuple[str, ...] = Field(min_length=1)
+    data_subnet_ids: tuple[str, ...] = Field(min_length=1)
+    edge_subnet_ids: tuple[str, ...] = ()
+    endpoint_subnet_id: str | None = Field(None, description="Azure: where private endpoints go")
+    pod_range: str = Field("pods", description="GCP: name of the secondary range for pods")
+    service_range: str = Field("services", description="GCP: name of the secondary range for services")
+
+
+class Network(Closed):
+    cidr: IPv4Network = IPv4Network("10.20.0.0/16")
+    zones: int = Field(3, ge=1, le=3)
+    nat: Literal["none", "single", "per-zone"] = "per-zone"
+    private_endpoints: bool = True
+    flow_logs: bool = True
+    existing: ExistingNetwork | None = None
+
+
+class Cluster(Closed):
+    kind: Literal["managed", "single-node"] = "managed"
+    version: str = Field("1.33", pattern=r"^1\.\d{2}$")
+    size: Size = Size.MEDIUM
+    nodes_max: int = Field(6, ge=1, le=100)
+    spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")
+    gpu: bool = Field(True, description="a pool for the trainer, scaled from zero")
+    api_allowed_cidrs: tuple[IPv4Network, ...] = Field((), description="empty: the API server is private")
+
+
+class Database(Closed):
+    size: Size = Size.MEDIUM
+    scaling_min: float = Field(0.5, ge=0, le=128, description="Aurora capacity units; other clouds map the size")
+    scaling_max: float = Field(8, ge=0.5, le=128)
+    storage_gb: int = Field(64, ge=10, le=16_000)
+    backup_days: int = Field(14, ge=7, le=35)
+    highly_available: bool = False
+
+    @model_validator(mode="after")
+    def scaling_is_a_range(self) -> Self:
+        if self.scaling_min > self.scaling_max:
+            raise ValueError(
+                f"database.scaling_min {self.scaling_min} is above scaling_max {self.scaling_max}; swap them"
+            )
+        return self
+
+
+class Objects(Closed):
+    event_lake: bool = Field(True, description="keep events as Parquet by day")
+    noncurrent_days: int = Field(30, ge=1, le=365)
+    archive_after_days: int = Field(90, ge=30, le=3650)
+
+
+class Registry(Closed):
+    """`external_url` set: images come from a registry the owner already has, and none is created."""
+
+    external_url: str | None = Field(
+        None, pattern=r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+$", examples=["ghcr.io/acme/pointsman"]
+    )
+    keep_images: int = Field(20, ge=3, le=1000)
+
+
+class Models(Closed):
+    """Model ids are the cloud's own words. Empty: the embedded extractive model is used and no LLM access is granted."""
+
+    names: tuple[str, ...] = ()
+    capacity_ktpm: int = Field(50, ge=1, le=10_000, description="Azure deployments: thousand tokens a minute")
+
+
+class Identity(Closed):
+    role_path: str = Field("/pointsman/", pattern=r"^/([A-Za-z0-9._-]+/)*$", description="AWS: IAM path of every role")
+    permissions_boundary_arn: str | None = Field(None, pattern=r"^arn:aws[a-z-]*:iam::\d{12}:policy/.+$")
+
+
+class Edge(Closed):
+    domain: str | None = Field(None, pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$", examples=["tickets.example.com"])
+    requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
+    waf: bool = True
+
+
+class Observability(Closed):
+    log_days: LogDays = 30
+    alert_email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
+    existing_log_bucket: str | None = Field(None, description="bucket or storage account id for audit and access logs")
+    log_cap_gb_per_day: float = Field(5, gt=0)
+
+
+class Budget(Closed):
+    usd_per_month: int = Field(gt=0)
+    billing_account: str | None = Field(None, description="GCP: the billing account the budget belongs to")
+
+
+class Ci(Closed):
+    """The GitHub repository whose Actions may push images and deploy, through OIDC and one environment."""
+
+    repository: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
+    existing_oidc_provider_arn: str | None = Field(
+        None, description="AWS: an account holds one GitHub provider at most"
+    )
+
+
+class Training(Closed):
+    spot: bool = True
+    time_limit_s: int = Field(4 * 3600, ge=600, le=24 * 3600)
+
+
+class Options(Closed):
+    """What the workloads read from the contract; no resource depends on it."""
+
+    mock_data: bool = False
+    test_tickets: bool = False
+    images: dict[str, str] = Field(default_factory=dict, description="container -> image reference, instead of our own")
+
+    @model_validator(mode="after")
+    def containers_exist(self) -> Self:
+        if unknown := sorted(set(self.images) - set(CONTAINERS)):
+            raise ValueError(f"options.images names no container of ours: {unknown}; choose from {list(CONTAINERS)}")
+        return self
+
+
+Tag = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,63}$")]  # GCP labels are the narrowest of the three
+
+
+class Settings(Closed):
+    """One stack: everything but secrets. `cloud` and `environment` come from the project and stack name, never the file."""
+
+    cloud: Cloud
+    environment: str = Field(pattern=r"^[a-z][a-z0-9]{1,7}$")
+    profile: Profile
+    application: str = Field("pointsman", pattern=r"^[a-z][a-z0-9]{2,11}$")
+    account: str = Field("", description="GCP project id or Azure subscription id; AWS reads it from the credentials")
+    region: str = Field(min_length=4)
+    allowed_regions: tuple[str, ...] = ()
+    owner: Tag = "platform"
+    cost_center: Tag = "support"
+    tags: dict[Tag, Tag] = Field(default_factory=dict)
+    protect: bool = True
+    network: Network = Network()
+    cluster: Cluster = Cluster()
+    database: Database = Database()
+    objects: Objects = Objects()
+    registry: Registry = Registry()
+    connectors: tuple[Tag, ...] = ("zendesk",)
+    models: Models = Models()
+    identity: Identity = Identity()
+    edge: Edge = Edge()
+    observability: Observability = Observability()
+    budget: Budget
+    ci: Ci = Ci()
+    training: Training = Training()
+    options: Options = Options()
+
+    @model_validator(mode="after")
+    def production_is_safe(self) -> Self:
+        wrong = {
+            "protect": not self.protect,
+            "database.highly_available": not self.database.highly_available,
+            "network.zones >= 2": self.network.zones < 2,
+            "network.private_endpoints": not self.network.private_endpoints,
+            "database.backup_days >= 14": self.database.backup_days < 14,
+            "edge.waf": not self.edge.waf,
+            "observability.alert_email": not self.observability.alert_email,
+        }
+        missing = [name for name, is_wrong in wrong.items() if is_wrong]
+        if self.profile is Profile.PROD and missing:
+            raise ValueError(f"a prod stack must set {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def small_is_cheap(self) -> Self:
+        if self.profile is Profile.SMALL and (self.cluster.kind != "single-node" or self.network.nat != "none"):
+            raise ValueError("a small stack must set cluster.kind: single-node and network.nat: none; else use dev")
+        return self
+
+    @model_validator(mode="after")
+    def managed_has_a_name(self) -> Self:
+        if self.cluster.kind == "managed" and not self.edge.domain:
+            raise ValueError("a managed cluster needs edge.domain for its certificate, such as tickets.example.com")
+        return self
+
+    @model_validator(mode="after")
+    def region_is_allowed(self) -> Self:
+        if self.allowed_regions and self.region not in self.allowed_regions:
+            raise ValueError(f"region {self.region!r} is not in allowed_regions {list(self.allowed_regions)}")
+        return self
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.application}-{self.environment}"
+
+    @property
+    def is_small(self) -> bool:
+        return self.profile is Profile.SMALL
+
+    @property
+    def required_tags(self) -> dict[str, str]:
+        own = {"application": self.application, "environment": self.environment, "owner": self.owner}
+        return {**self.tags, **own, "cost_center": self.cost_center, "managed_by": "pulumi"}
+
+
+def parse(cloud: str, environment: str, raw: dict[str, Any]) -> Settings:
+    """
+    Settings from the `settings` object of Pulumi.<stack>.yaml; `profile` defaults to the stack's name.
+
+    Raises:
+        ConfigurationInvalid: names each field and what is wrong with it.
+    """
+    try:
+        return Settings.model_validate({"profile": environment, **raw, "cloud": cloud, "environment": environment})
+    except ValidationError as exc:
+        facts = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in exc.errors())
+        raise ConfigurationInvalid(f"Pulumi.{environment}.yaml of {cloud}: {facts}. Fix it there.") from exc
