@@ -1,0 +1,109 @@
+"""A loaded router model: what the router serves and what the trainer judges, the very same code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.contracts.prediction import Prediction, ScoredGroup
+from services.core.kit.errors import InputInvalid
+from services.core.models.bands import confidence, decide
+from services.core.models.encoder import Encoder, load_encoder
+from services.core.models.linear import LinearModel, load_linear
+from services.core.models.manifest import BUNDLE_FILES, Manifest, read_manifest
+from services.core.models.neighbours import Neighbours, load_neighbours
+from services.core.models.pooling import pool
+
+TOP = 3
+
+
+@dataclass(frozen=True)
+class MemberScores:
+    """Raw scores by member (B, Q), similarity (B,), embeddings float32 (B, H) with rows of length 1."""
+
+    members: dict[str, NDArray[np.float32]]
+    similarity: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One pass: a prediction and an embedding (float32 (B, H), L2-normalised) for each text."""
+
+    predictions: list[Prediction]
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RouterModel:
+    manifest: Manifest
+    encoder: Encoder
+    linear: LinearModel
+    neighbours: Neighbours
+
+    @property
+    def version(self) -> str:
+        return self.manifest.model_version
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        return self.infer(texts).predictions
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (B, H), rows of length 1."""
+        return self.encoder.run(texts)["embedding"]
+
+    def infer(self, texts: Sequence[str]) -> Inference:
+        """Predictions (top three) and embeddings in one pass. Raises InputInvalid for an empty batch."""
+        if not texts:
+            raise InputInvalid("The batch holds no text. Send at least one.")
+        scores = self.score(texts)
+        return Inference(self._conclude(pool(scores.members, self.manifest.pooling), scores), scores.embeddings)
+
+    def score(self, texts: Sequence[str]) -> MemberScores:
+        """Every member's raw scores: what weights, temperatures and bands are fitted on."""
+        encoded = self.encoder.run(texts)
+        votes, similarity = self.neighbours.score(encoded["embedding"])
+        members = {"linear": self.linear.score(texts), "neighbours": votes}
+        if "logits" in encoded:
+            members["encoder"] = encoded["logits"]
+        return MemberScores(members, similarity, encoded["embedding"])
+
+    def _conclude(self, probabilities: NDArray[np.float32], scores: MemberScores) -> list[Prediction]:
+        rules, labels = self.manifest.bands, self.manifest.labels
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+        values, in_scope = confidence(probabilities.max(axis=1), scores.similarity, rules)
+        found = []
+        for row, columns in enumerate(order):
+            top = tuple(ScoredGroup(group=labels[c], probability=_unit(probabilities[row, c])) for c in columns)
+            band, reason = decide(top[0].group, float(values[row]), bool(in_scope[row]), rules)
+            found.append(
+                Prediction(
+                    top=top,
+                    confidence=_unit(values[row]),
+                    similarity=float(np.clip(scores.similarity[row], -1, 1)),
+                    band=band,
+                    reason=reason,
+                    model_version=self.version,
+                )
+            )
+        return found
+
+
+def load_bundle(folder: Path, *, threads: int = 1) -> RouterModel:
+    """The model in a bundle folder. Raises InputInvalid that names what is missing."""
+    manifest = read_manifest(folder)
+    missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputInvalid(f"{folder} lacks {', '.join(missing)}. Fetch the bundle again or train a new one.")
+    return RouterModel(
+        manifest,
+        load_encoder(folder, max_tokens=manifest.max_tokens, threads=threads),
+        load_linear(folder),
+        load_neighbours(folder, len(manifest.labels)),
+    )
+
+
+def _unit(value: float) -> float:
+    return min(1.0, max(0.0, float(value)))

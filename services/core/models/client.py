@@ -1,0 +1,98 @@
+"""Asks the router over HTTP (Open Inference Protocol v2) and answers in our contract."""
+
+from typing import Any
+
+import httpx
+
+from services.core.contracts.prediction import Band, Prediction, ScoredGroup
+from services.core.kit.errors import InputInvalid, RouterUnavailable
+
+PATH = "/v2/models/router/infer"
+OUTPUTS = ("label", "probability", "confidence", "similarity", "band", "reason")
+
+
+class RouterClient:
+    """State: the address and a shared connection pool."""
+
+    def __init__(self, base_url: str, client: httpx.AsyncClient, timeout_s: float = 5.0) -> None:
+        self._url = base_url.rstrip("/") + PATH
+        self._client = client
+        self._timeout_s = timeout_s
+
+    async def predict(self, text: str, want_embedding: bool = False) -> tuple[Prediction, list[float] | None]:
+        """
+        One redacted text (`services.core.models.texts.join_text`) routed; the embedding (384 floats) when asked for.
+
+        Raises:
+            RouterUnavailable: no answer in time, a 5xx, or an answer that is not ours; a retry may help.
+            InputInvalid: the router refused the text (4xx); a retry cannot help.
+        """
+        found = await self.predict_many([text], want_embeddings=want_embedding)
+        return found[0]
+
+    async def predict_many(
+        self, texts: list[str], *, want_embeddings: bool = False
+    ) -> list[tuple[Prediction, list[float] | None]]:
+        """Several texts in one request, answers in order; raises as `predict`."""
+        answer = await self._post(build_request(texts, want_embeddings=want_embeddings))
+        try:
+            return parse_response(answer)
+        except (KeyError, IndexError, TypeError, ValueError) as exc:
+            raise RouterUnavailable(f"The router at {self._url} answered in another shape: {exc!r:.200}") from exc
+
+    async def _post(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = await self._client.post(self._url, json=request, timeout=self._timeout_s)
+        except httpx.HTTPError as exc:
+            raise RouterUnavailable(f"The router at {self._url} does not answer ({type(exc).__name__}).") from exc
+        if response.status_code >= 500 or response.status_code in (404, 408, 429):  # 404: no such model there yet
+            raise RouterUnavailable(f"The router at {self._url} answered {response.status_code}: {_error(response)}")
+        if response.status_code >= 400:
+            raise InputInvalid(f"The router refused the text ({response.status_code}): {_error(response)}")
+        try:
+            return response.json()
+        except ValueError as exc:
+            raise RouterUnavailable(f"The router at {self._url} answered something that is not JSON.") from exc
+
+
+def build_request(texts: list[str], *, want_embeddings: bool) -> dict[str, Any]:
+    names = (*OUTPUTS, "embedding") if want_embeddings else OUTPUTS
+    return {
+        "inputs": [{"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": texts}],
+        "outputs": [{"name": name} for name in names],
+    }
+
+
+def parse_response(answer: dict[str, Any]) -> list[tuple[Prediction, list[float] | None]]:
+    """An OIP v2 answer of the router in our contract, one entry per text."""
+    outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+    version, rows = answer["model_version"], len(outputs["confidence"])
+    vectors = _split(outputs.get("embedding"), rows)
+    return [(_prediction(outputs, row, version), vectors[row] if vectors else None) for row in range(rows)]
+
+
+def _prediction(outputs: dict[str, list[Any]], row: int, version: str) -> Prediction:
+    k = len(outputs["label"]) // len(outputs["confidence"])
+    pairs = zip(outputs["label"][row * k : row * k + k], outputs["probability"][row * k : row * k + k], strict=True)
+    return Prediction(
+        top=tuple(ScoredGroup(group=group, probability=probability) for group, probability in pairs if group),
+        confidence=outputs["confidence"][row],
+        similarity=outputs["similarity"][row],
+        band=Band(outputs["band"][row]),
+        reason=outputs["reason"][row],
+        model_version=version,
+    )
+
+
+def _split(flat: list[float] | None, rows: int) -> list[list[float]] | None:
+    if flat is None:
+        return None
+    size = len(flat) // rows
+    return [flat[row * size : (row + 1) * size] for row in range(rows)]
+
+
+def _error(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"

@@ -1,0 +1,197 @@
+"""
+The model registry: a row per version in Postgres, the bundle's files in the object store.
+
+Exactly one champion per tenant (a partial unique index enforces it); the caller owns the transaction.
+Every function here works with connections that give tuples or dicts.
+"""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from services.core.kit.errors import Conflict, NotFound, Unavailable
+from services.core.models.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+SELECT = "select version, tenant, status, uri, manifest, metrics, created_at, promoted_at from models "
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One registered version. `uri` is the prefix of its files in the object store."""
+
+    version: str
+    tenant: str
+    status: Literal["candidate", "champion", "archived"]
+    uri: str
+    manifest: Manifest
+    metrics: dict[str, float]
+    created_at: datetime
+    promoted_at: datetime | None
+
+
+def register(conn: Connection[Any], store: "ObjectStore", folder: Path, *, tenant: str) -> str:
+    """
+    Uploads a bundle and records it as a candidate; its version. Registering the same bundle twice is registering once.
+
+    Raises:
+        InputInvalid: `folder` is not a bundle. Conflict: the version exists with other content or tenant.
+    """
+    manifest = read_manifest(folder)
+    uri = f"models/{tenant}/{manifest.model_version}"
+    for name in (*BUNDLE_FILES, MANIFEST_FILE):  # the manifest last: a prefix with a manifest is complete
+        _put_if_absent(store, f"{uri}/{name}", (folder / name).read_bytes())
+    values = (
+        manifest.model_version, tenant, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics)
+    )  # fmt: skip
+    conn.execute(
+        "insert into models (version, tenant, status, uri, manifest, metrics)"
+        " values (%s, %s, 'candidate', %s, %s, %s) on conflict (version) do nothing",
+        values,
+    )
+    record = find(conn, manifest.model_version)
+    if record.tenant != tenant or record.manifest != manifest:
+        raise Conflict(f"Model version {record.version} is registered with other content. Train again for a new one.")
+    return record.version
+
+
+def promote(conn: Connection[Any], version: str) -> ModelRecord:
+    """Makes `version` its tenant's champion and archives the one before. Promoting the champion changes nothing."""
+    record = _lock(conn, version)
+    if record.status == "champion":
+        return record
+    with conn.transaction():
+        conn.execute(
+            "update models set status = 'archived' where tenant = %s and status = 'champion'", (record.tenant,)
+        )
+        conn.execute(
+            "update models set status = 'champion', promoted_at = clock_timestamp() where version = %s", (version,)
+        )
+    return find(conn, version)
+
+
+def rollback(conn: Connection[Any], tenant: str) -> str:
+    """
+    Puts back the champion that was promoted before the present one; its version.
+
+    Raises:
+        NotFound: there is none to go back to.
+    """
+    present = champion(conn, tenant)
+    row = conn.cursor(row_factory=dict_row).execute(
+        "select version from models where tenant = %s and status = 'archived' and promoted_at is not null"
+        " and promoted_at < coalesce(%s, 'infinity'::timestamptz) order by promoted_at desc limit 1",
+        (tenant, present.promoted_at if present else None),
+    ).fetchone()  # fmt: skip
+    if row is None:
+        raise NotFound(f"Tenant '{tenant}' has no earlier champion to go back to. List versions: pointsman models list")
+    with conn.transaction():
+        conn.execute("update models set status = 'archived' where tenant = %s and status = 'champion'", (tenant,))
+        # promoted_at stays: going back twice goes back two champions, not to and fro
+        conn.execute("update models set status = 'champion' where version = %s", (row["version"],))
+    return row["version"]
+
+
+def champion(conn: Connection[Any], tenant: str) -> ModelRecord | None:
+    """The version in service for `tenant`, None before the first promotion."""
+    rows = _select(conn, "where tenant = %s and status = 'champion'", (tenant,))
+    return rows[0] if rows else None
+
+
+def find(conn: Connection[Any], version: str) -> ModelRecord:
+    rows = _select(conn, "where version = %s", (version,))
+    if not rows:
+        raise NotFound(f"Model version '{version}' is not registered. List versions: pointsman models list")
+    return rows[0]
+
+
+def versions(conn: Connection[Any], tenant: str) -> list[ModelRecord]:
+    """All versions of `tenant`, newest first."""
+    return _select(conn, "where tenant = %s order by created_at desc, version desc", (tenant,))
+
+
+def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
+    """
+    The bundle as a local folder, from the cache when its files are whole.
+
+    Raises:
+        Unavailable: a file is missing in the store, or is not the one that was registered.
+    """
+    folder = cache_dir / record.version
+    if _is_whole(folder, record.manifest):
+        return folder
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".fetch-") as scratch:
+        part = Path(scratch, record.version)
+        part.mkdir()
+        for name in (*BUNDLE_FILES, MANIFEST_FILE):
+            (part / name).write_bytes(_get(store, f"{record.uri}/{name}"))
+        if not _is_whole(part, record.manifest):
+            raise Unavailable(
+                f"Model {record.version} in the object store is damaged: a checksum differs. Train again."
+            )
+        if folder.exists():
+            folder.rename(Path(scratch, "damaged"))
+        part.rename(folder)
+    return folder
+
+
+def _lock(conn: Connection[Any], version: str) -> ModelRecord:
+    """The version, with its tenant's promotions serialised until the caller's transaction ends."""
+    record = find(conn, version)
+    conn.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"models:{record.tenant}",))
+    return find(conn, version)
+
+
+def _select(conn: Connection[Any], where: LiteralString, values: tuple[Any, ...]) -> list[ModelRecord]:
+    statement = SELECT + where
+    return [_record(row) for row in conn.cursor(row_factory=dict_row).execute(statement, values)]
+
+
+def _record(row: dict[str, Any]) -> ModelRecord:
+    return ModelRecord(**{**row, "manifest": Manifest.model_validate(row["manifest"])})  # ty: ignore[invalid-argument-type]  # a row's columns are the fields
+
+
+def _put_if_absent(store: "ObjectStore", path: str, content: bytes) -> None:
+    import obstore
+    from obstore.exceptions import AlreadyExistsError
+
+    try:
+        obstore.put(store, path, content, mode="create")
+    except AlreadyExistsError as exc:
+        if bytes(obstore.get(store, path).bytes()) != content:
+            raise Conflict(f"The object store holds another {path}. Train again for a new version.") from exc
+
+
+def _get(store: "ObjectStore", path: str) -> bytes:
+    import obstore
+
+    try:
+        return bytes(obstore.get(store, path).bytes())
+    except FileNotFoundError as exc:
+        raise Unavailable(f"The object store lacks {path}. Check POINTSMAN_OBJECTS_URL, or train again.") from exc
+
+
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Every file is there with the checksum in the registry's manifest, the manifest itself included."""
+    try:
+        if json.loads((folder / MANIFEST_FILE).read_bytes()) != manifest.model_dump(mode="json"):
+            return False
+        return all(_sha256(folder / name) == manifest.files[name] for name in BUNDLE_FILES)
+    except (OSError, KeyError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

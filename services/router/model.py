@@ -1,0 +1,178 @@
+"""The KServe model `router`: load, preprocess, predict, postprocess; nothing else. Open Inference Protocol v2."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from grpc_interceptor.exceptions import ResourceExhausted
+from kserve.errors import InvalidInput, ModelNotReady
+from kserve.model import Model
+from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
+
+from services.core.models.bundle import Inference, RouterModel
+from services.router.batching import MicroBatcher, Overloaded
+
+NAME = "router"
+EMBEDDING = "embedding"
+ALWAYS = ("label", "probability", "confidence", "similarity", "band", "reason")
+USAGE = 'Send one input {"name": "text", "shape": [n], "datatype": "BYTES", "data": ["...", ...]}.'
+
+
+@dataclass(frozen=True)
+class Question:
+    """`wanted` names the outputs asked for; empty: all but the embedding."""
+
+    id: str
+    texts: list[str]
+    wanted: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    batch_max: int = 32
+    queue_max: int = 512
+    request_max: int = 256
+
+
+class RouterServing(Model):
+    """
+    The served model. `load` may be called again at any time: the next batch uses the new bundle.
+
+    Args:
+        loaded: called with each model that begins to serve.
+    """
+
+    def __init__(self, limits: Limits, *, observe: Callable[[Inference], None] = lambda found: None) -> None:
+        super().__init__(NAME)
+        self._limits = limits
+        self._observe = observe
+        self._model: RouterModel | None = None
+        self.batcher = MicroBatcher(self._infer, batch_max=limits.batch_max, queue_max=limits.queue_max)
+
+    @property
+    def version(self) -> str | None:
+        return self._model.version if self._model else None
+
+    def load(self, model: RouterModel | None = None) -> bool:
+        """Takes `model` into service; kserve calls it bare to ask whether there is one."""
+        if model is not None:
+            model.infer(["warm up"])  # the first pass allocates; no ticket should wait for it
+            self._model = model
+        self.ready = self._model is not None
+        return self.ready
+
+    def start(self) -> None:
+        """Nothing to do: kserve's default would call a server without a model ready."""
+
+    async def preprocess(self, payload: Any, headers: Any = None) -> Any:
+        if not isinstance(payload, InferRequest):
+            raise InvalidInput(f"This server speaks the Open Inference Protocol v2. {USAGE}")
+        if self._model is None:
+            raise ModelNotReady(NAME, "No model is loaded yet; see /v2/health/ready.")
+        return Question(payload.id or "", read_texts(payload, self._limits.request_max), wanted_outputs(payload))
+
+    async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
+        try:
+            found = await self.batcher.submit(payload.texts)
+        except Overloaded as exc:
+            raise ResourceExhausted(details=str(exc)) from exc
+        self._observe(found)
+        return build_response(payload, found)
+
+    def get_input_types(self) -> list[dict]:
+        return [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+
+    def get_output_types(self) -> list[dict]:
+        size = self._model.manifest.embedding_size if self._model else -1
+        shapes = {"label": [-1, 3], "probability": [-1, 3], EMBEDDING: [-1, size]}
+        return [
+            {"name": name, "datatype": DATATYPES[name], "shape": shapes.get(name, [-1])}
+            for name in (*ALWAYS, EMBEDDING)
+        ]
+
+    def _infer(self, texts: Sequence[str]) -> Inference:
+        assert self._model is not None  # preprocess has checked; a model is never taken away
+        return self._model.infer(texts)
+
+
+DATATYPES = {
+    "label": "BYTES", "probability": "FP32", "confidence": "FP32", "similarity": "FP32",
+    "band": "BYTES", "reason": "BYTES", EMBEDDING: "FP32",
+}  # fmt: skip
+
+
+def read_texts(request: InferRequest, request_max: int) -> list[str]:
+    """
+    The texts of a request. A long text is not refused: the model reads its beginning.
+
+    Raises:
+        InvalidInput: wrong name, datatype, shape or count, naming which; never repeating the text.
+    """
+    if [tensor.name for tensor in request.inputs] != ["text"]:
+        names = ", ".join(tensor.name for tensor in request.inputs) or "none"
+        raise InvalidInput(f"Expected the one input 'text', got: {names[:200]}. {USAGE}")
+    tensor = request.inputs[0]
+    if tensor.datatype != "BYTES":
+        raise InvalidInput(f"Input 'text' has datatype {tensor.datatype[:20]}; it must be BYTES. {USAGE}")
+    values = _flat_values(tensor)
+    if not values:
+        raise InvalidInput(f"Input 'text' is empty. {USAGE}")
+    if int(np.prod(tensor.shape)) != len(values) or min(tensor.shape, default=0) < 1:
+        raise InvalidInput(f"Input 'text' has shape {tensor.shape} but holds {len(values)} texts. {USAGE}")
+    if len(values) > request_max:
+        raise InvalidInput(f"{len(values)} texts in one request; at most {request_max}. Send several requests.")
+    return [_as_text(value) for value in values]
+
+
+def wanted_outputs(request: InferRequest) -> frozenset[str]:
+    wanted = frozenset(output.name for output in request.request_outputs or ())
+    unknown = sorted(wanted - set(DATATYPES))
+    if unknown:
+        raise InvalidInput(f"Unknown output '{unknown[0][:50]}'. Known: {', '.join(DATATYPES)}.")
+    return wanted
+
+
+def build_response(question: Question, found: Inference) -> InferResponse:
+    """OIP v2 response; groups beyond the model's own number are padded with '' and probability 0."""
+    rows = found.predictions
+    n = len(rows)
+    tops = [(*row.top, *(None,) * (3 - len(row.top))) for row in rows]
+    values: dict[str, list] = {
+        "label": [scored.group if scored else "" for top in tops for scored in top],
+        "probability": [scored.probability if scored else 0.0 for top in tops for scored in top],
+        "confidence": [row.confidence for row in rows],
+        "similarity": [row.similarity for row in rows],
+        "band": [row.band.value for row in rows],
+        "reason": [row.reason for row in rows],
+    }
+    names = question.wanted or frozenset(ALWAYS)
+    outputs = [
+        InferOutput(name, [n, 3] if name in ("label", "probability") else [n], DATATYPES[name], data)
+        for name, data in values.items()
+        if name in names
+    ]
+    if EMBEDDING in names:
+        flat = list(chain.from_iterable(found.embeddings.tolist()))
+        outputs.append(InferOutput(EMBEDDING, list(found.embeddings.shape), "FP32", flat))
+    version = rows[0].model_version
+    return InferResponse(question.id, NAME, outputs, model_version=version, parameters={"model_version": version})
+
+
+def _flat_values(tensor: Any) -> list:
+    try:
+        data = tensor.as_numpy().ravel().tolist() if tensor.data is None or tensor._raw_data else tensor.data
+    except ValueError as exc:
+        raise InvalidInput(f"Input 'text' does not fill its shape {tensor.shape}. {USAGE}") from exc
+    if data and isinstance(data[0], list):
+        data = [value for row in data for value in (row if isinstance(row, list) else [row])]
+    return data
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if not isinstance(value, str):
+        raise InvalidInput(f"Input 'text' holds a {type(value).__name__}; every element must be a string. {USAGE}")
+    return value

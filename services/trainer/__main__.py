@@ -1,0 +1,149 @@
+"""
+Trains the router: `python -m services.trainer --tenant default [--promote] [--data FILE]`.
+
+Reads closed tickets from Postgres (or FILE), registers a candidate, and with --promote puts it in service when the
+gates pass. Exit code 0: trained (and promoted when asked to); 1: a problem, said on stderr; 2: wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
+from services.core.kit.telemetry import configure_logs
+from services.trainer.files import read_file
+from services.trainer.fit import FitConfig, Progress, fit
+from services.trainer.gates import GateConfig
+from services.trainer.prepare import Example
+from services.trainer.service import Outcome, Registry, train
+from services.trainer.settings import TrainerSettings
+
+
+def main() -> None:
+    arguments = _parse_arguments()
+    try:
+        settings = _settings(arguments)
+        configure_logs("trainer", settings.log_level)
+        with _show_progress(arguments.progress) as progress:
+            report = _run(arguments, settings, progress)
+    except PointsmanError as exc:
+        sys.exit(f"trainer: {exc}")
+    sys.stdout.write(json.dumps(report) + "\n")
+    if arguments.promote and not report.get("promoted", False):
+        failed = "; ".join(f"{gate['name']}: {gate['detail']}" for gate in report["gates"] if not gate["passed"])
+        sys.exit(f"trainer: {report['version']} is registered but not promoted. Gates not passed: {failed}")
+
+
+def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Progress) -> dict[str, Any]:
+    config = _fit_config(settings)
+    if arguments.out is not None:
+        manifest = fit(read_file(arguments.data, dict(arguments.map)), arguments.out, config, progress)
+        return {"version": manifest.model_version, "folder": str(arguments.out), "metrics": manifest.metrics}
+    return asdict(_train_registered(arguments, settings, config, progress))
+
+
+def _train_registered(
+    arguments: argparse.Namespace, settings: TrainerSettings, config: FitConfig, progress: Progress
+) -> Outcome:
+    import psycopg
+
+    from services.core.kit.objects import open_store
+
+    gates = GateConfig(settings.trainer_macro_f1_margin, settings.trainer_ece_max)
+    try:
+        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
+            examples = _examples(arguments, conn, settings.tenant)
+            place = Registry(conn, open_store(settings.objects_url), settings.tenant, settings.trainer_work_dir)
+            return train(examples, place, config, gates, promote=arguments.promote, progress=progress)
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+
+
+def _examples(arguments: argparse.Namespace, conn: Any, tenant: str) -> list[Example]:
+    from services.trainer.repository import read_examples
+
+    if arguments.data is not None:
+        return read_file(arguments.data, dict(arguments.map))
+    return read_examples(conn, tenant)
+
+
+def _fit_config(settings: TrainerSettings) -> FitConfig:
+    return FitConfig(
+        budget_s=settings.trainer_budget_s,
+        threads=settings.trainer_threads,
+        base_model=settings.trainer_base_model,
+        max_tokens=settings.trainer_max_tokens,
+        target_precision=settings.trainer_target_precision,
+        code_version=settings.code_version,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> TrainerSettings:
+    if arguments.out is not None and arguments.data is None:
+        raise ConfigurationInvalid("--out writes a bundle without a registry and needs --data FILE.")
+    given = {"tenant": arguments.tenant, "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}
+    settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
+    if arguments.out is None and not settings.database_url.get_secret_value():
+        raise ConfigurationInvalid(
+            "Setting POINTSMAN_DATABASE_URL is missing: closed tickets and the model registry live there. For example: "
+            "POINTSMAN_DATABASE_URL=postgresql://pointsman@127.0.0.1:5432/pointsman. "
+            "Without a database: --data FILE --out FOLDER"
+        )
+    return settings
+
+
+@contextmanager
+def _show_progress(kind: str) -> Generator[Progress]:
+    """`json`: one line per step on stdout; `bar`: one bar per stage on stderr."""
+    if kind == "json":
+        yield lambda stage, fraction, detail: _write_line(stage, fraction, detail)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.fields[detail]}"), TimeElapsedColumn()
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, fraction: float, detail: str) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0, detail=detail)
+            bars.update(tasks[stage], completed=fraction, detail=detail)
+
+        yield show
+
+
+def _write_line(stage: str, fraction: float, detail: str) -> None:
+    sys.stdout.write(json.dumps({"stage": stage, "fraction": round(fraction, 4), "detail": detail}) + "\n")
+    sys.stdout.flush()
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
+    parser.add_argument("--tenant", help="whose tickets and registry (default: POINTSMAN_TENANT or 'default')")
+    parser.add_argument("--promote", action="store_true", help="put the model in service when it passes the gates")
+    parser.add_argument("--data", type=Path, help="train on this CSV or JSONL file (.gz too) instead of the history")
+    parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
+                        help="column of subject, body, group or at in --data")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
+    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default 120)")
+    parser.add_argument("--threads", type=int, help="processor threads (default 1)")
+    parser.add_argument("--progress", choices=("bar", "json"), default="bar")
+    return parser.parse_args()
+
+
+def _pair(value: str) -> tuple[str, str]:
+    field, _, column = value.partition("=")
+    if field not in ("subject", "body", "group", "at") or not column:
+        raise argparse.ArgumentTypeError(f"'{value}' is not FIELD=COLUMN with FIELD subject, body, group or at")
+    return field, column
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""How good a router is: accuracy, macro-F1, calibration error, risk and coverage. Pure numpy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+ECE_BINS = 15
+CURVE_POINTS = 41
+
+
+def macro_f1(truth: NDArray[np.int32], guess: NDArray[np.int32]) -> float:
+    """Mean F1 over the groups that occur in `truth`."""
+    return float(np.mean([_f1(truth == g, guess == g) for g in np.unique(truth)]))
+
+
+def calibration_error(chance: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    """
+    Expected calibration error over bins of equal width.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, 15 bins.
+    """
+    bins = np.minimum((chance * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = [abs(chance[bins == b].mean() - right[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
+    return float(np.sum(gaps) / len(chance))
+
+
+def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """(coverage, accuracy of what is covered), most confident first, 41 points."""
+    order = np.argsort(-confidence, kind="stable")
+    accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    cuts = np.unique(np.linspace(1, len(order), min(CURVE_POINTS, len(order))).round().astype(int))
+    return tuple((float(n / len(order)), float(accuracy[n - 1])) for n in cuts)
+
+
+def group_metrics(
+    truth: NDArray[np.int32], guess: NDArray[np.int32], labels: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Rows, recall and precision of each group that occurs."""
+    found = {}
+    for group in np.unique(truth):
+        hit = float(((truth == group) & (guess == group)).sum())
+        found[labels[group]] = {
+            "rows": float((truth == group).sum()),
+            "recall": hit / max(1.0, float((truth == group).sum())),
+            "precision": hit / max(1.0, float((guess == group).sum())),
+        }
+    return found
+
+
+def _f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
+    both, either = (truth & guess).sum(), truth.sum() + guess.sum()
+    return float(2 * both / either) if either else 0.0

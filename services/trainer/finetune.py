@@ -1,0 +1,225 @@
+"""Fine-tunes a Hugging Face encoder with a cosine head; one dial, `budget_s`, picks the number of epochs."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH = 32
+EPOCHS_MAX = 8
+ENCODER_RATE = 2e-4  # peak of the triangle; best of 1e-4, 2e-4, 4e-4 on held-out parts (design/adr/0020)
+HEAD_RATE = 2e-2
+WEIGHT_DECAY = 0.01
+WARM_UP_SHARE = 0.1
+LOGIT_SCALE = 20.0  # cosines are within -1..1: softmax needs a wider range
+TIMED_STEPS = (3, 13)  # the first steps compile kernels; ten after them tell the speed
+POOL_BATCHES = 32  # batches sorted by length within pools of this many
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """`budget_s`: wall-clock seconds for the training loop. `epochs` overrides it and makes runs repeatable."""
+
+    base_model: str
+    max_tokens: int = 128
+    budget_s: float = 120.0
+    epochs: int | None = None
+    threads: int = 1
+    seed: int = 20261120
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A torch module (ids, mask) -> (embedding (B, H), logits (B, Q)), its tokenizer, and what was done."""
+
+    module: Any
+    tokenizer: Any
+    epochs: float
+    seconds: float
+
+
+def load_base(base_model: str) -> tuple[Any, Any]:
+    """Encoder and fast tokenizer of a folder or hub name."""
+    from transformers import AutoModel, AutoTokenizer
+
+    encoder = AutoModel.from_pretrained(base_model, attn_implementation="eager")
+    return encoder, AutoTokenizer.from_pretrained(base_model)
+
+
+def build_module(encoder: Any, groups: int | None) -> Any:
+    """Mean pooling, length 1, and (when `groups` is given) a cosine head."""
+    import torch
+    from torch import nn
+
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+            if groups is not None:
+                self.prototypes = nn.Parameter(torch.zeros(groups, encoder.config.hidden_size))
+                self.bias = nn.Parameter(torch.zeros(groups))
+
+        def embed(self, input_ids: "torch.Tensor", attention_mask: "torch.Tensor") -> "torch.Tensor":
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # (B, T, H)
+            mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * mask).sum(1) / mask.sum(1)
+            return nn.functional.normalize(mean.float(), dim=-1)
+
+        def forward(self, input_ids: "torch.Tensor", attention_mask: "torch.Tensor") -> Any:
+            embedding = self.embed(input_ids, attention_mask)
+            if groups is None:
+                return embedding
+            logits = LOGIT_SCALE * embedding @ self.prototypes.T + self.bias
+            return embedding, logits
+
+    return Classifier()
+
+
+def finetune(
+    texts: Sequence[str],
+    labels: NDArray[np.int32],
+    groups: int,
+    config: TuneConfig,
+    *,
+    progress: Callable[[float, str], None],
+) -> Tuned:
+    """Trains encoder and head on all of `texts`; `progress` gets the fraction done and a line of detail."""
+    import torch
+
+    torch.manual_seed(config.seed)
+    torch.set_num_threads(config.threads)
+    encoder, tokenizer = load_base(config.base_model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    module = build_module(encoder, groups).to(device)
+    encoder.embeddings.word_embeddings.weight.requires_grad_(False)  # half the parameters, hardly any of the gain
+    tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)["input_ids"]
+    _place_prototypes(module, tokens, labels)
+    started = time.monotonic()
+    epochs = _train(module, tokens, labels, config, progress=progress)
+    return Tuned(module.to("cpu").eval(), tokenizer, epochs, time.monotonic() - started)
+
+
+def _place_prototypes(module: Any, tokens: list[list[int]], labels: NDArray[np.int32]) -> None:
+    """Starts the head at each group's mean embedding: the first step already knows what k-NN knows."""
+    import torch
+
+    device = module.prototypes.device
+    sums = torch.zeros_like(module.prototypes)
+    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    with torch.inference_mode(), _autocast(module):
+        for start in range(0, len(order), 2 * BATCH):
+            rows = order[start : start + 2 * BATCH]
+            embedding = module.embed(*_pad([tokens[i] for i in rows], device))
+            sums.index_add_(0, torch.as_tensor(labels[rows], device=device).long(), embedding.float())
+    with torch.no_grad():
+        module.prototypes.copy_(torch.nn.functional.normalize(sums, dim=-1))
+
+
+def _train(
+    module: Any,
+    tokens: list[list[int]],
+    labels: NDArray[np.int32],
+    config: TuneConfig,
+    *,
+    progress: Callable[[float, str], None],
+) -> float:
+    """Runs the loop; the number of epochs actually done."""
+    import torch
+
+    module.train()
+    optimiser = _build_optimiser(module)
+    rates = [group["lr"] for group in optimiser.param_groups]
+    per_epoch = math.ceil(len(tokens) / BATCH)
+    total = per_epoch * (config.epochs or EPOCHS_MAX)
+    device = module.prototypes.device
+    started = warm = time.monotonic()
+    for step, rows in enumerate(_batches(tokens, config.seed)):
+        if step == TIMED_STEPS[0]:
+            warm = time.monotonic()
+        if step == TIMED_STEPS[1] and config.epochs is None:
+            step_s = (time.monotonic() - warm) / (TIMED_STEPS[1] - TIMED_STEPS[0])
+            total = _affordable_steps(config.budget_s - (warm - started), step_s, per_epoch)
+        if step >= total:
+            break
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * _triangle(step, total)
+        with _autocast(module):
+            _, logits = module(*_pad([tokens[i] for i in rows], device))
+        target = torch.as_tensor(labels[rows], device=device).long()
+        loss = torch.nn.functional.cross_entropy(logits.float(), target)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        if config.epochs is None and step < TIMED_STEPS[1]:
+            continue  # the number of epochs is not known yet
+        progress((step + 1) / total, f"epoch {(step + 1) / per_epoch:.1f} of {total / per_epoch:.1f}")
+    return total / per_epoch
+
+
+def _build_optimiser(module: Any) -> Any:
+    import torch
+
+    encoder = [p for p in module.encoder.parameters() if p.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": encoder, "lr": ENCODER_RATE, "weight_decay": WEIGHT_DECAY},
+            {"params": [module.prototypes, module.bias], "lr": HEAD_RATE, "weight_decay": 0.0},
+        ],
+        fused=True,
+    )
+
+
+def _affordable_steps(budget_s: float, step_s: float, per_epoch: int) -> int:
+    """Whole epochs when at least one fits into the budget, else as many steps as do."""
+    steps = int(budget_s / step_s)
+    if steps < per_epoch:
+        return max(TIMED_STEPS[1] + 1, steps)
+    return min(EPOCHS_MAX, steps // per_epoch) * per_epoch
+
+
+def _triangle(step: int, total: int) -> float:
+    """Learning rate over its peak: up within the warm-up, then down to 0."""
+    warm = max(1, round(total * WARM_UP_SHARE))
+    return min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
+
+
+def _batches(tokens: list[list[int]], seed: int) -> Iterator[NDArray[np.int64]]:
+    """Endless shuffled batches of texts of like length, so that little is spent on padding."""
+    random = np.random.default_rng(seed)
+    lengths = np.array([len(ids) for ids in tokens])
+    while True:
+        order = random.permutation(len(tokens))
+        batches = []
+        for start in range(0, len(order), POOL_BATCHES * BATCH):
+            pool = order[start : start + POOL_BATCHES * BATCH]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
+            batches += [pool[a : a + BATCH] for a in range(0, len(pool), BATCH)]
+        yield from (batches[i] for i in random.permutation(len(batches)))
+
+
+def _pad(rows: list[list[int]], device: Any) -> tuple[Any, Any]:
+    import torch
+
+    ids = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.as_tensor(row)
+        mask[i, : len(row)] = 1
+    return ids.to(device), mask.to(device)
+
+
+def _autocast(module: Any) -> Any:
+    """bfloat16 where the processor multiplies it natively; elsewhere it is emulated and slower."""
+    import torch
+
+    device = module.prototypes.device.type
+    native = device == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=native)

@@ -1,0 +1,79 @@
+"""One training run: read, fit, register, gate, promote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Connection
+
+from services.core.models import registry
+from services.core.models.bundle import load_bundle
+from services.core.models.manifest import LINEAGE_FILE
+from services.trainer.fit import FitConfig, Fitted, Progress, fit_judged
+from services.trainer.gates import Gate, GateConfig, check
+from services.trainer.prepare import Example
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where models are kept, and for whom."""
+
+    conn: Connection[Any]
+    store: "ObjectStore"
+    tenant: str
+    work_dir: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    version: str
+    promoted: bool
+    gates: tuple[Gate, ...]
+    metrics: dict[str, float]
+
+
+def train(
+    examples: Sequence[Example],
+    place: Registry,
+    config: FitConfig,
+    gates: GateConfig,
+    *,
+    promote: bool,
+    progress: Progress,
+) -> Outcome:
+    """Fits and registers a candidate; promotes it when asked to and all gates pass."""
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    folder = place.work_dir / f"new-{stamp}"
+    fitted = fit_judged(examples, folder, config, progress)
+    folder = folder.rename(place.work_dir / fitted.manifest.model_version)  # where the router's cache looks for it
+    with place.conn.transaction():
+        version = registry.register(place.conn, place.store, folder, tenant=place.tenant)
+    progress("register", 1.0, version)
+    found = judge_candidate(fitted, place, gates)
+    passed = all(gate.passed for gate in found)
+    if promote and passed:
+        with place.conn.transaction():
+            registry.promote(place.conn, version)
+        progress("promote", 1.0, version)
+    return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+
+
+def judge_candidate(fitted: Fitted, place: Registry, config: GateConfig) -> list[Gate]:
+    """The gates, with the champion fetched and asked when there is one."""
+    record = registry.champion(place.conn, place.tenant)
+    if record is None:
+        return check(fitted, config, None, frozenset())
+    folder = registry.fetch(place.store, record, place.work_dir)
+    return check(fitted, config, load_bundle(folder), read_lineage(folder))
+
+
+def read_lineage(folder: Path) -> frozenset[int]:
+    """Keys of the texts a bundle was trained on: for fair comparison, and to know what an erasure affects."""
+    from safetensors.numpy import load_file
+
+    return frozenset(load_file(folder / LINEAGE_FILE)["text_keys"].tolist())
