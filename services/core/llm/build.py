@@ -2,10 +2,45 @@
 
 from dataclasses import dataclass
 
+from services.core.kit.errors import ConfigurationInvalid
+from services.core.llm.agent import Asker
+from services.core.llm.breaker import Breaker
+from services.core.llm.config import LlmConfig
+from services.core.llm.extractive import NAME as EXTRACTIVE
+from services.core.llm.extractive import Extractive
 from services.core.llm.port import Prioritiser, Summariser
+from services.core.llm.prices import price_of
+from services.core.llm.prompted import PromptedPrioritiser, PromptedSummariser
+from services.core.llm.providers import build_model
 
 
 @dataclass(frozen=True)
 class Llm:
     prioritiser: Prioritiser
     summariser: Summariser
+
+
+def build_llm(config: LlmConfig) -> Llm:
+    """
+    Both tasks, ready to be asked. Nothing is sent yet; the extractive default imports no vendor's library.
+
+    Raises:
+        ConfigurationInvalid: a provider lacks what it needs, or a budget is set for a model without a price.
+    """
+    askers = {name: _asker(name, config) for name in {config.priority, config.summary} - {EXTRACTIVE}}
+    priority, summary = askers.get(config.priority), askers.get(config.summary)
+    return Llm(
+        PromptedPrioritiser(priority) if priority else Extractive(),
+        PromptedSummariser(summary) if summary else Extractive(),
+    )
+
+
+def _asker(name: str, config: LlmConfig) -> Asker:
+    price = price_of(name, config.prices)
+    if price is None and config.budget_usd_per_day is not None:
+        raise ConfigurationInvalid(
+            f"No price is known for '{name}', so its budget cannot be kept. Add it to the prices of the configuration, "
+            f"in USD per million tokens (0 for a server of your own), or remove budget_usd_per_day."
+        )
+    breaker = Breaker(failures=config.breaker_failures, rest_s=config.breaker_rest_s)
+    return Asker(name, build_model(name, config), config, price, breaker)

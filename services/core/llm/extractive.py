@@ -25,6 +25,9 @@ ACTION_SENTENCES = 3
 class Extractive:
     """Both tasks by rules. Safe to share between tasks; a call takes well under a millisecond for a usual ticket."""
 
+    model: str = NAME
+    prompt_version: str | None = None
+
     async def prioritise(self, question: PriorityQuestion) -> Answered[PriorityAnswer]:
         begin = time.perf_counter()
         return Answered(priority_by_rules(question), free_of_charge(NAME, _ms_since(begin)))

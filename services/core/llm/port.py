@@ -37,6 +37,10 @@ class Answered(Generic[Answer]):
 
 
 class Prioritiser(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt_version(self) -> str | None: ...
     async def prioritise(self, question: PriorityQuestion) -> Answered[PriorityAnswer]:
         """
         Priority among the labels offered.
@@ -49,6 +53,10 @@ class Prioritiser(Protocol):
 
 
 class Summariser(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt_version(self) -> str | None: ...
     async def summarise(self, question: SummaryQuestion) -> Answered[SummaryAnswer]:
         """
         The issue, what was done, tags and references of a solved ticket.

@@ -1,0 +1,14 @@
+"""Compares a text with a file kept in the repository; `make golden` rewrites it, and its diff is read in review."""
+
+import os
+from pathlib import Path
+
+
+def check_golden(path: Path, text: str) -> None:
+    """Fails when `text` is not what `path` holds. With POINTSMAN_GOLDEN=1 the file is rewritten instead."""
+    text = text if text.endswith("\n") else text + "\n"
+    if os.environ.get("POINTSMAN_GOLDEN") == "1":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path} does not exist. Write it with: make golden"
+    assert text == path.read_text(encoding="utf-8"), f"{path.name} differs. If that is meant: make golden"
