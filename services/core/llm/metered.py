@@ -1,0 +1,99 @@
+"""
+The models behind cache, budget and ledger: what a workflow's step calls.
+
+No connection is held while a model answers. The budget is checked before a call, so calls that run at the same moment
+may pass it together: the overshoot is at most the calls in flight, fractions of a cent each.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.contracts.priority import PriorityAnswer, PriorityQuestion, SummaryAnswer, SummaryQuestion
+from services.core.kit.database import connection
+from services.core.llm.build import Llm
+from services.core.llm.extractive import NAME as EXTRACTIVE
+from services.core.llm.ledger import Call, Origin, cache_key, recall, record, remember, spent_today
+from services.core.llm.port import Answered, Prioritiser, Summariser, Task, Usage
+from services.core.llm.prompted import priority_fallback, summary_fallback
+
+Question = TypeVar("Question", PriorityQuestion, SummaryQuestion)
+Answer = TypeVar("Answer", PriorityAnswer, SummaryAnswer)
+OVER_BUDGET = "today's budget for language models is spent"
+
+
+@dataclass(frozen=True)
+class _Job(Generic[Question, Answer]):
+    task: Task
+    question: Question
+    port: Prioritiser | Summariser
+    ask: Callable[[Question], Awaitable[Answered[Answer]]]
+    kind: type[Answer]
+    by_rules: Callable[[Question], Answer]
+
+
+@dataclass(frozen=True)
+class MeteredLlm:
+    """`budget_usd_per_day` holds per tenant and UTC day; None: no limit."""
+
+    llm: Llm
+    pool: AsyncConnectionPool
+    budget_usd_per_day: Decimal | None = None
+
+    async def prioritise(self, question: PriorityQuestion, origin: Origin) -> Answered[PriorityAnswer]:
+        """
+        Priority of a ticket, billed once however often the step runs.
+
+        Raises:
+            LlmUnavailable: the model does not answer; the step may be tried again.
+            DatabaseUnavailable: the ledger cannot be reached.
+            InputInvalid: no usable label was offered.
+        """
+        port = self.llm.prioritiser
+        return await self._metered(
+            _Job("priority", question, port, port.prioritise, PriorityAnswer, _priority_over_budget), origin
+        )
+
+    async def summarise(self, question: SummaryQuestion, origin: Origin) -> Answered[SummaryAnswer]:
+        """Summary of a solved ticket, billed once; raises like `prioritise`."""
+        port = self.llm.summariser
+        return await self._metered(
+            _Job("summary", question, port, port.summarise, SummaryAnswer, summary_fallback), origin
+        )
+
+    async def _metered(self, job: _Job[Question, Answer], origin: Origin) -> Answered[Answer]:
+        if job.port.model == EXTRACTIVE:
+            answered = await job.ask(job.question)
+        else:
+            answered = await self._without_asking(job, origin) or await job.ask(job.question)
+        await self._settle(job, answered, origin)
+        return answered
+
+    async def _without_asking(self, job: _Job[Question, Answer], origin: Origin) -> Answered[Answer] | None:
+        """A kept answer, or the rules' when the budget is spent."""
+        begin = time.perf_counter()
+        usage = Usage(model=job.port.model, prompt_version=job.port.prompt_version, usd=Decimal(0), outcome="cached")
+        async with connection(self.pool) as conn:
+            kept = await recall(conn, self._key(job, origin), job.kind)
+            if kept is not None:
+                return Answered(kept, replace(usage, latency_ms=(time.perf_counter() - begin) * 1000))
+            if self.budget_usd_per_day is None or await spent_today(conn, origin.tenant) < self.budget_usd_per_day:
+                return None
+        return Answered(job.by_rules(job.question), replace(usage, prompt_version=None, outcome="over_budget"))
+
+    async def _settle(self, job: _Job[Question, Answer], answered: Answered[Answer], origin: Origin) -> None:
+        async with connection(self.pool) as conn, conn.transaction():
+            await record(conn, Call(origin, job.task, answered.usage))
+            if answered.usage.outcome == "answered" and job.port.model != EXTRACTIVE:
+                await remember(conn, self._key(job, origin), origin, answered.answer)
+
+    def _key(self, job: _Job[Question, Answer], origin: Origin) -> str:
+        return cache_key(origin.tenant, job.port.model, job.port.prompt_version, job.question)
+
+
+def _priority_over_budget(question: PriorityQuestion) -> PriorityAnswer:
+    return priority_fallback(question, OVER_BUDGET)
