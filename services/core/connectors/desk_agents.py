@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
 
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
@@ -79,6 +81,14 @@ class DeskEvent:
         return desk.sign(secret, self.body(), delivery_id=self.delivery_id, now=now)
 
 
+async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket, *, tenant: str) -> str:
+    """Opens a ticket in the caller's transaction and returns its number: for callers that tell nobody by webhook."""
+    cursor = connection.cursor(row_factory=tuple_row)
+    row = await (await cursor.execute(_OPEN, {**_parameters(ticket), "tenant": tenant})).fetchone()
+    assert row is not None  # an insert without a conflict clause returns its row
+    return str(row[0])
+
+
 class DeskAgents:
     """The desk as people use it. The pool belongs to the caller and is open."""
 
@@ -87,8 +97,7 @@ class DeskAgents:
         self._tenant = tenant
 
     async def create(self, ticket: NewDeskTicket) -> DeskEvent:
-        parameters = vars(ticket) | {"tags": list(ticket.tags), "metadata": Jsonb(dict(ticket.metadata))}
-        return await self._run("ticket.created", _OPEN, parameters, actor_id=ticket.requester_email or "requester")
+        return await self._run("ticket.created", _OPEN, _parameters(ticket), actor_id=ticket.requester_email or "requester")
 
     async def assign(self, ticket_id: str, *, group: str, assignee: str | None = None) -> DeskEvent:
         """Put it into a group's queue; a new ticket becomes open."""
@@ -113,9 +122,14 @@ class DeskAgents:
         said: Said | None = None,
     ) -> DeskEvent:
         async with self._pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(sql, {**parameters, "tenant": self._tenant})).fetchone()
+            cursor = connection.cursor(row_factory=tuple_row)
+            row = await (await cursor.execute(sql, {**parameters, "tenant": self._tenant})).fetchone()
             if row is None:
                 raise NotFound(f"The desk has no ticket {parameters['id']} for tenant {self._tenant!r}.")
             if said is not None:
                 await connection.execute(_COMMENT, vars(said) | {"id": row[0]})
         return DeskEvent(event_type, str(row[0]), actor_id, row[1], delivery_id=f"desk_{uuid.uuid4().hex}")
+
+
+def _parameters(ticket: NewDeskTicket) -> dict[str, Any]:
+    return vars(ticket) | {"tags": list(ticket.tags), "metadata": Jsonb(dict(ticket.metadata))}

@@ -41,7 +41,8 @@ class ConnectorSettings(BaseModel):
     Zendesk takes either `zendesk_oauth_token`, or `zendesk_email` with `zendesk_api_token`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A refused value may be a mistyped secret: errors must not show it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tolerance_s: float = Field(default=300, gt=0)  # Standard Webhooks and Zendesk both recommend five minutes
     timeout_s: float = Field(default=10, gt=0)  # a call to a ticketing system; the workflow retries

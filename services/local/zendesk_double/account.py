@@ -119,7 +119,8 @@ class Account:
     ) -> dict[str, Any]:
         now = self._now()
         return {
-            "id": ticket_id, "created_at": now, "updated_at": now, "description": description, "via": {"channel": "api"},
+            "id": ticket_id, "created_at": now, "updated_at": now, "description": description,
+            "via": {"channel": "api"},
             "subject": given.get("subject") or description[:80], "status": given.get("status", "new"),
             "priority": given.get("priority"), "type": given.get("type"), "group_id": given.get("group_id"),
             "assignee_id": given.get("assignee_id"), "requester_id": requester_id, "submitter_id": requester_id,

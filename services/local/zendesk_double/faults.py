@@ -1,6 +1,5 @@
 """What can be made to go wrong, one request at a time: `POST /double/faults {"kind": "status", "status": 503}`."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,8 +48,9 @@ class Hanging(Response):
     """Says nothing until the client goes away."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            await asyncio.sleep(0)
+        message = await receive()
+        while message["type"] != "http.disconnect":
+            message = await receive()
 
 
 class Broken(Response):

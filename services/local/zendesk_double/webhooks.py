@@ -1,4 +1,4 @@
-"""Sends the account's events as Zendesk does: signed, at least once, in the order they happened unless told otherwise."""
+"""Sends the account's events as Zendesk does: signed, at least once, one after the other."""
 
 import asyncio
 import base64

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
@@ -14,9 +16,12 @@ from services.core.connectors.settings import ConnectorSettings
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
-from tests.services.core.connectors.conformance import SECRET
+from tests.services.core.connectors.conformance import SECRET, Outbound
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+KILL_A_WAITING_WRITER = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock' and query ilike '%update desk_tickets%'"""
 SETTINGS = ConnectorSettings(desk_secrets=(SECRET,))
 PRINTER = NewDeskTicket("Printer on fire", "It burns.", requester_email="ana@example.com", tags=("hw",))
 
@@ -35,6 +40,49 @@ def agents(pool: AsyncConnectionPool) -> DeskAgents:
 @pytest.fixture
 def desk(pool: AsyncConnectionPool) -> Desk:
     return Desk(SETTINGS, pool)
+
+
+@dataclass
+class System:
+    """The desk as the conformance suite wants it. Its one fault: the database drops the connection in mid-write."""
+
+    connector: Desk
+    agents: DeskAgents
+    url: str
+    killers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def open_ticket(self) -> str:
+        return (await self.agents.create(PRINTER)).ticket_id
+
+    async def fail_next_write(self, fault: str) -> None:
+        locked = asyncio.Event()
+        self.killers.append(asyncio.create_task(self._kill_who_waits(locked)))
+        await locked.wait()
+
+    async def notes(self, external_id: str) -> list[str]:
+        ticket = await self.connector.fetch(external_id)
+        return [comment.body for comment in ticket.comments if not comment.public] if ticket else []
+
+    async def _kill_who_waits(self, locked: asyncio.Event) -> None:
+        """Locks the table, waits until a writer hangs on it, ends that writer's connection."""
+        async with await psycopg.AsyncConnection.connect(self.url) as holder:
+            await holder.execute("lock table desk_tickets in share mode")
+            locked.set()
+            async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as killer:
+                killed = None
+                while killed is None:
+                    killed = await (await killer.execute(KILL_A_WAITING_WRITER)).fetchone()
+
+
+@pytest.fixture
+def system(desk: Desk, agents: DeskAgents, database: str) -> System:
+    return System(desk, agents, database)
+
+
+class TestConformance(Outbound):
+    @pytest.fixture(params=["connection_killed"])
+    def fault(self, request: pytest.FixtureRequest) -> str:
+        return request.param
 
 
 async def test_a_ticket_lives_from_open_to_solved(desk: Desk, agents: DeskAgents) -> None:
