@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 import psycopg_pool
-from psycopg import AsyncConnection
+from psycopg import AsyncCursor
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
@@ -71,43 +72,43 @@ class Desk:
         return delivery
 
     async def fetch(self, external_id: str) -> Ticket | None:
-        async with _transaction(self._pool) as connection:
+        async with _transaction(self._pool) as cursor:
             parameters = {"id": _row_id(external_id), "tenant": self._settings.desk_tenant}
-            row = await (await connection.execute(_TICKET, parameters)).fetchone()
+            row = await (await cursor.execute(_TICKET, parameters)).fetchone()
             if row is None:
                 raise NotFound(f"The desk has no ticket {external_id!r}.")
-            comments = await (await connection.execute(_COMMENTS, parameters)).fetchall()
+            comments = await (await cursor.execute(_COMMENTS, parameters)).fetchall()
         return _ticket(row, comments)
 
     async def write(self, update: TicketUpdate) -> WriteResult:
         parameters = _parameters(update, tenant=self._settings.desk_tenant)
-        async with _transaction(self._pool) as connection:
+        async with _transaction(self._pool) as cursor:
             # A second writer of the same key waits here until the first one's transaction has ended.
-            claimed = await (await connection.execute(_CLAIM_KEY, parameters)).fetchone()
+            claimed = await (await cursor.execute(_CLAIM_KEY, parameters)).fetchone()
             if claimed is None:
-                return await _already(connection, update, parameters)
-            await connection.execute(_APPLY, parameters)
+                return await _already(cursor, update, parameters)
+            await cursor.execute(_APPLY, parameters)
             if update.note:
-                await connection.execute(_NOTE, parameters)
+                await cursor.execute(_NOTE, parameters)
         # Read back what was committed, not what was sent.
         ticket = await self.fetch(update.external_id)
         return WriteResult("written", stamp=ticket.stamp if ticket else None)
 
 
 @asynccontextmanager
-async def _transaction(pool: AsyncConnectionPool) -> AsyncGenerator[AsyncConnection[Any], None]:
+async def _transaction(pool: AsyncConnectionPool) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]], None]:
     """One transaction; a database that does not answer is a desk that cannot be reached."""
     try:
         async with pool.connection() as connection, connection.transaction():
-            yield connection
+            yield connection.cursor(row_factory=tuple_row)  # whatever rows the pool's other users prefer
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as exc:
         raise ConnectorUnavailable(f"The desk's database does not answer ({type(exc).__name__}).") from exc
 
 
 async def _already(
-    connection: AsyncConnection[Any], update: TicketUpdate, parameters: Mapping[str, Any]
+    cursor: AsyncCursor[tuple[Any, ...]], update: TicketUpdate, parameters: Mapping[str, Any]
 ) -> WriteResult:
-    row = await (await connection.execute(_STAMP, parameters)).fetchone()
+    row = await (await cursor.execute(_STAMP, parameters)).fetchone()
     if row is None:
         raise ConnectorRejected(f"The desk has no ticket {update.external_id!r} to write to.")
     return WriteResult("already", stamp=row[0].isoformat())

@@ -10,11 +10,12 @@ create table deliveries (
     connector    text        not null,
     delivery_id  text        not null,
     kind         text        not null,
-    ticket_id    bigint,
-    body_sha256  text        not null,
+    external_id  text        not null,
+    body_sha256  text        not null,          -- proof of what came; the body itself lies in raw.texts, parsed
     received_at  timestamptz not null default now(),
     unique (connector, delivery_id)
 );
+create index deliveries_of_ticket on deliveries (connector, external_id);
 
 create table tickets (
     id           bigint generated always as identity primary key,

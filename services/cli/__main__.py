@@ -1,0 +1,42 @@
+"""`pointsman`: one file per group of commands. Exit codes: 0 done, 1 a problem, 2 the command was called wrongly."""
+
+import sys
+
+import typer
+
+from services.cli import admin, audit, dead_letters, history, redact, submit, tickets, train, up
+from services.core.kit.errors import PointsmanError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="AI support-ticket triage that you own. Start with `pointsman up`.",
+)
+app.command("up")(up.up)
+app.command("submit")(submit.submit)
+app.command("status")(tickets.status)
+app.command("tickets")(tickets.tickets)
+app.command("ticket")(tickets.ticket)
+app.command("train")(train.train)
+app.add_typer(history.app, name="history")
+app.add_typer(redact.app, name="redact")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(audit.app, name="audit")
+app.add_typer(admin.app, name="keys")
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app(standalone_mode=True)
+    except PointsmanError as exc:
+        typer.secho(f"pointsman: {exc.message}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`pointsman keys`: API keys for machines and people."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+
+from services.cli.output import Format, FormatOption, print_json, print_table
+from services.cli.target import open_platform
+from services.core.kit.errors import NotFound
+from services.core.kit.security import Role, create_key
+
+app = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
+
+
+class RoleName(StrEnum):
+    VIEWER = "viewer"
+    AGENT = "agent"
+    ADMIN = "admin"
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who will use it.")],
+    role: Annotated[RoleName, typer.Option(help="viewer reads, agent reviews and submits, admin replays.")] = RoleName.AGENT,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Make a key. It is shown once; only its hash is kept.
+
+    Examples:
+
+      pointsman keys create n8n --role agent
+    """
+    with open_platform() as settings, psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
+        key = create_key(conn, name=name, role=Role[role.name], tenant=settings.tenant)
+    if format is Format.JSON:
+        print_json({"name": name, "role": role, "key": key})
+    else:
+        typer.echo(key)
+
+
+@app.command("list")
+def list_keys(format: FormatOption = Format.TABLE) -> None:
+    """
+    The keys there are, without their secrets.
+
+    Examples:
+
+      pointsman keys list --format json
+    """
+    columns = ("id", "name", "role", "created_at", "revoked_at")
+    with open_platform() as settings, _connect(settings.database_url.get_secret_value()) as conn:
+        rows = conn.execute(
+            "select id, name, role, created_at, revoked_at from api_keys where tenant = %s order by created_at",
+            (settings.tenant,),
+        ).fetchall()
+    if format is Format.JSON:
+        print_json(rows)
+    else:
+        print_table(columns, [[row[c] for c in columns] for row in rows])
+
+
+@app.command("revoke")
+def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:
+    """
+    Make a key useless from now on.
+
+    Examples:
+
+      pointsman keys revoke 3f2a90bc11de
+    """
+    with open_platform() as settings, _connect(settings.database_url.get_secret_value()) as conn:
+        done = conn.execute("update api_keys set revoked_at = now() where id = %s and revoked_at is null", (key_id,))
+    if not done.rowcount:
+        raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")
+    typer.echo(f"Revoked {key_id}.")
+
+
+def _connect(url: str) -> psycopg.Connection[dict[str, object]]:
+    return psycopg.connect(url, autocommit=True, row_factory=dict_row)

@@ -1,0 +1,39 @@
+"""A first router for a platform that has none: learnt from its own history, or from mock history when that is empty."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from services.core.kit.errors import PointsmanError
+from services.local.home import Home
+
+MOCK_HISTORY = 1500  # enough for twelve groups, and under three minutes on two cores with everything (2026-11)
+
+
+def ensure_model(home: Home, say: Callable[[str], None]) -> None:
+    """
+    Trains and promotes a model unless one is in service.
+
+    Raises:
+        PointsmanError: the training failed; its own message is above.
+    """
+    with psycopg.connect(home.postgres.url) as conn:
+        tenant = (home.settings.tenant,)
+        if conn.execute("select 1 from models where tenant = %s and status = 'champion'", tenant).fetchone():
+            return
+        has_history = conn.execute("select 1 from history where tenant = %s limit 1", tenant).fetchone() is not None
+    started = time.monotonic()
+    if not has_history:
+        say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
+        _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY), "--tenant", *tenant)
+    _run(home, "services.trainer", "--tenant", *tenant, "--promote")
+    say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
+
+
+def _run(home: Home, module: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], env=home.environment(), stdout=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise PointsmanError(f"`python -m {module} {' '.join(arguments)}` failed; its message is above.")

@@ -1,0 +1,47 @@
+"""`pointsman up`: the whole platform on this machine."""
+
+from typing import Annotated
+
+import typer
+
+MOCK_TICKETS = 24
+
+
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged.")] = False,
+    mock: Annotated[int, typer.Option(min=0, help="How many mock tickets to send at the start.")] = MOCK_TICKETS,
+    hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
+) -> None:
+    """
+    Start PostgreSQL, router, worker and gateway here, send mock tickets through the signed webhook, keep serving.
+
+    The console is at http://127.0.0.1:8080. Ctrl-C stops everything; the data stays in .pointsman.
+
+    Examples:
+
+      pointsman up                 serve until Ctrl-C
+
+      pointsman up --once          show mock tickets triaged, then exit
+
+      POINTSMAN_GATEWAY_PORT=9080 pointsman up --mock 0
+    """
+    from services.cli.first_model import ensure_model
+    from services.local.demo import send_and_show, send_hourly
+    from services.local.home import Home, LocalSettings
+    from services.local.platform import platform
+
+    home = Home(LocalSettings())
+    try:
+        with platform(home, lambda line: typer.echo(line, err=True), ensure_model) as running:
+            typer.secho(f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True)
+            if mock:
+                send_and_show(running, mock)
+            if once:
+                return
+            typer.echo("Ctrl-C stops. Try `pointsman status`, `pointsman tickets`, `pointsman submit FILE --wait`.")
+            if hourly:
+                send_hourly(running)
+            running.wait()
+    except KeyboardInterrupt:
+        if once:
+            raise

@@ -1,0 +1,90 @@
+"""The gateway as one ASGI application: what is mounted where, and how errors become answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+from services.core.connectors.registry import build_connectors
+from services.core.kit.database import build_pool
+from services.core.kit.errors import PointsmanError
+from services.core.kit.telemetry import configure_traces
+from services.gateway.access import RateGate
+from services.gateway.endpoints import console, hooks, platform, tickets
+from services.gateway.settings import GatewaySettings
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+
+
+def build_app(settings: GatewaySettings) -> FastAPI:
+    """The application; connections open when it starts and close when it stops."""
+    app = FastAPI(title="Pointsman gateway", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app.state.settings = settings
+    app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
+    app.state.api_gate = RateGate(settings.api_rate_per_minute)
+    for room in (hooks, tickets, platform, console):
+        app.include_router(room.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
+    app.add_exception_handler(PointsmanError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.middleware("http")(_add_headers)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
+    configure_traces("gateway", app=app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: GatewaySettings = app.state.settings
+    size = settings.gateway_pool_size
+    pool = build_pool(settings.database_url.get_secret_value(), min_size=min(4, size), max_size=size)
+    async with httpx.AsyncClient() as http:
+        await pool.open(wait=False)  # a gateway that starts before its database answers 503, and recovers by itself
+        app.state.pool, app.state.http = pool, http
+        app.state.connectors = build_connectors(settings.connectors, pool=pool, http=http)
+        try:
+            yield
+        finally:
+            await pool.close()
+
+
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PointsmanError)
+    if error.status >= 500:
+        log.error("gateway.request.failed", path=request.url.path, error=type(error).__name__)
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(int(error.retry_after_s))}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": type(error).__name__, "message": error.message}, error.status, headers)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    """FastAPI's own answer repeats the input; ours does not: it may hold ticket text."""
+    assert isinstance(error, RequestValidationError)
+    problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+    return JSONResponse({"error": "InputInvalid", "message": "; ".join(problems)}, 422)
+
+
+async def _add_headers(request: Request, call_next):  # noqa: ANN001, ANN202  # Starlette's own types are not public
+    response = await call_next(request)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if not request.url.path.startswith("/docs"):  # FastAPI's page loads its script from elsewhere
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response

@@ -1,0 +1,115 @@
+"""Where systems call in: signed webhooks, and plain JSON with an API key."""
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.core.connectors.desk_agents import NewDeskTicket
+from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
+from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
+from services.core.kit.security import Principal, Role
+from services.gateway import service
+from services.gateway.access import needs, read_body
+from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
+
+router = APIRouter(tags=["webhooks"])
+
+
+class HookAnswer(BaseModel):
+    """`duplicate` and `ignored` are successes: the sender must not try again."""
+
+    status: Literal["accepted", "duplicate", "ignored"]
+    ticket_id: str | None = None
+    external_id: str
+    why: str | None = None
+
+
+class PlainTicket(BaseModel):
+    """
+    A ticket as plain JSON, for forms, scripts and n8n. `metadata.external_id`, where given, makes a repeated call a
+    duplicate instead of a second ticket.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    title: str = Field(min_length=1, max_length=SUBJECT_MAX_CHARS)
+    description: str = Field(default="", max_length=200_000)
+    email: str | None = Field(default=None, max_length=320)
+    priority: Priority | None = None
+    source: str = Field(default="api", max_length=64)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+PLAIN_TICKET_SCHEMA = PlainTicket.model_json_schema(ref_template="#/components/schemas/{model}")
+PLAIN_TICKET_SCHEMA.pop("$defs", None)  # Priority is in the components already: the tickets API answers with it
+PLAIN_TICKET_SCHEMA["properties"]["priority"] = {"type": ["string", "null"], "enum": [*Priority, None]}
+
+
+@router.post("/hooks/{connector}", status_code=202, responses={200: {"model": HookAnswer}})
+async def receive_hook(connector: str, request: Request) -> JSONResponse:
+    """A signed call of a ticketing system. 202 taken in, 200 seen before or of no interest."""
+    started = time.perf_counter()
+    state = request.app.state
+    known = state.connectors.get(connector)
+    if known is None:
+        raise NotFound(
+            f"No connector '{connector[:40]}' is switched on. On: {', '.join(sorted(state.connectors)) or 'none'}. "
+            "A connector is switched on by its secret, for example POINTSMAN_CONNECTORS__ZENDESK_SECRETS."
+        )
+    try:
+        state.hook_gate.pass_or_refuse(connector)
+        body = await read_body(request, state.settings.max_body_bytes)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        done = await service.receive(state.pool, known, headers, body, tenant=state.settings.tenant)
+    except PointsmanError as exc:
+        DELIVERIES.labels(connector, type(exc).__name__).inc()
+        raise
+    DELIVERIES.labels(connector, done.outcome).inc()
+    INGEST_SECONDS.labels(connector).observe(time.perf_counter() - started)
+    return _answer(done)
+
+
+@router.post(
+    "/webhook/ticket",
+    status_code=202,
+    responses={200: {"model": HookAnswer}},
+    # The body is read by hand to bound its size, so FastAPI cannot see its schema.
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": PLAIN_TICKET_SCHEMA}}}},
+)
+async def receive_plain_ticket(
+    request: Request,
+    who: Annotated[Principal, Depends(needs(Role.AGENT))],
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> JSONResponse:
+    """A ticket as plain JSON: it is opened in the built-in desk and triaged like any other."""
+    state = request.app.state
+    body = await read_body(request, state.settings.max_body_bytes)
+    try:
+        plain = PlainTicket.model_validate_json(body)
+    except ValidationError as exc:
+        raise PayloadInvalid(_problems(exc)) from exc
+    key = idempotency_key or str(plain.metadata.get("external_id") or uuid.uuid4())
+    opened = NewDeskTicket(
+        subject=plain.title,
+        body=plain.description,
+        requester_email=plain.email,
+        priority=plain.priority,
+        metadata={**plain.metadata, "source": plain.source},
+    )
+    done = await service.open_in_desk(state.pool, opened, key=key[:180], tenant=who.tenant)
+    DELIVERIES.labels("json", done.outcome).inc()
+    return _answer(done)
+
+
+def _answer(done: service.Received) -> JSONResponse:
+    answer = HookAnswer(status=done.outcome, ticket_id=done.ticket_id, external_id=done.external_id, why=done.why)
+    return JSONResponse(answer.model_dump(exclude_none=True), status_code=202 if done.outcome == "accepted" else 200)
+
+
+def _problems(error: ValidationError) -> str:
+    problems = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in problems)

@@ -1,0 +1,79 @@
+"""What operators and load balancers ask: health with dependencies, metrics."""
+
+import asyncio
+from importlib.metadata import version
+from typing import Any, Literal
+
+import httpx
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from services.core.kit.database import connection
+from services.core.kit.errors import DatabaseUnavailable
+from services.gateway import repository
+
+router = APIRouter(tags=["platform"])
+
+PROBE_TIMEOUT_S = 1.0
+
+
+class Health(BaseModel):
+    """`degraded`: tickets are still taken in, but something behind the gateway is down. `down`: senders must retry."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    dependencies: dict[str, Literal["ok", "down"]]
+    workers: int | None = None
+    tickets_waiting: int | None = None
+    outbox_pending: int | None = None
+    dead_letters: int | None = None
+    model_version: str | None = None
+
+
+@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+async def read_health(request: Request) -> JSONResponse:
+    """200 while tickets can be taken in, 503 when they cannot."""
+    state = request.app.state
+    counts, router_is_up = await asyncio.gather(_counts(state), _is_router_up(state))
+    dependencies = {
+        "database": "ok" if counts is not None else "down",
+        "router": "ok" if router_is_up else "down",
+        "worker": "ok" if counts and counts["workers"] else "down",
+    }
+    status = "down" if counts is None else "degraded" if "down" in dependencies.values() else "ok"
+    found = counts or {}
+    health = Health(
+        status=status,
+        version=version("pointsman"),
+        dependencies=dependencies,
+        workers=found.get("workers"),
+        tickets_waiting=found.get("waiting"),
+        outbox_pending=found.get("outbox_pending"),
+        dead_letters=found.get("dead_letters"),
+        model_version=found.get("model_version"),
+    )
+    return JSONResponse(health.model_dump(mode="json"), status_code=503 if status == "down" else 200)
+
+
+@router.get("/metrics", response_class=Response)
+async def read_metrics() -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _counts(state: Any) -> dict[str, Any] | None:
+    try:
+        async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.pool) as conn:
+            return await repository.counts(conn, state.settings.tenant)
+    except (DatabaseUnavailable, TimeoutError):
+        return None
+
+
+async def _is_router_up(state: Any) -> bool:
+    try:
+        answer = await state.http.get(f"{state.settings.router_url}/v2/health/ready", timeout=PROBE_TIMEOUT_S)
+    except httpx.HTTPError:
+        return False
+    return answer.is_success

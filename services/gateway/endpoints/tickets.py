@@ -1,0 +1,159 @@
+"""The tickets API: list, read, review, give feedback. Text is always the redacted one."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.core.contracts.decision import Decision
+from services.core.contracts.prediction import Band
+from services.core.kit import audit
+from services.core.kit.database import connection
+from services.core.kit.errors import NotFound
+from services.core.kit.security import Principal, Role
+from services.gateway import repository, service
+from services.gateway.access import needs
+
+router = APIRouter(prefix="/api", tags=["tickets"])
+
+BIGINT_MAX = 2**63 - 1
+Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
+Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
+Agent = Annotated[Principal, Depends(needs(Role.AGENT))]
+TicketId = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
+
+
+class TicketRow(BaseModel):
+    """A ticket in a list; `decision` is the newest, None while it is being triaged."""
+
+    id: str
+    connector: str
+    external_id: str
+    status: str
+    state: Literal["received", "triaged", "filtered", "failed", "erased"]
+    subject: str | None
+    created_at: datetime
+    decision: Decision | None
+    review: Literal["open", "accepted", "corrected"] | None
+
+
+class TicketPage(BaseModel):
+    """`next_before` is the `before` of the next page; None on the last."""
+
+    tickets: list[TicketRow]
+    next_before: int | None
+
+
+class GroupName(BaseModel):
+    """Stray fields are refused: a misspelt `group` must not pass for an acceptance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[^\x00]+$")
+
+
+class Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Annotated[int, Field(ge=1, le=BIGINT_MAX)]] = Field(min_length=1, max_length=1000)
+
+
+class Replay(BaseModel):
+    """Everything that is dead, when `id` is not given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str | None = Field(default=None, min_length=1, max_length=300, pattern=r"^[^\x00]+$")
+
+
+class Feedback(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    group: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")
+
+
+@router.get("/tickets")
+async def list_tickets(
+    request: Request,
+    who: Viewer,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
+    band: Band | None = None,
+    group: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]+$")] = None,
+    state: Literal["received", "triaged", "filtered", "failed", "erased"] | None = None,
+) -> TicketPage:
+    """Newest first, a page at a time."""
+    filters = {"tenant": who.tenant, "before": before, "band": band, "group": group, "state": state, "limit": limit}
+    async with connection(request.app.state.pool) as conn:
+        rows = await repository.tickets(conn, filters)
+    listed = [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
+    return TicketPage(tickets=listed, next_before=rows[-1]["id"] if len(rows) == limit else None)
+
+
+@router.post("/tickets/lookup")
+async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list[TicketRow]:
+    """Several tickets by our ids; ids that do not exist are left out."""
+    async with connection(request.app.state.pool) as conn:
+        rows = await repository.tickets_by_id(conn, who.tenant, wanted.ids)
+    return [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
+
+
+@router.get("/tickets/{ticket_id}")
+async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> dict[str, Any]:
+    """Everything about one ticket: decisions and why, review, labels, notes, outbox, model calls, audit."""
+    async with connection(request.app.state.pool) as conn:
+        found = await repository.ticket(conn, who.tenant, ticket_id)
+    if found is None:
+        raise NotFound(f"There is no ticket {ticket_id}.")
+    return {**found, "id": str(found["id"])}
+
+
+@router.get("/reviews")
+async def list_reviews(
+    request: Request, who: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> list[dict[str, Any]]:
+    """Tickets that wait for a person, the most informative first."""
+    async with connection(request.app.state.pool) as conn:
+        rows = await repository.open_reviews(conn, who.tenant, limit=limit)
+    return [{**row, "id": str(row["id"])} for row in rows]
+
+
+@router.post("/tickets/{ticket_id}/review")
+async def review_ticket(request: Request, who: Agent, ticket_id: TicketId, answer: GroupName) -> dict[str, str]:
+    """Accepts the proposed group (no `group`) or names the right one; it is written back and learnt from."""
+    async with connection(request.app.state.pool) as conn:
+        outcome = await service.close_review(conn, ticket_id, who, group=answer.group)
+    return {"ticket_id": str(ticket_id), "review": outcome}
+
+
+@router.post("/tickets/{ticket_id}/feedback")
+async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedback: Feedback) -> dict[str, str]:
+    """Says afterwards which group was right; learnt from, not written back."""
+    async with connection(request.app.state.pool) as conn:
+        await service.give_feedback(conn, ticket_id, who, group=feedback.group)
+    return {"ticket_id": str(ticket_id), "feedback": "recorded"}
+
+
+@router.get("/status")
+async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
+    """Counts of tickets, reviews, dead letters, by band; the model in use."""
+    async with connection(request.app.state.pool) as conn:
+        return await repository.counts(conn, who.tenant)
+
+
+@router.get("/dead-letters")
+async def list_dead_letters(request: Request, who: Admin) -> list[dict[str, Any]]:
+    """Write-backs, events and workflows that failed for good."""
+    async with connection(request.app.state.pool) as conn:
+        return await repository.dead_letters(conn)
+
+
+@router.post("/dead-letters/replay")
+async def replay_dead_letters(request: Request, who: Admin, replay: Replay) -> dict[str, int]:
+    """Tries one again, or all; keys stay the same, so nothing takes effect twice."""
+    async with connection(request.app.state.pool) as conn, conn.transaction():
+        replayed = await repository.replay(conn, replay.id)
+        entry = audit.Entry(who.tenant, f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed})
+        await audit.append(conn, entry)
+    return {"replayed": replayed}

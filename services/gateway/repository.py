@@ -1,0 +1,217 @@
+"""The gateway's SQL: one statement takes a delivery in; the rest reads for the API and the console."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.kit import outbox
+from services.core.kit.workflows import APPLICATION, QUEUE
+
+Connection = AsyncConnection[DictRow]
+
+# Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
+# inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order).
+INGEST = """
+with delivery as (
+    insert into deliveries (tenant, connector, delivery_id, kind, external_id, body_sha256)
+    values (%(tenant)s, %(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
+    on conflict (connector, delivery_id) do nothing
+    returning id
+), ticket as (
+    insert into tickets (tenant, connector, external_id, status, current_group, occurred_at)
+    select %(tenant)s, %(connector)s, %(external_id)s, %(status)s, %(group)s, %(occurred_at)s::timestamptz from delivery
+    on conflict (tenant, connector, external_id) do update set
+        status = case when excluded.occurred_at < tickets.occurred_at then tickets.status else excluded.status end,
+        current_group = coalesce(
+            case when excluded.occurred_at < tickets.occurred_at then tickets.current_group end,
+            excluded.current_group, tickets.current_group),
+        occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
+        updated_at = now()
+    returning id
+), text as (
+    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where %(has_text)s
+    on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
+)
+select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
+    %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
+    workflow_id => %(stage)s::text || ':' || id || %(suffix)s::text, application_name => %(application)s::text) end as workflow_id
+from ticket
+"""
+FIND = "select id from tickets where tenant = %s and connector = %s and external_id = %s"
+DELIVERED = """
+select d.external_id, t.id as ticket_id from deliveries d
+left join tickets t on t.tenant = d.tenant and t.connector = d.connector and t.external_id = d.external_id
+where d.connector = %s and d.delivery_id = %s
+"""
+LISTED = """
+select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review
+from tickets t
+left join lateral (select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true
+left join reviews r on r.ticket_id = t.id
+"""
+TICKETS_BY_ID = f"{LISTED} where t.tenant = %s and t.id = any(%s) order by t.id"
+TICKETS = f"""{LISTED}
+where t.tenant = %(tenant)s and (%(before)s::bigint is null or t.id < %(before)s)
+  and (%(band)s::text is null or d.band = %(band)s) and (%(group)s::text is null or d."group" = %(group)s)
+  and (%(state)s::text is null or t.state = %(state)s)
+order by t.id desc limit %(limit)s
+"""
+TICKET = """
+select id, connector, external_id, status, state, language, subject, body, current_group, created_at, updated_at
+from tickets where tenant = %s and id = %s
+"""
+PARTS = {
+    "decisions": "select decision from decisions where ticket_id = %s order by id",
+    "review": 'select reason, state, "group", closed_by, opened_at, closed_at from reviews where ticket_id = %s',
+    "labels": 'select "group", source, by, at from labels where ticket_id = %s order by id',
+    "notes": "select kind, body, at from notes where ticket_id = %s order by id",
+    "outbox": "select id, key, kind, state, attempts, last_error, result, created_at, settled_at from outbox "
+    "where ticket_id = %s order by id",
+    "model_calls": "select task, model, prompt_version, input_tokens, output_tokens, usd, outcome, at from llm_calls "
+    "where ticket_id = %s::text order by id",
+    "audit": "select seq, at, actor, action, detail, hash from audit where subject = 'ticket/' || %s order by seq",
+}
+REVIEWS = """
+select t.id, t.connector, t.external_id, t.subject, t.body, r.reason, r.opened_at, d.decision
+from reviews r join tickets t on t.id = r.ticket_id
+left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
+where t.tenant = %s and r.state = 'open' order by r.urgency desc, r.opened_at limit %s
+"""
+GROUPS = "select name, description from catalogue where tenant = %s and kind = 'group' and active order by rank, name"
+COUNTS = """
+select (select count(*) from tickets where tenant = %(tenant)s) as tickets,
+       (select count(*) from tickets where tenant = %(tenant)s and state = 'received') as waiting,
+       (select count(*) from reviews r join tickets t on t.id = r.ticket_id
+        where t.tenant = %(tenant)s and r.state = 'open') as reviews_open,
+       (select count(*) from outbox where state = 'pending') as outbox_pending,
+       (select count(*) from outbox where state = 'dead') as dead_letters,
+       (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
+       (select version from models where tenant = %(tenant)s and status = 'champion') as model_version
+"""
+BANDS = """
+select band, count(*) as tickets from (
+    select distinct on (d.ticket_id) d.band from decisions d join tickets t on t.id = d.ticket_id
+    where t.tenant = %s order by d.ticket_id, d.id desc) latest group by band order by band
+"""
+
+# Letters that failed for good, and workflows that did: both can be replayed under their own key.
+DEAD_LETTERS = """
+select id::text as id, kind, ticket_id::text as ticket_id, connector, attempts, last_error as why, settled_at as since
+from outbox where state = 'dead'
+union all
+select workflow_uuid, 'workflow ' || name, split_part(workflow_uuid, ':', 2), null, recovery_attempts::int, status,
+       to_timestamp(updated_at / 1000.0)
+from dbos.workflow_status where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
+order by since limit 1000
+"""
+REPLAY_WORKFLOWS = """
+update dbos.workflow_status set status = 'ENQUEUED', queue_name = %(queue)s, owner_xid = null, started_at_epoch_ms = null,
+    recovery_attempts = 0, error = null, updated_at = (extract(epoch from now()) * 1000)::bigint
+where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
+  and (%(id)s::text is null or workflow_uuid = %(id)s) returning workflow_uuid
+"""
+
+# Which workflow a delivery starts. Solving may happen again after a reopening, so its id carries the delivery's.
+WORKFLOWS = {
+    DeliveryKind.CREATED: ("new_ticket", "new"),
+    DeliveryKind.ASSIGNED: ("assigned_ticket", "assigned"),
+    DeliveryKind.SOLVED: ("solved_ticket", "solved"),
+    DeliveryKind.ERASED: ("erased_ticket", "erased"),
+}
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """`ticket_id` is None only for a duplicate of a delivery whose ticket was erased since."""
+
+    ticket_id: int | None
+    is_duplicate: bool
+
+
+async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha256: str) -> Ingested:
+    """Takes a delivery in, once: rows and workflow in one statement, so in one transaction."""
+    workflow, stage = WORKFLOWS.get(delivery.kind, (None, ""))
+    ticket = delivery.ticket
+    cursor = await conn.execute(
+        INGEST,
+        {
+            "tenant": tenant,
+            "connector": delivery.connector,
+            "delivery_id": delivery.delivery_id,
+            "kind": delivery.kind,
+            "external_id": delivery.external_id,
+            "body_sha256": body_sha256,
+            "status": "deleted" if delivery.kind is DeliveryKind.DELETED else ticket.status if ticket else "new",
+            "group": ticket.group if ticket else None,
+            "occurred_at": delivery.occurred_at,
+            "ticket": Jsonb(ticket.model_dump(mode="json")) if ticket else None,
+            # A thin update must not replace the text that creation brought.
+            "has_text": ticket is not None and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
+            "workflow": workflow,
+            "stage": stage,
+            "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.SOLVED else "",
+            "queue": QUEUE,
+            "application": APPLICATION,
+        },
+    )
+    row = await cursor.fetchone()
+    if row is not None:
+        return Ingested(row["id"], is_duplicate=False)
+    cursor = await conn.execute(FIND, (tenant, delivery.connector, delivery.external_id))
+    row = await cursor.fetchone()
+    return Ingested(row["id"] if row else None, is_duplicate=True)
+
+
+async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:
+    """Newest first. `filters`: tenant, before (id), band, group, state, limit."""
+    return await (await conn.execute(TICKETS, filters)).fetchall()
+
+
+async def tickets_by_id(conn: Connection, tenant: str, ids: list[int]) -> list[DictRow]:
+    return await (await conn.execute(TICKETS_BY_ID, (tenant, ids))).fetchall()
+
+
+async def ticket(conn: Connection, tenant: str, ticket_id: int) -> dict[str, Any] | None:
+    """All there is to tell about one ticket, its text redacted; None when there is none."""
+    row = await (await conn.execute(TICKET, (tenant, ticket_id))).fetchone()
+    if row is None:
+        return None
+    parts = {name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()}
+    parts["review"] = parts["review"][0] if parts["review"] else None
+    parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]
+    return {**row, **parts}
+
+
+async def open_reviews(conn: Connection, tenant: str, *, limit: int) -> list[DictRow]:
+    """The review queue, the most informative first."""
+    return await (await conn.execute(REVIEWS, (tenant, limit))).fetchall()
+
+
+async def groups(conn: Connection, tenant: str) -> list[DictRow]:
+    """The active groups of the label catalogue."""
+    return await (await conn.execute(GROUPS, (tenant,))).fetchall()
+
+
+async def counts(conn: Connection, tenant: str) -> dict[str, Any]:
+    """How much of everything there is: for `/health`, `pointsman status` and the console's head."""
+    row = await (await conn.execute(COUNTS, {"tenant": tenant})).fetchone()
+    bands = await (await conn.execute(BANDS, (tenant,))).fetchall()
+    return {**(row or {}), "bands": {entry["band"]: entry["tickets"] for entry in bands}}
+
+
+async def dead_letters(conn: Connection) -> list[DictRow]:
+    """What failed for good, oldest first."""
+    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION})).fetchall()
+
+
+async def replay(conn: Connection, letter_id: str | None) -> int:
+    """Makes one dead letter or failed workflow due again, or all; returns how many."""
+    replayed = 0
+    if letter_id is None or (letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19):
+        replayed = await outbox.replay(conn, int(letter_id) if letter_id else None)
+    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id}
+    return replayed + len(await (await conn.execute(REPLAY_WORKFLOWS, values)).fetchall())

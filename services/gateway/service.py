@@ -1,0 +1,167 @@
+"""What the gateway decides: what to do with a delivery, and what a person's review changes."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.connectors import desk_agents
+from services.core.connectors.desk_agents import NewDeskTicket
+from services.core.connectors.port import Connector
+from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
+from services.core.kit import audit, outbox
+from services.core.kit.database import connection
+from services.core.kit.errors import Conflict, InputInvalid, NotFound
+from services.core.kit.security import Principal
+from services.gateway import repository
+
+Outcome = Literal["accepted", "duplicate", "ignored"]
+
+CLOSE_REVIEW = """
+update reviews set state = %(state)s, "group" = %(group)s, closed_by = %(by)s, closed_at = now()
+where ticket_id = %(ticket_id)s and state = 'open' returning ticket_id
+"""
+LABEL = """
+insert into labels (ticket_id, "group", source, by) values (%(ticket_id)s, %(group)s, %(source)s, %(by)s)
+on conflict (ticket_id, source) do update set "group" = excluded."group", by = excluded.by, at = now()
+"""
+PROPOSED = """
+select t.connector, t.external_id, d.decision from tickets t
+left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
+where t.tenant = %s and t.id = %s
+"""
+
+
+@dataclass(frozen=True)
+class Received:
+    """What became of a webhook call."""
+
+    outcome: Outcome
+    ticket_id: str | None
+    external_id: str
+    why: str | None = None
+
+
+async def receive(
+    pool: AsyncConnectionPool, connector: Connector, headers: Mapping[str, str], body: bytes, *, tenant: str
+) -> Received:
+    """
+    Verifies, parses and takes in one webhook call.
+
+    Raises:
+        SignatureInvalid, SignatureStale, PayloadInvalid: nothing was stored.
+        DatabaseUnavailable: nothing was stored; the sender should try again.
+    """
+    connector.verify(headers, body, now=datetime.now(UTC))
+    delivery = connector.parse(headers, body)
+    if delivery.kind is DeliveryKind.IGNORED:
+        return Received("ignored", None, delivery.external_id, delivery.why_ignored)
+    digest = hashlib.sha256(body).hexdigest()
+    async with connection(pool) as conn:
+        done = await repository.ingest(conn, delivery, tenant=tenant, body_sha256=digest)
+    outcome: Outcome = "duplicate" if done.is_duplicate else "accepted"
+    return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)
+
+
+async def open_in_desk(pool: AsyncConnectionPool, opened: NewDeskTicket, *, key: str, tenant: str) -> Received:
+    """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first ticket."""
+    delivery_id = f"json:{key}"
+    async with connection(pool) as conn, conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
+        seen = await (await conn.execute(repository.DELIVERED, ("desk", delivery_id))).fetchone()
+        if seen is not None:
+            return Received("duplicate", str(seen["ticket_id"]) if seen["ticket_id"] else None, seen["external_id"])
+        external_id = await desk_agents.open_ticket(conn, opened, tenant=tenant)
+        ticket = Ticket(
+            connector="desk",
+            external_id=external_id,
+            subject=opened.subject,
+            body=opened.body,
+            requester=Requester(email=opened.requester_email),
+            priority=opened.priority,
+            metadata=dict(opened.metadata),
+        )
+        delivery = Delivery(
+            connector="desk", delivery_id=delivery_id, kind=DeliveryKind.CREATED, external_id=external_id, ticket=ticket
+        )
+        digest = hashlib.sha256(ticket.model_dump_json().encode()).hexdigest()
+        done = await repository.ingest(conn, delivery, tenant=tenant, body_sha256=digest)
+    return Received("accepted", str(done.ticket_id), external_id)
+
+
+async def close_review(
+    conn: AsyncConnection[DictRow], ticket_id: int, who: Principal, *, group: str | None = None
+) -> Literal["accepted", "corrected"]:
+    """
+    A person accepts the proposed group, or names another; the answer is written back and becomes a label.
+
+    Raises:
+        NotFound: no such ticket.
+        Conflict: its review is closed already.
+        InputInvalid: the group is not in the label catalogue, or nothing was proposed that could be accepted.
+    """
+    async with conn.transaction():
+        proposed = await _proposed(conn, who.tenant, ticket_id)
+        decision: dict[str, Any] = proposed["decision"] or {}
+        final = await _known_group(conn, who.tenant, group or decision.get("group"))
+        state: Literal["accepted", "corrected"] = "accepted" if final == decision.get("group") else "corrected"
+        values = {"state": state, "group": final, "by": who.name, "ticket_id": ticket_id, "source": "review"}
+        if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
+            raise Conflict(f"Ticket {ticket_id} is not waiting for a review. Use feedback to correct it afterwards.")
+        await conn.execute(LABEL, values)
+        await _write_back(conn, proposed, ticket_id, stage="review", group=final, by=who.name)
+        await audit.append(conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")}))
+    return state
+
+
+async def give_feedback(conn: AsyncConnection[DictRow], ticket_id: int, who: Principal, *, group: str) -> None:
+    """
+    A person says afterwards which group was right: a label to learn from; nothing is written back.
+
+    Raises:
+        NotFound, InputInvalid: as in `close_review`.
+    """
+    async with conn.transaction():
+        await _proposed(conn, who.tenant, ticket_id)
+        final = await _known_group(conn, who.tenant, group)
+        await conn.execute(LABEL, {"ticket_id": ticket_id, "group": final, "source": "feedback", "by": who.name})
+        await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
+
+
+async def _proposed(conn: AsyncConnection[DictRow], tenant: str, ticket_id: int) -> DictRow:
+    row = await (await conn.execute(PROPOSED, (tenant, ticket_id))).fetchone()
+    if row is None:
+        raise NotFound(f"There is no ticket {ticket_id}.")
+    return row
+
+
+async def _known_group(conn: AsyncConnection[DictRow], tenant: str, group: str | None) -> str:
+    names = [row["name"] for row in await repository.groups(conn, tenant)]
+    if group not in names:
+        raise InputInvalid(f"Group '{group}' is not in the label catalogue. It has: {', '.join(names) or 'none yet'}.")
+    return group
+
+
+async def _write_back(
+    conn: AsyncConnection[DictRow], ticket: DictRow, ticket_id: int, *, stage: str, group: str, by: str
+) -> None:
+    update = TicketUpdate(
+        key=f"{ticket_id}:{stage}",
+        external_id=ticket["external_id"],
+        group=group,
+        tags=("pointsman", "pointsman-reviewed"),
+        note=f"Pointsman: routed to {group} by {by} in review.",
+    )
+    await outbox.put(
+        conn, update.key, update.model_dump(mode="json"), kind="write", ticket_id=ticket_id, connector=ticket["connector"]
+    )
+
+
+def _entry(who: Principal, ticket_id: int, action: str, detail: dict[str, Any]) -> audit.Entry:
+    return audit.Entry(who.tenant, f"user/{who.name}", action, f"ticket/{ticket_id}", detail)

@@ -1,0 +1,121 @@
+"""Where the laptop keeps everything: database, objects, secrets, logs, and who is running."""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.core.kit.errors import ConfigurationInvalid
+from services.local.postgres import EmbeddedPostgres
+
+
+class LocalSettings(BaseSettings):
+    """What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, PostgreSQL."""
+
+    model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore")
+
+    home: Path = Path(".pointsman")
+    gateway_port: int = Field(default=8080, ge=1, le=65535)
+    router_http_port: int = Field(default=8081, ge=1, le=65535)
+    router_grpc_port: int = Field(default=8082, ge=1, le=65535)
+    worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
+    postgres_port: int = Field(default=5433, ge=1, le=65535)
+    tenant: str = "default"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The laptop's folder. Nothing in it is needed elsewhere; deleting it starts afresh."""
+
+    settings: LocalSettings
+
+    @cached_property
+    def folder(self) -> Path:
+        return self.settings.home.absolute()
+
+    @cached_property
+    def postgres(self) -> EmbeddedPostgres:
+        return EmbeddedPostgres(self.folder / "postgres", self.settings.postgres_port)
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def running_file(self) -> Path:
+        """Process ids of the supervisor and its children, with their start times."""
+        return self.folder / "running.json"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.gateway_port}"
+
+    def prepare(self) -> None:
+        """
+        Makes the folders.
+
+        Raises:
+            ConfigurationInvalid: the folder cannot be written.
+        """
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise ConfigurationInvalid(
+                f"Cannot write {self.folder}: {exc.strerror}. Free disk space, or set POINTSMAN_HOME to another folder."
+            ) from exc
+
+    @cached_property
+    def secrets(self) -> Mapping[str, str]:
+        """Secrets of this laptop, made once: `desk`, `generic` and `zendesk` sign webhooks."""
+        file = self.folder / "secrets.json"
+        if not file.exists():
+            made = {name: _webhook_secret() for name in ("desk", "generic")} | {"zendesk": secrets.token_urlsafe(32)}
+            self.write_private(file, json.dumps(made))
+        return json.loads(file.read_text("utf-8"))
+
+    def environment(self) -> dict[str, str]:
+        """The settings that the containers get here; whatever the user has set in the environment wins."""
+        settings = self.settings
+        ours = {
+            "POINTSMAN_DATABASE_URL": self.postgres.url,
+            "POINTSMAN_OBJECTS_URL": f"file://{self.folder / 'objects'}",
+            "POINTSMAN_TENANT": settings.tenant,
+            "POINTSMAN_GATEWAY_PORT": str(settings.gateway_port),
+            "POINTSMAN_ROUTER_HTTP_PORT": str(settings.router_http_port),
+            "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
+            "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
+            "POINTSMAN_ROUTER_URL": f"http://127.0.0.1:{settings.router_http_port}",
+            "POINTSMAN_ROUTER_POLL_S": "2",
+            "POINTSMAN_WORKER_ID": "local-worker",
+            "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
+            "POINTSMAN_CONSOLE_LOOPBACK_ROLE": "agent",
+            "POINTSMAN_CONNECTORS__DESK_TENANT": settings.tenant,
+            **{
+                f"POINTSMAN_CONNECTORS__{name.upper()}_SECRETS": json.dumps([secret])
+                for name, secret in self.secrets.items()
+            },
+            "HF_HUB_OFFLINE": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "OMP_NUM_THREADS": "1",
+        }
+        return ours | dict(os.environ)
+
+    def write_private(self, file: Path, text: str) -> None:
+        """Writes a file only its owner can read, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(text, "utf-8")
+        draft.replace(file)
+
+
+def _webhook_secret() -> str:
+    """Standard Webhooks' spelling: `whsec_` and base64 of 24 to 64 random bytes."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

@@ -1,0 +1,139 @@
+"""The whole platform on one machine: prepared, started, watched, stopped."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import psycopg
+
+from services.core.kit.database import migrate
+from services.core.kit.errors import Unavailable
+from services.core.kit.security import Role, create_key
+from services.local.home import Home
+from services.local.mock.catalogue import labels
+from services.local.processes import Supervisor, check_ports, clear_leftovers
+
+READY_TIMEOUT_S = 90.0
+TEND_S = 0.2
+CHILDREN = {"router": "services.router", "worker": "services.worker", "gateway": "services.gateway"}
+KEY_NAME = "local"
+
+Say = Callable[[str], None]
+EnsureModel = Callable[[Home, Say], None]
+
+
+@dataclass(frozen=True)
+class Running:
+    """The platform while it runs. `wait` keeps it running; it ends by itself only on a signal."""
+
+    home: Home
+    supervisor: Supervisor
+
+    def wait(self, until: Callable[[], bool] = lambda: False) -> None:
+        while not until():
+            self.supervisor.tend()
+            time.sleep(TEND_S)
+
+
+@contextmanager
+def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Iterator[Running]:
+    """
+    Everything up and ready inside the block; everything down after it.
+
+    Raises:
+        PointsmanError: what is in the way, and the fix.
+    """
+    prepare(home, say)
+    ensure_model(home, say)
+    supervisor = Supervisor(home, home.environment())
+    supervisor.on_restart = lambda name, code: say(f"{name} ended (exit code {code}); starting it again. Log: {home.logs / name}.log")
+    with _interruptible():
+        try:
+            for name, module in CHILDREN.items():
+                supervisor.start(name, module)
+            _wait_ready(home, supervisor)
+            yield Running(home, supervisor)
+        finally:
+            say("Stopping.")
+            supervisor.stop()
+            home.postgres.stop()
+
+
+def prepare(home: Home, say: Say) -> None:
+    """Clears what a killed run left behind, starts PostgreSQL, migrates, makes a key."""
+    home.prepare()
+    leftovers = clear_leftovers(home)
+    if leftovers:
+        say(f"Ended {leftovers} processes that an earlier run had left behind.")
+    settings = home.settings
+    ports = {
+        "POINTSMAN_GATEWAY_PORT": settings.gateway_port,
+        "POINTSMAN_ROUTER_HTTP_PORT": settings.router_http_port,
+        "POINTSMAN_ROUTER_GRPC_PORT": settings.router_grpc_port,
+        "POINTSMAN_WORKER_METRICS_PORT": settings.worker_metrics_port,
+    }
+    if not home.postgres.is_running():
+        ports["POINTSMAN_POSTGRES_PORT"] = settings.postgres_port
+    check_ports(ports)
+    url = home.postgres.start()
+    migrate(url)
+    with psycopg.connect(url, autocommit=True) as conn:
+        _ensure_key(home, conn)
+        _ensure_catalogue(conn, settings.tenant)
+
+
+def _ensure_key(home: Home, conn: psycopg.Connection) -> None:
+    """An administrator's key for the command line of this machine, in a file that only its owner can read."""
+    file = home.folder / "api_key"
+    known = conn.execute("select 1 from api_keys where name = %s and revoked_at is null", (KEY_NAME,)).fetchone()
+    if known is None or not file.exists():
+        home.write_private(file, create_key(conn, name=KEY_NAME, role=Role.ADMIN, tenant=home.settings.tenant))
+
+
+def _ensure_catalogue(conn: psycopg.Connection, tenant: str) -> None:
+    """The mock company's groups, when there are none yet."""
+    known = conn.execute("select 1 from catalogue where tenant = %s and kind = 'group' limit 1", (tenant,)).fetchone()
+    if known is not None:
+        return
+    rows = [(tenant, label.name, label.description, rank) for rank, label in enumerate(labels())]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into catalogue (tenant, kind, name, description, rank) values (%s, 'group', %s, %s, %s)", rows
+        )
+
+
+def _wait_ready(home: Home, supervisor: Supervisor) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not is_ready(home):
+        supervisor.tend()
+        weak = next((child for child in supervisor.children if child.restarts >= 3), None)
+        if weak is not None or time.monotonic() > deadline:
+            name = weak.name if weak else "the platform"
+            logs = supervisor.log_tail(weak.name) if weak else "\n".join(supervisor.log_tail(c) for c in CHILDREN)
+            raise Unavailable(f"{name} did not become ready. Its log ends:\n{logs}")
+        time.sleep(TEND_S)
+
+
+def is_ready(home: Home) -> bool:
+    """Whether gateway, database, router and worker all answer."""
+    try:
+        return httpx.get(f"{home.gateway_url}/health", timeout=2).json()["status"] == "ok"
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the block like Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,66 @@
+"""Starts the worker: `python -m services.worker`. Runs until SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+
+import httpx
+import structlog
+from prometheus_client import start_http_server
+
+from services.core.connectors.registry import build_connectors
+from services.core.kit import outbox, workflows
+from services.core.kit.database import build_pool
+from services.core.kit.telemetry import configure_logs, configure_traces
+from services.core.llm.build import build_llm
+from services.core.models.client import RouterClient
+from services.core.text.redact import build_redactor
+from services.worker.letters import deliver
+from services.worker.settings import WorkerSettings
+from services.worker.steps import Outside
+from services.worker.workflows import register
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    settings = WorkerSettings.read()
+    configure_logs("worker", settings.log_level)
+    configure_traces("worker")
+    asyncio.run(run(settings))
+
+
+async def run(settings: WorkerSettings) -> None:
+    """Builds everything, launches the engine in this loop and waits for the signal to stop."""
+    from dbos import DBOS
+
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    database_url = settings.database_url.get_secret_value()
+    pool = build_pool(database_url, min_size=2, max_size=settings.worker_pool_size)
+    metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
+    async with httpx.AsyncClient() as http, pool:
+        connectors = build_connectors(settings.connectors, pool=pool, http=http)
+        router = RouterClient(settings.router_url, http, settings.router_timeout_s)
+        llm = build_llm(settings.llm)
+        outside = Outside(settings, pool, connectors, build_redactor(), router, llm)
+        workflows.configure(database_url, executor_id=settings.worker_id, pool_size=settings.worker_pool_size)
+        register(outside)
+        DBOS.launch()
+        await DBOS.register_queue_async(
+            workflows.QUEUE, worker_concurrency=settings.worker_concurrency, polling_interval_sec=settings.queue_poll_s
+        )
+        log.info("worker.started", worker_id=settings.worker_id)
+        await asyncio.gather(
+            workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
+            outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop),
+        )
+        # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+    metrics.shutdown()
+    metrics_thread.join()
+    log.info("worker.stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Pure decisions of the worker: what to leave alone, what to decide, what to write. No I/O, clock or randomness."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.core.contracts.decision import Decision
+from services.core.contracts.events import Event
+from services.core.contracts.prediction import Band, Prediction
+from services.core.contracts.priority import PriorityAnswer
+from services.core.contracts.ticket import Status, Ticket, TicketUpdate
+from services.worker.settings import Filters
+
+OWN_TAG = "pointsman"
+CLOSED = (Status.SOLVED, Status.CLOSED, Status.DELETED)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that a decision is made from. `prediction` is None when the router could not be asked."""
+
+    ticket_id: str
+    prediction: Prediction | None
+    priority: PriorityAnswer | None
+    groups: frozenset[str]
+    shadow: bool
+    latency_ms: float
+    why_unrouted: str = ""
+
+
+def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
+    """Why this ticket is none of our business; None when it is."""
+    if ticket.status in CLOSED:
+        return f"it is {ticket.status} already"
+    if filters.skip_grouped and ticket.group:
+        return f"it is in the group {ticket.group} already"
+    if any(pattern.search(ticket.subject) for pattern in filters.subject_patterns):
+        return "its subject is excluded"
+    email = (ticket.requester.email or "").lower()
+    if email and any(email == entry.lower() or (entry[:1] == "@" and email.endswith(entry.lower()))
+                     for entry in filters.excluded_requesters):
+        return "its requester is excluded"
+    return None
+
+
+def decide(gathered: Gathered) -> Decision:
+    """The final decision: the router's, unless it could not be asked or named a group that does not exist."""
+    priority = gathered.priority
+    common = {
+        "ticket_id": gathered.ticket_id,
+        "priority": priority.priority if priority else None,
+        "priority_reason": priority.reason if priority else "",
+        "priority_by": priority.by if priority else "",
+        "prompt_version": priority.prompt_version if priority else None,
+        "shadow": gathered.shadow,
+        "latency_ms": gathered.latency_ms,
+    }
+    prediction = gathered.prediction
+    if prediction is None:
+        return Decision(
+            group=None, confidence=0.0, band=Band.HUMAN_REVIEW, decided_by="fallback", reason=gathered.why_unrouted, **common
+        )
+    band, reason = prediction.band, prediction.reason
+    if band is Band.AUTO_ROUTE and prediction.group not in gathered.groups:
+        band, reason = Band.HUMAN_REVIEW, f"The group {prediction.group} is not active in the label catalogue."
+    return Decision(
+        group=prediction.group,
+        confidence=prediction.confidence,
+        similarity=prediction.similarity,
+        band=band,
+        top3=prediction.top,
+        reason=reason,
+        model_version=prediction.model_version,
+        **common,
+    )
+
+
+def update_for(decision: Decision, external_id: str) -> TicketUpdate | None:
+    """
+    What is written to the customer's system: the route, or the call for a person; None in shadow and for a review.
+
+    A ticket in review is written when a person has answered; an escalation must be seen where people work.
+    """
+    if decision.shadow or decision.band is Band.HUMAN_REVIEW:
+        return None
+    is_routed = decision.band is Band.AUTO_ROUTE
+    return TicketUpdate(
+        key=f"{decision.ticket_id}:new",
+        external_id=external_id,
+        group=decision.group if is_routed else None,
+        priority=decision.priority,
+        tags=(OWN_TAG, "pointsman-routed" if is_routed else "pointsman-escalated"),
+        note=note_for(decision) if is_routed else f"Pointsman asks for a person: {decision.reason}",
+    )
+
+
+def routed_event(decision: Decision, *, at: datetime) -> Event:
+    """The decision as a CloudEvent: ids and numbers only."""
+    data = {"group": decision.group, "band": decision.band, "priority": decision.priority,
+            "confidence": decision.confidence, "model_version": decision.model_version, "shadow": decision.shadow}
+    return Event(
+        id=f"{decision.ticket_id}:routed",
+        source="pointsman/worker",
+        type="pointsman.ticket.routed.v1",
+        subject=decision.ticket_id,
+        time=at,
+        data=data,
+    )
+
+
+def note_for(decision: Decision) -> str:
+    """The private note: what was decided, why, and by which model."""
+    others = ", ".join(f"{entry.group} {entry.probability:.0%}" for entry in decision.top3[1:])
+    lines = [
+        f"Pointsman routed this ticket to {decision.group} (confidence {decision.confidence:.0%}).",
+        decision.reason,
+        f"Next: {others}." if others else "",
+        f"Priority {decision.priority}: {decision.priority_reason}" if decision.priority else "",
+        f"Model {decision.model_version}. Wrong? Change the group: the next training learns from it.",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def review_urgency(decision: Decision) -> float:
+    """
+    Order of the review queue: escalations first, then what teaches the model most.
+
+    The smaller the margin between the first two groups, the more informative the answer (margin sampling,
+    Settles 2009, Active Learning Literature Survey, section 3.1).
+    """
+    if decision.band is Band.ESCALATE:
+        return 2.0
+    if len(decision.top3) < 2:
+        return 1.0
+    return 1.0 - (decision.top3[0].probability - decision.top3[1].probability)

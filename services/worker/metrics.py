@@ -1,0 +1,11 @@
+"""The worker's Prometheus metrics."""
+
+from prometheus_client import Counter, Histogram
+
+DECISIONS = Counter("pointsman_decisions_total", "Decisions by group and band", ["group", "band"])
+DECISION_SECONDS = Histogram(
+    "pointsman_decision_seconds",
+    "From the webhook call to the decision, waiting included",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+WRITES = Counter("pointsman_writes_total", "Write-backs by connector and result", ["connector", "result"])

@@ -1,0 +1,132 @@
+"""The worker's SQL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from services.core.contracts.decision import Decision
+from services.core.contracts.prediction import Band
+from services.core.contracts.priority import LabelText
+from services.core.contracts.ticket import Ticket
+from services.core.text.redact import Redacted
+from services.worker.decide import review_urgency
+
+Connection = AsyncConnection[DictRow]
+
+RAW = "select t.ticket from raw.texts t where t.ticket_id = %s"
+REDACTED = """
+select id, connector, external_id, subject, body, language, current_group, status,
+       extract(epoch from clock_timestamp() - created_at) * 1000 as age_ms
+from tickets where id = %s
+"""
+STORE_REDACTED = """
+with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where ticket_id = %(id)s)
+update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now() where id = %(id)s
+"""
+LABELS = "select name, description from catalogue where tenant = %s and kind = %s and active order by rank, name"
+RECORD = """
+with decision as (
+    insert into decisions (ticket_id, workflow_id, decision, "group", band, priority, confidence, model_version, shadow)
+    values (%(ticket_id)s, %(workflow_id)s, %(decision)s, %(group)s, %(band)s, %(priority)s, %(confidence)s,
+            %(model_version)s, %(shadow)s)
+    on conflict (workflow_id) do nothing returning ticket_id
+), review as (
+    insert into reviews (ticket_id, reason, urgency)
+    select ticket_id, %(reason)s, %(urgency)s from decision where %(band)s <> 'AUTO_ROUTE'
+    on conflict (ticket_id) do nothing
+)
+update tickets set state = 'triaged', updated_at = now() where id = %(ticket_id)s and exists (select from decision)
+returning id
+"""
+LEAVE_ALONE = "update tickets set state = 'filtered', updated_at = now() where id = %s and state = 'received' returning id"
+LABEL_AT_CLOSE = """
+insert into labels (ticket_id, "group", source) values (%s, %s, 'close')
+on conflict (ticket_id, source) do update set "group" = excluded."group", at = now()
+"""
+NOTE = "insert into notes (ticket_id, kind, workflow_id, body) values (%s, %s, %s, %s) on conflict (workflow_id) do nothing returning id"
+CLOSE_REVIEW = "update reviews set state = 'accepted', closed_by = 'system', closed_at = now() where ticket_id = %s and state = 'open'"
+ERASE = """
+with texts as (delete from raw.texts where ticket_id = %(id)s),
+     vectors as (delete from ticket_vectors where tenant = %(tenant)s and ref = %(ref)s),
+     written as (delete from notes where ticket_id = %(id)s),
+     letters as (delete from outbox where ticket_id = %(id)s),
+     answers as (delete from llm_cache where tenant = %(tenant)s and ticket_id = %(id)s::text)
+update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
+"""
+
+
+async def raw_ticket(conn: Connection, ticket_id: int) -> Ticket | None:
+    """The ticket as it came; None once it was erased."""
+    row = await (await conn.execute(RAW, (ticket_id,))).fetchone()
+    return Ticket.model_validate(row["ticket"]) if row else None
+
+
+async def redacted(conn: Connection, ticket_id: int) -> DictRow:
+    """What models may see. `age_ms` is the time since the webhook came in."""
+    row = await (await conn.execute(REDACTED, (ticket_id,))).fetchone()
+    assert row is not None  # the workflow was enqueued in the transaction that inserted it
+    return row
+
+
+async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe: Redacted) -> None:
+    await conn.execute(
+        STORE_REDACTED,
+        {
+            "id": ticket_id,
+            "vault": Jsonb(safe.vault),
+            "ticket": Jsonb(ticket.model_dump(mode="json")),
+            "subject": safe.fields["subject"],
+            "body": safe.fields["body"],
+            "language": safe.language,
+        },
+    )
+
+
+async def labels(conn: Connection, tenant: str, kind: str) -> tuple[LabelText, ...]:
+    """The active labels of a kind, in the catalogue's order."""
+    rows = await (await conn.execute(LABELS, (tenant, kind))).fetchall()
+    return tuple(LabelText(**row) for row in rows)
+
+
+async def record(conn: Connection, decision: Decision, workflow_id: str) -> bool:
+    """Stores a decision and, unless it is automatic, its place in the review queue; False when it was stored before."""
+    values = {
+        "ticket_id": int(decision.ticket_id),
+        "workflow_id": workflow_id,
+        "decision": Jsonb(decision.model_dump(mode="json")),
+        "group": decision.group,
+        "band": decision.band,
+        "priority": decision.priority,
+        "confidence": decision.confidence,
+        "model_version": decision.model_version,
+        "shadow": decision.shadow,
+        "reason": decision.reason,
+        "urgency": review_urgency(decision) if decision.band is not Band.AUTO_ROUTE else 0,
+    }
+    return await (await conn.execute(RECORD, values)).fetchone() is not None
+
+
+async def leave_alone(conn: Connection, ticket_id: int) -> bool:
+    return await (await conn.execute(LEAVE_ALONE, (ticket_id,))).fetchone() is not None
+
+
+async def add_note(conn: Connection, ticket_id: int, kind: str, workflow_id: str, body: Mapping[str, Any]) -> bool:
+    """False when this workflow wrote its note before."""
+    return await (await conn.execute(NOTE, (ticket_id, kind, workflow_id, Jsonb(dict(body))))).fetchone() is not None
+
+
+async def label_at_close(conn: Connection, ticket_id: int, group: str) -> None:
+    await conn.execute(LABEL_AT_CLOSE, (ticket_id, group))
+
+
+async def close_review(conn: Connection, ticket_id: int) -> None:
+    """A solved ticket needs no review any more."""
+    await conn.execute(CLOSE_REVIEW, (ticket_id,))
+
+
+async def erase(conn: Connection, tenant: str, ticket_id: int) -> None:
+    """Text, vault, vectors and notes go; ids, decisions' numbers and the audit log stay."""
+    await conn.execute(ERASE, {"tenant": tenant, "id": ticket_id, "ref": f"ticket/{ticket_id}"})

@@ -1,0 +1,55 @@
+"""What may be configured about the worker."""
+
+import re
+import socket
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from services.core.connectors.settings import ConnectorSettings
+from services.core.kit.settings import PlatformSettings
+from services.core.llm.config import LlmConfig
+
+
+class Filters(BaseModel):
+    """
+    Tickets that are left alone. Subjects are regular expressions searched without regard to case; requesters are
+    e-mail addresses, or `@example.com` for a whole domain.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    excluded_subjects: tuple[str, ...] = ()
+    excluded_requesters: tuple[str, ...] = ()
+    skip_grouped: bool = True
+
+    @field_validator("excluded_subjects")
+    @classmethod
+    def _compiles(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as exc:
+                raise ValueError(f"'{pattern}' is not a regular expression ({exc}). For example: ^out of office") from exc
+        return patterns
+
+    @cached_property
+    def subject_patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(pattern, re.IGNORECASE) for pattern in self.excluded_subjects)
+
+
+class WorkerSettings(PlatformSettings):
+    """`worker_id` must be the same after a restart (the pod's name), so that a restart resumes its own work at once."""
+
+    worker_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
+    worker_concurrency: int = Field(default=24, ge=1)  # more tickets in flight than cores: most of a ticket is waiting
+    worker_pool_size: int = Field(default=12, ge=2)
+    worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
+    queue_poll_s: float = Field(default=0.1, gt=0)
+    router_url: str = "http://127.0.0.1:8081"
+    router_timeout_s: float = Field(default=5.0, gt=0)
+    shadow: bool = False
+    events_url: str | None = None
+    filters: Filters = Filters()
+    connectors: ConnectorSettings = ConnectorSettings()
+    llm: LlmConfig = LlmConfig()

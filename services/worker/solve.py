@@ -1,0 +1,171 @@
+"""Steps for tickets that people have taken or solved: label, summary, similar tickets, erasure."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from services.core.contracts.priority import SummaryAnswer, SummaryQuestion
+from services.core.contracts.ticket import Ticket, TicketUpdate
+from services.core.kit import audit, outbox
+from services.core.kit.database import connection
+from services.core.kit.errors import LlmUnavailable
+from services.core.llm import ledger
+from services.core.llm.extractive import summary_by_rules
+from services.core.models.texts import join_text
+from services.core.search import similar
+from services.worker import repository
+from services.worker.decide import OWN_TAG
+from services.worker.steps import Outside, fetch_or_known
+
+SIMILAR = 3  # as many as an agent reads in a note
+
+Speaker = Literal["requester", "agent"]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A ticket's redacted text and comments, and what its system says about it."""
+
+    ticket: Ticket
+    subject: str
+    body: str
+    comments: tuple[tuple[Speaker, str], ...]
+
+
+async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
+    """Label, summary note and vector of a solved ticket, stored in one transaction."""
+    talk = await _conversation(outside, ticket_id)
+    if talk is None:
+        return
+    summary = await _ask(outside, talk, ticket_id, workflow_id)
+    model_version, embedding = await _embed(outside, talk)
+    async with connection(outside.pool) as conn, conn.transaction():
+        if not await repository.add_note(conn, ticket_id, "summary", workflow_id, summary.model_dump(mode="json")):
+            return
+        if talk.ticket.group:
+            await repository.label_at_close(conn, ticket_id, talk.ticket.group)
+        await repository.close_review(conn, ticket_id)
+        vector = similar.TicketVector(
+            tenant=outside.tenant,
+            ref=f"ticket/{ticket_id}",
+            kind="ticket",
+            external_id=talk.ticket.external_id,
+            group_name=talk.ticket.group,
+            title=talk.subject,
+            resolution=summary.actions,
+            solved_at=talk.ticket.updated_at,
+            model_version=model_version,
+            embedding=embedding,
+        )
+        await similar.index(conn, [vector])
+        await _put_note(conn, outside, ticket_id, talk.ticket, stage=workflow_id, note=_summary_note(summary), tags=summary.tags)
+        detail = {"group": talk.ticket.group, "by": summary.by, "prompt_version": summary.prompt_version}
+        await audit.append(conn, audit.Entry(outside.tenant, "worker", "ticket.summarised", f"ticket/{ticket_id}", detail))
+
+
+async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
+    """A private note with the nearest solved tickets; nothing when none is near."""
+    async with connection(outside.pool) as conn:
+        row = await repository.redacted(conn, ticket_id)
+        known = await repository.raw_ticket(conn, ticket_id)
+    if known is None:
+        return
+    if row["subject"] is None:  # assigned before it was triaged: its text is not redacted yet
+        talk = await _conversation(outside, ticket_id)
+        text = join_text(talk.subject, talk.body) if talk else ""
+    else:
+        text = join_text(row["subject"], row["body"])
+    prediction, embedding = await outside.router.predict(text, want_embedding=True)
+    async with connection(outside.pool) as conn, conn.transaction():
+        near = await similar.nearest(
+            conn,
+            outside.tenant,
+            embedding or [],
+            model_version=prediction.model_version,
+            k=SIMILAR,
+            exclude_ref=f"ticket/{ticket_id}",
+        )
+        body = {"similar": [{"external_id": n.external_id, "group": n.group_name, "score": round(n.score, 3)} for n in near]}
+        if await repository.add_note(conn, ticket_id, "related", workflow_id, body) and near:
+            await _put_note(conn, outside, ticket_id, known, stage="assigned", note=_related_note(near), tags=())
+
+
+async def erase(outside: Outside, ticket_id: int) -> None:
+    """Forgets the ticket's text everywhere; the audit entry is the receipt."""
+    async with connection(outside.pool) as conn, conn.transaction():
+        await repository.erase(conn, outside.tenant, ticket_id)
+        entry = audit.Entry(outside.tenant, "worker", "ticket.erased", f"ticket/{ticket_id}", {})
+        await audit.append(conn, entry)
+
+
+async def _conversation(outside: Outside, ticket_id: int) -> Conversation | None:
+    async with connection(outside.pool) as conn:
+        known = await repository.raw_ticket(conn, ticket_id)
+    if known is None:
+        return None
+    ticket = await fetch_or_known(outside, known)
+    # Our own notes are not part of what people said.
+    said = [comment for comment in ticket.comments if comment.author_id != "pointsman"]
+    fields = {"subject": ticket.subject, "body": ticket.body} | {f"c{i}": comment.body for i, comment in enumerate(said)}
+    safe = await asyncio.to_thread(outside.redactor.redact_fields, fields)
+    async with connection(outside.pool) as conn:
+        await repository.store_redacted(conn, ticket_id, ticket, safe)
+    spoken = tuple((_speaker(ticket, comment.author_id), safe.fields[f"c{i}"]) for i, comment in enumerate(said))
+    return Conversation(ticket, safe.fields["subject"], safe.fields["body"], spoken)
+
+
+def _speaker(ticket: Ticket, author_id: str | None) -> Speaker:
+    asker = (ticket.requester.id, ticket.requester.email, ticket.requester.name)
+    return "requester" if author_id is not None and author_id in asker else "agent"
+
+
+async def _ask(outside: Outside, talk: Conversation, ticket_id: int, workflow_id: str) -> SummaryAnswer:
+    question = SummaryQuestion(ticket_id=str(ticket_id), subject=talk.subject, body=talk.body, comments=talk.comments)
+    try:
+        answered = await outside.llm.summariser.summarise(question)
+    except LlmUnavailable:
+        return summary_by_rules(question).model_copy(update={"by": "fallback"})
+    if answered.usage.model != "extractive":
+        origin = ledger.Origin(outside.tenant, str(ticket_id), workflow_id, "summary")
+        async with connection(outside.pool) as conn:
+            await ledger.record(conn, ledger.Call(origin, "summary", answered.usage))
+    return answered.answer
+
+
+async def _embed(outside: Outside, talk: Conversation) -> tuple[str, list[float]]:
+    prediction, embedding = await outside.router.predict(join_text(talk.subject, talk.body), want_embedding=True)
+    return prediction.model_version, embedding or []
+
+
+async def _put_note(
+    conn: repository.Connection,
+    outside: Outside,
+    ticket_id: int,
+    ticket: Ticket,
+    *,
+    stage: str,
+    note: str,
+    tags: tuple[str, ...],
+) -> None:
+    if outside.settings.shadow:
+        return
+    key = stage if stage.count(":") else f"{ticket_id}:{stage}"
+    update = TicketUpdate(key=key[:200], external_id=ticket.external_id, tags=(OWN_TAG, *tags), note=note)
+    payload: Mapping[str, Any] = update.model_dump(mode="json")
+    await outbox.put(conn, update.key, payload, kind="write", ticket_id=ticket_id, connector=ticket.connector)
+
+
+def _summary_note(summary: SummaryAnswer) -> str:
+    lines = [
+        f"Pointsman summary (by {summary.by}).",
+        f"Issue: {summary.issue}",
+        f"Done: {summary.actions}" if summary.actions else "",
+        f"References: {', '.join(summary.references)}" if summary.references else "",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _related_note(near: list[similar.SimilarTicket]) -> str:
+    found = [f"- {n.external_id} ({n.group_name or 'no group'}, {n.score:.0%} alike): {n.title}" for n in near]
+    return "\n".join(["Pointsman found similar solved tickets:", *found])

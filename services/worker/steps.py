@@ -1,0 +1,180 @@
+"""
+The steps of the ticket workflows: each does one piece of I/O and may run more than once.
+
+Steps take and return ids, scores and labels as JSON, because the workflow engine stores them: never ticket text.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.connectors.port import Connector
+from services.core.contracts.decision import Decision
+from services.core.contracts.prediction import Prediction
+from services.core.contracts.priority import LabelText, PriorityAnswer, PriorityQuestion
+from services.core.contracts.ticket import Priority, Ticket
+from services.core.kit import audit, outbox
+from services.core.kit.database import connection
+from services.core.kit.errors import LlmUnavailable, NotFound
+from services.core.llm import ledger
+from services.core.llm.build import Llm
+from services.core.llm.extractive import priority_by_rules
+from services.core.models.client import RouterClient
+from services.core.models.texts import join_text
+from services.core.text.redact import Redactor
+from services.worker import repository
+from services.worker.decide import Gathered, decide, routed_event, update_for, why_left_alone
+from services.worker.metrics import DECISIONS, DECISION_SECONDS
+from services.worker.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+DEFAULT_PRIORITIES = tuple(LabelText(name=priority) for priority in Priority)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Everything a step may reach."""
+
+    settings: WorkerSettings
+    pool: AsyncConnectionPool
+    connectors: Mapping[str, Connector]
+    redactor: Redactor
+    router: RouterClient
+    llm: Llm
+
+    @property
+    def tenant(self) -> str:
+        return self.settings.tenant
+
+
+async def prepare(outside: Outside, ticket_id: int) -> str | None:
+    """Fetches the full ticket, redacts and stores it. Returns why the ticket is to be left alone, or None."""
+    async with connection(outside.pool) as conn:
+        known = await repository.raw_ticket(conn, ticket_id)
+    if known is None:
+        return "it was erased"
+    ticket = await fetch_or_known(outside, known)
+    why = why_left_alone(ticket, outside.settings.filters)
+    fields = {"subject": ticket.subject, "body": ticket.body}
+    # In a thread: name recognition takes milliseconds during which other tickets' I/O would stand still.
+    safe = await asyncio.to_thread(outside.redactor.redact_fields, fields)
+    async with connection(outside.pool) as conn:
+        await repository.store_redacted(conn, ticket_id, ticket, safe)
+    return why
+
+
+async def route(outside: Outside, ticket_id: int) -> dict[str, Any]:
+    """
+    The router's prediction, as JSON.
+
+    Raises:
+        RouterUnavailable: try again.
+    """
+    async with connection(outside.pool) as conn:
+        ticket = await repository.redacted(conn, ticket_id)
+    prediction, _ = await outside.router.predict(join_text(ticket["subject"], ticket["body"]))
+    return prediction.model_dump(mode="json")
+
+
+async def prioritise(outside: Outside, ticket_id: int, group: str | None, workflow_id: str) -> dict[str, Any]:
+    """The priority, as JSON; by rules when the language model does not answer."""
+    async with connection(outside.pool) as conn:
+        ticket = await repository.redacted(conn, ticket_id)
+        priorities = await repository.labels(conn, outside.tenant, "priority") or DEFAULT_PRIORITIES
+        groups = {label.name: label for label in await repository.labels(conn, outside.tenant, "group")}
+    question = PriorityQuestion(
+        ticket_id=str(ticket_id),
+        subject=ticket["subject"],
+        body=ticket["body"],
+        group=groups.get(group) if group else None,
+        labels=priorities,
+    )
+    answer = await _ask(outside, question, workflow_id)
+    return answer.model_dump(mode="json")
+
+
+async def record(
+    outside: Outside,
+    ticket_id: int,
+    workflow_id: str,
+    prediction: Mapping[str, Any] | None,
+    priority: Mapping[str, Any] | None,
+    why_unrouted: str = "",
+) -> str:
+    """Decides, and stores decision, review, letters and audit entry in one transaction. Returns the band."""
+    async with connection(outside.pool) as conn:
+        ticket = await repository.redacted(conn, ticket_id)
+        groups = await repository.labels(conn, outside.tenant, "group")
+        decision = decide(
+            Gathered(
+                ticket_id=str(ticket_id),
+                prediction=Prediction.model_validate(prediction) if prediction else None,
+                priority=PriorityAnswer.model_validate(priority) if priority else None,
+                groups=frozenset(label.name for label in groups),
+                shadow=outside.settings.shadow,
+                latency_ms=round(float(ticket["age_ms"]), 1),
+                why_unrouted=why_unrouted,
+            )
+        )
+        async with conn.transaction():
+            if await repository.record(conn, decision, workflow_id):
+                await _put_letters(conn, outside, ticket, decision)
+                await audit.append(conn, _decision_entry(outside.tenant, decision))
+    DECISIONS.labels(decision.group or "none", decision.band).inc()
+    DECISION_SECONDS.observe(decision.latency_ms / 1000)
+    log.info("worker.ticket.decided", ticket_id=ticket_id, band=decision.band, latency_ms=decision.latency_ms)
+    return decision.band
+
+
+async def leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
+    """Marks a ticket as filtered, with the reason in the audit log."""
+    async with connection(outside.pool) as conn, conn.transaction():
+        if await repository.leave_alone(conn, ticket_id):
+            entry = audit.Entry(outside.tenant, "worker", "ticket.filtered", f"ticket/{ticket_id}", {"why": why})
+            await audit.append(conn, entry)
+
+
+async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
+    """The ticket as its system has it now, or as the webhook brought it where the system cannot be asked."""
+    connector = outside.connectors.get(known.connector)
+    try:
+        fetched = await connector.fetch(known.external_id) if connector else None
+    except NotFound:
+        fetched = None  # deleted meanwhile: what came in is still worth a decision
+    if fetched is None or not (fetched.subject or fetched.body):
+        return known
+    return fetched
+
+
+async def _ask(outside: Outside, question: PriorityQuestion, workflow_id: str) -> PriorityAnswer:
+    try:
+        answered = await outside.llm.prioritiser.prioritise(question)
+    except LlmUnavailable as exc:
+        rules = priority_by_rules(question)
+        return rules.model_copy(update={"by": "fallback", "reason": f"{rules.reason}; the model did not answer ({exc.message})"})
+    if answered.usage.model != "extractive":  # rules cost nothing: a row for each ticket would only fill the ledger
+        origin = ledger.Origin(outside.tenant, question.ticket_id, workflow_id, "priority")
+        async with connection(outside.pool) as conn:
+            await ledger.record(conn, ledger.Call(origin, "priority", answered.usage))
+    return answered.answer
+
+
+async def _put_letters(conn: repository.Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:
+    target = {"ticket_id": ticket["id"], "connector": ticket["connector"]}
+    update = update_for(decision, ticket["external_id"])
+    if update is not None:
+        await outbox.put(conn, update.key, update.model_dump(mode="json"), kind="write", **target)
+    if outside.settings.events_url:
+        event = routed_event(decision, at=datetime.now(UTC))
+        await outbox.put(conn, event.id, event.model_dump(mode="json"), kind="event", ticket_id=ticket["id"])
+
+
+def _decision_entry(tenant: str, decision: Decision) -> audit.Entry:
+    detail = decision.model_dump(mode="json", exclude={"ticket_id", "priority_reason", "summary", "latency_ms"})
+    return audit.Entry(tenant, "worker", "ticket.decided", f"ticket/{decision.ticket_id}", detail)

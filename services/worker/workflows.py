@@ -1,0 +1,70 @@
+"""The ticket workflows: they only sequence steps. Whatever fails for good ends with a person, never nowhere."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from dbos import DBOS
+
+from services.core.kit.errors import PointsmanError
+from services.worker import solve, steps
+from services.worker.steps import Outside
+
+log = structlog.get_logger()
+
+# The router is back within seconds after a restart; past about half a minute a person should have the ticket.
+ROUTE_RETRIES = {"retries_allowed": True, "max_attempts": 7, "interval_seconds": 0.5, "backoff_rate": 2.0}
+# Nothing can be done without the database or before the ticketing system answers: keep trying for some ten minutes.
+STORE_RETRIES = {"retries_allowed": True, "max_attempts": 12, "interval_seconds": 0.5, "backoff_rate": 1.8}
+
+
+def register(outside: Outside) -> None:
+    """Registers every workflow under the name that the gateway enqueues."""
+
+    @DBOS.workflow(name="new_ticket")
+    async def new_ticket(ticket_id: str) -> str:
+        row, workflow_id = int(ticket_id), _workflow_id()
+        left_alone = await _run("prepare", STORE_RETRIES, steps.prepare, outside, row)
+        if left_alone:
+            await _run("leave_alone", STORE_RETRIES, steps.leave_alone, outside, row, left_alone)
+            return "left alone"
+        prediction, why = await _route(outside, row)
+        group = prediction["top"][0]["group"] if prediction else None
+        priority = await _run("prioritise", STORE_RETRIES, steps.prioritise, outside, row, group, workflow_id)
+        return await _run("record", STORE_RETRIES, steps.record, outside, row, workflow_id, prediction, priority, why)
+
+    @DBOS.workflow(name="solved_ticket")
+    async def solved_ticket(ticket_id: str) -> None:
+        await _run("summarise", STORE_RETRIES, solve.summarise, outside, int(ticket_id), _workflow_id())
+
+    @DBOS.workflow(name="assigned_ticket")
+    async def assigned_ticket(ticket_id: str) -> None:
+        await _run("relate", STORE_RETRIES, solve.relate, outside, int(ticket_id), _workflow_id())
+
+    @DBOS.workflow(name="erased_ticket")
+    async def erased_ticket(ticket_id: str) -> None:
+        await _run("erase", STORE_RETRIES, solve.erase, outside, int(ticket_id))
+
+
+async def _route(outside: Outside, ticket_id: int) -> tuple[dict[str, Any] | None, str]:
+    """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
+    try:
+        return await _run("route", ROUTE_RETRIES, steps.route, outside, ticket_id), ""
+    except Exception as exc:  # the outermost loop of this workflow: any failure of the router ends with a person
+        log.error("worker.ticket.unrouted", ticket_id=ticket_id, error=type(exc).__name__)
+        return None, "The router did not answer; a person decides."
+
+
+async def _run(name: str, retries: dict[str, Any], step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    options = {"name": name, "should_retry": _is_worth_retrying, **retries}
+    return await DBOS.run_step_async(options, step, *arguments)  # ty: ignore[no-matching-overload]
+
+
+def _is_worth_retrying(error: BaseException) -> bool:
+    return error.retryable if isinstance(error, PointsmanError) else True
+
+
+def _workflow_id() -> str:
+    found = DBOS.workflow_id
+    assert found is not None
+    return found

@@ -1,0 +1,138 @@
+"""Webhooks in: what is accepted, what is refused, and that nothing is taken in twice."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import psycopg
+import pytest
+
+from services.core.connectors import generic
+from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
+
+
+def call(external_id: str = "A-1", *, type: str = "ticket.created", at: datetime | None = None, **data: object) -> bytes:
+    event = {"type": type, "timestamp": (at or datetime.now(UTC)).isoformat(), "data": {"id": external_id, **data}}
+    return json.dumps(event).encode()
+
+
+async def post(gateway: httpx.AsyncClient, body: bytes, delivery_id: str = "d-1", *, now: datetime | None = None) -> httpx.Response:
+    headers = generic.sign(SECRET, body, delivery_id=delivery_id, now=now or datetime.now(UTC))
+    return await gateway.post("/hooks/generic", content=body, headers=headers)
+
+
+def count(database: str, table: str) -> int:
+    with psycopg.connect(database) as conn:
+        row = conn.execute(f"select count(*) from {table}").fetchone()
+    assert row is not None
+    return row[0]
+
+
+async def test_a_signed_call_becomes_a_ticket_and_a_workflow(gateway: httpx.AsyncClient, database: str) -> None:
+    """Delivery, ticket, raw text and workflow appear together."""
+    answer = await post(gateway, call(subject="VPN down", body="since 9:15"))
+    assert answer.status_code == 202
+    assert answer.json() == {"status": "accepted", "ticket_id": "1", "external_id": "A-1"}
+    assert [count(database, table) for table in ("deliveries", "tickets", "raw.texts", "dbos.workflow_status")] == [1, 1, 1, 1]
+
+
+async def test_the_same_delivery_ten_times_at_once_is_one_ticket(gateway: httpx.AsyncClient, database: str) -> None:
+    """One is accepted, nine are told duplicate, one workflow exists."""
+    body = call(subject="VPN down")
+    answers = await asyncio.gather(*(post(gateway, body) for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 9 + [202]
+    assert {answer.json()["ticket_id"] for answer in answers} == {"1"}
+    assert [count(database, table) for table in ("tickets", "dbos.workflow_status")] == [1, 1]
+
+
+async def test_two_deliveries_of_one_creation_start_one_workflow(gateway: httpx.AsyncClient, database: str) -> None:
+    """A system that announces the same ticket under two delivery ids gets one triage."""
+    for delivery_id in ("d-1", "d-2"):
+        await post(gateway, call(subject="VPN down"), delivery_id)
+    assert [count(database, table) for table in ("deliveries", "tickets", "dbos.workflow_status")] == [2, 1, 1]
+
+
+async def test_an_older_delivery_does_not_undo_a_newer_one(gateway: httpx.AsyncClient, database: str) -> None:
+    """Out of order: the solving arrives first and stays."""
+    now = datetime.now(UTC)
+    await post(gateway, call(type="ticket.solved", status="solved", subject="x", at=now), "d-2")
+    await post(gateway, call(status="new", subject="x", at=now - timedelta(minutes=5)), "d-1")
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select status from tickets").fetchone() == ("solved",)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"headers": {"webhook-signature": "v1,AAAA"}}, 401),
+        ({"age": timedelta(minutes=6)}, 401),
+        ({"body": b"{" + b" " * MAX_BODY_BYTES + b"}"}, 413),
+        ({"body": b"not json"}, 422),
+        ({"body": b'{"type": "ticket.created", "data": {}}'}, 422),
+    ],
+    ids=["bad signature", "stale", "too large", "not json", "no id"],
+)
+async def test_what_cannot_be_used_is_refused_and_stored_nowhere(
+    gateway: httpx.AsyncClient, database: str, change: dict, status: int
+) -> None:
+    """401, 413 and 422, with a message, and no row."""
+    body = change.get("body", call(subject="x"))
+    headers = generic.sign(SECRET, body, delivery_id="d", now=datetime.now(UTC) - change.get("age", timedelta()))
+    answer = await gateway.post("/hooks/generic", content=body, headers=headers | change.get("headers", {}))
+    assert answer.status_code == status, answer.text
+    assert answer.json()["message"]
+    assert count(database, "deliveries") == 0
+
+
+async def test_a_body_without_a_length_is_cut_off_too(gateway: httpx.AsyncClient) -> None:
+    """Chunked bodies are counted while they are read."""
+
+    async def endless():
+        for _ in range(1000):
+            yield b" " * 1000
+
+    answer = await gateway.post("/hooks/generic", content=endless())
+    assert answer.status_code == 413
+
+
+async def test_an_unknown_connector_is_named_with_the_known_ones(gateway: httpx.AsyncClient) -> None:
+    """404 says which connectors are on and how one is switched on."""
+    answer = await gateway.post("/hooks/nosuch", content=b"{}")
+    assert answer.status_code == 404
+    assert "desk, generic, zendesk" in answer.json()["message"]
+
+
+async def test_without_a_database_the_sender_is_told_to_retry(settings) -> None:
+    """503, so that nothing is lost."""
+    from pydantic import SecretStr
+
+    from services.gateway.app import build_app
+
+    app = build_app(settings.model_copy(update={"database_url": SecretStr("postgresql://x@127.0.0.1:9/x")}))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
+        answer = await post(client, call(subject="x"))
+        health = await client.get("/health")
+    assert answer.status_code == 503
+    assert (health.status_code, health.json()["status"]) == (503, "down")
+
+
+async def test_plain_json_opens_a_ticket_in_the_desk_once(gateway: httpx.AsyncClient, database: str, keys: Keys) -> None:
+    """IN-4: title, description, email, priority, source, metadata; a repeated idempotency key gives the first ticket."""
+    ticket = {"title": "Laptop broken", "description": "It smokes.", "email": "a@example.com", "priority": "high",
+              "source": "n8n", "metadata": {"form": 7}}
+    headers = Keys.header(keys.agent) | {"Idempotency-Key": "k1"}
+    answers = await asyncio.gather(*(gateway.post("/webhook/ticket", json=ticket, headers=headers) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [202]
+    assert len({answer.json()["ticket_id"] for answer in answers}) == 1
+    assert [count(database, table) for table in ("desk_tickets", "tickets", "dbos.workflow_status")] == [1, 1, 1]
+
+
+async def test_plain_json_needs_a_key_of_an_agent(gateway: httpx.AsyncClient, keys: Keys) -> None:
+    """Deny by default: 401 without a key, 403 for a viewer."""
+    ticket = {"title": "Laptop broken"}
+    assert (await gateway.post("/webhook/ticket", json=ticket)).status_code == 401
+    assert (await gateway.post("/webhook/ticket", json=ticket, headers=Keys.header(keys.viewer))).status_code == 403
+    answer = await gateway.post("/webhook/ticket", json={"description": "no title"}, headers=Keys.header(keys.agent))
+    assert (answer.status_code, "title" in answer.json()["message"]) == (422, True)
