@@ -1,0 +1,183 @@
+"""`pointsman history`: closed tickets in, and what is there."""
+
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from services.cli.columns import ColumnsInvalid, parse_map, resolve
+from services.cli.files import BadRow, Row, fingerprint, read_rows
+from services.cli.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
+from services.cli.output import Format, FormatOption, pairs, print_json, print_table
+from services.cli.records import count, inspect
+from services.cli.redaction import Batch, redaction
+from services.cli.target import open_platform
+from services.core.kit.errors import DatabaseUnavailable
+from services.local.mock.tickets import MockTicket
+from services.local.mock.tickets import history as mock_history
+
+app = typer.Typer(no_args_is_help=True, help="Closed tickets, for the router to learn from.")
+SHOWN_BAD_ROWS = 10
+PROCESSES = 2  # 130 MB each; redaction is nearly all of an import's time
+Source = tuple[Job, Iterable[Row | BadRow]]
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path | None, typer.Argument(help="CSV, JSON lines or a JSON array; .gz too.")] = None,
+    columns: Annotated[str, typer.Option("--map", help="field=column,... where the guess is wrong.")] = "",
+    mock: Annotated[int | None, typer.Option(min=1, help="Instead of a file: this many made-up tickets.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose tickets these are.")] = None,
+    source: Annotated[str, typer.Option(help="Origin; a ticket with the same origin and id is replaced.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier import of the file stopped.")] = True,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that redact.")] = PROCESSES,
+    batch_rows: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = BATCH_ROWS,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Bring closed tickets in, redacted. Interrupted? Run it again: it goes on where it stopped.
+
+    Fields for --map: subject, body, group (needed), priority, external_id, requester, created_at, solved_at.
+
+    Examples:
+
+      pointsman history import closed.csv
+
+      pointsman history import export.jsonl.gz --map subject=title,body=text,group=team --source servicenow
+
+      pointsman history import --mock 2000
+    """
+    try:
+        job, rows = _source(file, columns, mock, source)
+    except ColumnsInvalid as exc:
+        raise typer.BadParameter(exc.message) from exc
+    with open_platform() as settings, _connected(settings.database_url.get_secret_value()) as conn:
+        job = replace(job, tenant=tenant or settings.tenant, limit=limit, resume=resume, batch_rows=batch_rows)
+        outcome, seconds = _import(conn, job, rows, processes=processes)
+    _report(outcome, seconds, format)
+    if outcome.rows_read and not outcome.rows_stored:
+        raise typer.Exit(1)
+
+
+@app.command("stats")
+def stats(
+    tenant: Annotated[str | None, typer.Option(help="Whose tickets.")] = None, format: FormatOption = Format.TABLE
+) -> None:
+    """
+    How many closed tickets each group has.
+
+    Examples:
+
+      pointsman history stats --format json
+    """
+    with open_platform() as settings, _connected(settings.database_url.get_secret_value()) as conn:
+        tenant = tenant or settings.tenant
+        groups = group_counts(conn, tenant)
+    total = sum(row["tickets"] for row in groups)
+    if format is Format.JSON:
+        print_json({"tenant": tenant, "tickets": total, "groups": groups})
+        return
+    names = ("group", "tickets", "distinct_texts", "oldest", "newest")
+    print_table(names, [[row[name] for name in names] for row in groups])
+    typer.echo(f"{total} closed tickets of tenant '{tenant}'. Next: pointsman train")
+
+
+def _source(file: Path | None, columns: str, mock: int | None, source: str) -> Source:
+    if file is not None and mock is None:
+        return _from_file(file, columns, source)
+    if mock is not None and file is None:
+        return _from_mock(mock, source)
+    raise ColumnsInvalid("Name a file to import, or --mock N for made-up tickets, not both.")
+
+
+def _from_file(path: Path, columns: str, source: str) -> Source:
+    chosen = parse_map(columns)
+    file = inspect(path)
+    if file.notice:
+        typer.echo(file.notice, err=True)
+    mapping = resolve(file.columns, chosen, required=("group",))
+    typer.echo("Columns: " + ", ".join(f"{field}={column}" for field, column in mapping.items()), err=True)
+    name = source or path.name.split(".")[0]
+    return Job(name, fingerprint(path, mapping), count(file)), read_rows(file, mapping)
+
+
+def _from_mock(n: int, source: str) -> Source:
+    """Fixed to the day, so that an import that was killed finds the same tickets again."""
+    until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    tickets = (_mock_row(i, ticket) for i, ticket in enumerate(mock_history(n, until=until), start=1))
+    return Job(source or "mock", f"mock {n} until {until.date()}", n), tickets
+
+
+def _mock_row(line: int, ticket: MockTicket) -> Row:
+    return Row(
+        line=line,
+        external_id=ticket.external_id,
+        subject=ticket.subject,
+        body=ticket.body,
+        group=ticket.group,
+        priority=ticket.priority.value,
+        created_at=ticket.created_at,
+        solved_at=ticket.solved_at,
+    )
+
+
+def _import(
+    conn: psycopg.Connection, job: Job, rows: Iterable[Row | BadRow], *, processes: int
+) -> tuple[Outcome, float]:
+    started = time.monotonic()
+    ahead = job.end - position(conn, job)
+    with _progress(job, ahead) as observe, redaction(ahead, processes) as redact:
+        outcome = import_rows(conn, job, rows, redact, observe)
+    return outcome, time.monotonic() - started
+
+
+@contextmanager
+def _progress(job: Job, ahead: int) -> Generator[Observer]:
+    """A bar on stderr, and the first bad rows below it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bad = 0
+    look = (TextColumn("Importing {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*look, console=Console(stderr=True)) as bar:
+        task = bar.add_task(job.source, total=job.end, completed=job.end - ahead)
+
+        def observe(batch: Batch) -> None:
+            nonlocal bad
+            bar.advance(task, len(batch))
+            for row in batch:
+                if isinstance(row, BadRow):
+                    bad += 1
+                    if bad <= SHOWN_BAD_ROWS:
+                        bar.console.print(f"line {row.line}: {row.why}", markup=False)
+
+        yield observe
+    if bad > SHOWN_BAD_ROWS:
+        typer.echo(f"... and {bad - SHOWN_BAD_ROWS} more bad rows.", err=True)
+
+
+def _report(outcome: Outcome, seconds: float, format: Format) -> None:
+    facts = {**asdict(outcome), "seconds": round(seconds, 1)}
+    if format is Format.JSON:
+        print_json(facts)
+        return
+    print_table(("", ""), pairs(facts))
+    typer.echo("Next: pointsman history stats, then pointsman train" if outcome.finished else "Run it again to go on.")
+
+
+@contextmanager
+def _connected(url: str) -> Generator[psycopg.Connection]:
+    try:
+        with psycopg.connect(url, autocommit=True) as conn:
+            yield conn
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+    except psycopg.errors.UndefinedTable as exc:
+        raise DatabaseUnavailable(f"The database is not migrated: {exc}. Start the platform: pointsman up") from exc
