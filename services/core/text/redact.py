@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from services.core.text.language import detect_language
 from services.core.text.normalise import normalise
+from services.core.text.recognisers.names import mentions
 from services.core.text.recognisers.span import PRECEDENCE, Recogniser, Span, resolve
 
 PLACEHOLDER = re.compile(r"<(?:" + "|".join(PRECEDENCE) + r")_(\d{1,6})>")
@@ -64,17 +65,19 @@ class Redactor:
         vault = _Vault(texts.values())
         changed = True
         while changed:  # hiding one name may reveal another; ends because each round hides at least one more
-            found = {name: self.find(text, language) for name, text in texts.items()}
+            found = {name: self.find(text, language, known_people=vault.people) for name, text in texts.items()}
             changed = any(found.values())
             texts = {name: vault.hide(text, found[name]) for name, text in texts.items()}
         return Redacted(texts, vault.values, language)
 
-    def find(self, text: str, language: str | None = None) -> list[Span]:
+    def find(self, text: str, language: str | None = None, *, known_people: Iterable[str] = ()) -> list[Span]:
         """Where personal data is in the text, in order, without overlaps; placeholders are left alone."""
         language = language or detect_language(text, self._config.default_language)
         protected = [match.span() for match in PLACEHOLDER.finditer(text)]
         found = [span for recogniser in self._patterns for span in recogniser.find(text, language)]
         found += self._find_by_model(text, language)
+        people = {text[span.start : span.end] for span in resolve(text, found, protected) if span.entity == "PERSON"}
+        found += mentions(text, people.union(known_people))
         return [span for span in resolve(text, found, protected) if span.entity in self._config.entities]
 
     def _find_by_model(self, text: str, language: str) -> Iterator[Span]:
@@ -100,10 +103,11 @@ def build_redactor(config: RedactionConfig | None = None) -> Redactor:
     from services.core.text.recognisers.organisations import Organisations
     from services.core.text.recognisers.patterns import PresidioPatterns
     from services.core.text.recognisers.phones import Phones
+    from services.core.text.recognisers.places import Places
 
     config = config or RedactionConfig()
     loaded = {package: NamedEntities(package) for package in set(config.models.values())}
-    patterns = (PresidioPatterns(), Literals(), Phones(), Addresses(), Names(), Organisations())
+    patterns = (PresidioPatterns(), Literals(), Phones(), Addresses(), Names(), Organisations(), Places())
     return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()})
 
 
@@ -115,6 +119,10 @@ class _Vault:
         self._placeholder: dict[str, str] = {}
         self._literal = {match.group() for text in texts for match in PLACEHOLDER.finditer(text)}
         self._count: dict[str, int] = {}
+
+    @property
+    def people(self) -> list[str]:
+        return [value for placeholder, value in self.values.items() if placeholder.startswith("<PERSON_")]
 
     def hide(self, text: str, spans: Iterable[Span]) -> str:
         parts, position = [], 0

@@ -6,47 +6,44 @@ Presidio has no recogniser for them. Every quantifier is bounded, so a search co
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
+from services.core.text.recognisers.lexicon import words
 from services.core.text.recognisers.span import Span
 
+# English street words follow the name: Baker Street.
 _STREET_WORD = (
-    "street|str|st|road|rd|avenue|ave|av|lane|ln|drive|dr|boulevard|blvd|court|ct|square|sq|terrace|place|pl|crescent|close|way|highway|hwy"
-    "|parkway|pkwy|trail|grove|gardens|mews|hill|row|walk|circle|alley|mall|bypass|rapids|parks?|plaza"
-    "|strasse|straße|gasse|weg|platz|allee|ring|damm|ufer|chaussee|promenade"
-    "|straat|laan|plein|gade|vej|gata|gatan|vägen|katu|tie|utca|tér|út"
+    "Street|Str|St|Road|Rd|Avenue|Ave|Av|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Place|Pl|Crescent|Close|Way|Highway"
+    "|Hwy|Parkway|Pkwy|Trail|Grove|Gardens|Mews|Hill|Row|Walk|Circle|Alley|Mall|Bypass|Turnpike|Straat|Laan|Plein|Gade|Gate|Vej|Veien"
+    "|terrasse|tér|út|utca|u|rkp|tee|tänav|puiestee"
 )
-_STREET_SUFFIX = "(?:stra(?:ß|ss)e|strasse|str\\.?|weg|platz|allee|gasse|ring|damm|ufer|straat|laan|gade|vej|veien|gata|gatan|vägen|katu|katu|utca)"
+# Germanic and Nordic street words end the name: Helene-Franke-Weg, Populierenstraat.
+_STREET_SUFFIX = (
+    r"(?:stra(?:ß|ss)e|str\.?|weg|platz|allee|gasse|ring|damm|ufer|markt|hof|steig|straat|laan|plein|gade|vej|veien|vegen|gata|gatan|vägen"
+    r"|katu|kuja|tie|utca|gatu|straede|stræde|vænget|ulica)"
+)
+# Romance and Slavic street words come first: Calle Mayor, rue de la Paix, ul. Cicha.
 _STREET_PREFIX = (
-    "rue|avenue|av\\.|boulevard|bd|bld|chemin|place|impasse|allée|allee|quai|cours|route|square|passage|sentier|ruelle|faubourg"
-    "|calle|c/|c\\.|avenida|avda\\.?|av\\.|plaza|pza\\.?|paseo|pasaje|camino|carretera|ctra\\.?|via|vía|ronda|rambla|glorieta|travesía|cuesta|callejón|acceso|alameda|urbanización"
-    "|rua|rúa|travessa|praça|strada|piazza|corso|viale|ul\\.|ulica"
-    "|am|an der|auf der|auf dem|im|in der|zum|zur|alter|alte|große|kleine|unter den"
+    r"Rue|Avenue|Av\.?|Boulevard|Bd|Bld|Chemin|Impasse|Allée|Quai|Cours|Route|Passage|Sentier|Ruelle|Faubourg|Place"
+    r"|Calle|C/|C\.|Cl\.|Avenida|Avda\.?|Plaza|Pza\.?|Paseo|Pasaje|Camino|Carretera|Ctra\.?|Vía|Ronda|Rambla|Glorieta|Travesía|Cuesta"
+    r"|Callejón|Acceso|Alameda|Urbanización|Pl\.|Rúa|Rua|Travessa|Praça|Estrada|Strada|Piazza|Corso|Viale|Via|Ul\.|Ulica|Trg"
+    r"|An der|Auf der|Auf dem|Im|Zum|Zur|Am|Unter den"
 )
+_NUMBER = r"\d{1,5}(?:[a-zA-Z]\b| ?[-/] ?\d{1,4}[a-zA-Z]?\b)?\.?"
+_LINK = r"(?:de|del|la|las|los|le|les|l['’]|des|du|do|da|dos|das|di|dei|delle|della|al|el|von|van|der|den|of|the|y|e)"
+_UNIT = (
+    r"(?:Apt|Apartment|Suite|Ste|Unit|Flat|Piso|Puerta|Esc|Bloque|Bât|Bâtiment|Appt|Étage|Wohnung|Box|Postbox|P\. ?O\. ?Box|PO Box|Postfach"
+    r"|Apartado(?: de Correos)?|PSC)\.? ?#?\d{1,6}\b"
+)
+_MILITARY = r"[APDF]PO A[AEP] \d{5}\b"
+# What may follow a number and still be no street.
+_NO_STREET = r"(?!(?:January|February|March|April|May|June|July|August|September|October|November|December|Januar|Februar|März|Mai|Juni|Juli|Oktober|Dezember|AM|PM)\b)"
 
-_CAP = r"[^\W\da-zß-öø-ÿ_][\w'’.-]{0,30}"  # a capitalised word of any script
-_WORD = r"[^\W\d_][\w'’.-]{0,30}"
-_NO = r"\d{1,5}(?: ?[a-zA-Z]\b| ?[-/] ?\d{1,4}[a-zA-Z]?)?\.?"
-_UNIT = r"(?:apt|apartment|suite|ste|flat|unit|floor|piso|puerta|esc|bloque|bât|bâtiment|appt|etage|stock|wohnung)\.? ?#?\d{1,5}(?: ?[a-z]\b)?"
-_NOT_STREET = (
-    r"(?!\d+ (?:version|build|release|error|page|line|port|server|ticket|service|windows|users?|days?|hours?|minutes?|and|or|of|to|the|in|on|at|for|with|"
-    r"times|items?|units?|x|gb|mb|und|oder|von|bis|et|ou|de|y|o|a|euros?|usd|eur)\b)"
+# Words before the number that say an address follows.
+_CUE = (
+    r"(?:\b(?:lives? (?:at|on|in)|lived in|located (?:at|in|on)|address(?:es)?(?: (?:is|to|with))?|side of|corner of|return to|deliver(?:ed)? to"
+    r"|ship(?:ped)? to|taxi to|offices? (?:are |is )?(?:at|in)|moved to|wohnhaft|adresse(?: lautet| ist)?|anschrift|habite|dirección(?: es)?|domicilio|vive en))"
 )
-_CUE = r"(?:\b(?:lives? (?:at|on|in)|live in|lived in|located (?:at|in|on)|address(?:es)?(?: (?:is|to|with))?:?|side of|corner of|return to|deliver(?:ed)? to|ship(?:ped)? to|taxi to|office (?:at|is|in)|at:?|adresse:?|wohnhaft in|dirección:?|domicilio:?))"
-_CORE = "|".join(
-    (
-        rf"(?:\d{{1,5}} )?\b{_NO},? (?:{_WORD} ){{1,4}}(?:{_STREET_WORD})\b\.?",  # 221b Baker Street
-        rf"(?:\d{{2,5}} )?(?:{_CAP}[ -]){{0,3}}[\w'’.-]{{1,30}}?{_STREET_SUFFIX} {_NO}",  # Helene-Franke-Weg 4-1
-        rf"(?:\d{{1,5}},? )?(?:\d{{1,5}}(?: (?:bis|ter))?,? )?(?<!\w)(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place)(?: {_WORD}){{1,6}}(?= ?[,\n]| \d)(?: \d{{1,5}}\b)?",
-        rf"(?:\d{{1,5}},? )?(?<!\w)(?:{_STREET_PREFIX}) (?:{_WORD} ){{1,6}}?(?:n[º°] ?)?{_NO}",  # Calle de la Luna 5
-        rf"\b\d{{2,5}} {_NOT_STREET}(?:{_WORD} ){{1,4}}\d{{1,5}}\b[a-zA-Z]?\b\.?",  # 5049 Harjukuja 54
-        r"(?:\d{2,5} )?\b(?:PSC \d{1,5},? Box \d{1,5}|Unit \d{1,5},? Box \d{1,5}|P\.? ?O\.? ?Box \d{1,6}|Postbox \d{1,6}|Postfach \d{1,8}|Apartado(?: de Correos)? \d{1,6})\b",
-        rf"(?:\d{{2,5}} )?{_UNIT}",
-        r"\b[APDF]PO A[AEP] \d{5}\b",
-    )
-)
-_TAIL = rf"(?:[\s,>?]{{1,6}}(?:{_UNIT}|\d{{4,5}} {_CAP}(?:[ -]{_CAP}){{0,4}}|[APDF]PO A[AEP] \d{{5}}|{_CAP}(?:[ -]{_CAP}){{0,4}}(?:(?: |, ?)[A-Z]{{2,3}})? \d{{4,5}}|\d{{5}}(?=\s|$))){{0,4}}"
-_ADDRESS = re.compile(rf"(?:{_CORE}){_TAIL}", re.I)
-_AFTER_CUE = re.compile(rf"{_CUE}\s+({_WORD}(?: {_WORD}){{0,3}} \d{{1,5}}\b[a-z]?)", re.I)
 
 
 class Addresses:
@@ -54,7 +51,46 @@ class Addresses:
 
     def find(self, text: str, language: str) -> Iterator[Span]:
         del language
-        for match in _ADDRESS.finditer(text):
-            yield Span(match.start(), match.end(), "STREET_ADDRESS")
-        for match in _AFTER_CUE.finditer(text):
+        address, after_cue = _patterns(text.islower())
+        for match in address.finditer(text):
+            if not (match["loose"] and _is_technical(match["loose"])):
+                yield Span(match.start(), match.end(), "STREET_ADDRESS")
+        for match in after_cue.finditer(text):
             yield Span(*match.span(1), "STREET_ADDRESS")
+
+
+@cache
+def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The address and the address after a cue; in a text without capitals a street's words have none either."""
+    cap = r"[^\W\d_][\w'’.-]{0,30}" if lower_case else rf"(?=[^\W\d_])[^a-zß-öø-ÿ\W][\w'’.-]{{0,30}}"
+    name = rf"{_NO_STREET}{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
+    plain_name = rf"{_NO_STREET}{cap}(?: {cap}){{0,3}}"
+    core = "|".join(
+        (
+            rf"(?:\d{{1,6}} )?{_NUMBER},? {plain_name} (?:{_STREET_WORD})\b\.?(?: (?:{_STREET_WORD})\b\.?)?(?: {_NUMBER})?",
+            rf"(?:\d{{1,6}} )?{plain_name} (?:{_STREET_WORD})\b\.? {_NUMBER}",
+            rf"(?:\d{{1,6}} )?(?:{cap}[ -]){{0,3}}[^\W\d_][\w'’.-]{{0,30}}?(?i:{_STREET_SUFFIX}) {_NUMBER}",
+            rf"(?:\d{{1,6}},? ){{0,2}}(?<!\w)(?:{_STREET_PREFIX})[ ]?(?:{_LINK} ?){{0,3}}{name}(?:,? (?:n[º°] ?)?{_NUMBER}|(?=,? ?\n?\d{{4,5}} )|(?=,))",
+            rf"(?:\d{{1,5}},? )(?:bis |ter )?(?:{_STREET_PREFIX}) (?:{_LINK} ?){{0,3}}{name}",
+            rf"(?:\d{{1,5}},? ?)(?:bis |ter )?(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place|cours) (?:{_LINK} ?){{0,3}}{name}",
+            rf"(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place) (?:{_LINK} ?){{0,3}}{name}(?:,? {_NUMBER})?(?=, ?\d{{5}})",
+            rf"(?<!\w)(?:calle|avenida|avda\.?|plaza|paseo|pasaje|camino|carretera|via|vía|ronda|ul\.) (?:{_LINK} ?){{0,3}}{name},? (?:n[º°] ?)?{_NUMBER}",
+            rf"(?P<loose>\b\d{{2,6}} {plain_name} \d{{1,4}}[a-zA-Z]?\b\.?)",  # 5049 Harjukuja 54: a number on both sides of a name
+            rf"\b\d{{1,6}} {plain_name}(?=,? {_UNIT})",  # 903 Dora Creek Apt. 176
+            rf"(?:\d{{2,6}} )?\b{_UNIT}",
+            rf"(?:US[NS][VS]? {cap}\s{{1,2}})?\b{_MILITARY}",
+        )
+    )
+    place = rf"{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
+    gap = r"[\s,>?|]{1,6}"
+    tail = (
+        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|{place}(?=[,\n])|\d{{5}}\b)){{0,5}}"
+    )
+    flags = re.I if lower_case else re.NOFLAG
+    return re.compile(rf"(?:{core}){tail}", flags), re.compile(rf"(?i:{_CUE}):?\s+({name} \d{{1,5}}\b[a-z]?)", flags)
+
+
+def _is_technical(address: str) -> bool:
+    """It reads like "Server 2016 Standard 64": a technical or an ordinary word stands where the street would."""
+    found = [word.lower() for word in re.findall(r"[^\W\d_]{2,}", address)]
+    return any(word in words("technology") or word in words("not_streets") for word in found)

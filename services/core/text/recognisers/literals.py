@@ -32,8 +32,11 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,128}\b"),
         re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,2048}"),  # JWT
         re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\sA-Za-z0-9+/=]{1,16384}(?:-----END [A-Z ]{0,30}-----)?"),
+        re.compile(rf"\b{_SECRET_WORD}['\"]? ?[:=] ?['\"]?([^\s'\"<>,;]{{4,128}})", re.I),
+        # "the password is Summer2024!": prose needs a digit or a sign in the value, else "the password is wrong" goes too
         re.compile(
-            rf"\b{_SECRET_WORD}['\"]? ?(?:[:=]|(?:is|was|ist|lautet|est|es)(?: now| jetzt)?:?) ?['\"]?([^\s'\"<>,;]{{4,128}})",
+            rf"\b{_SECRET_WORD} (?:is|was|to|ist|lautet|auf|est|es)(?: now| jetzt| set to)?:? ['\"]?"
+            r"((?=[^\s'\"<>,;]{0,63}[\d!?@#$%^&*+=_])[^\s'\"<>,;]{4,64}\w[^\s'\"<>,;.]{0,63}|(?<=['\"])[^\s'\"<>]{4,64})",
             re.I,
         ),
         re.compile(r"\bbearer ([A-Za-z0-9._~+/=-]{16,4096})", re.I),

@@ -1,10 +1,14 @@
-"""Names, organisations and places by a spaCy pipeline, read in bounded pieces so that cost and memory stay bounded."""
+"""Names, organisations and places by a spaCy pipeline, minus what it mistakes in tickets: products, code, headings."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.text.recognisers.lean_import import lean_import
+from services.core.text.recognisers.lexicon import words
+from services.core.text.recognisers.names import is_first_name, is_ordinary_word, is_technical
+from services.core.text.recognisers.places import is_place
 from services.core.text.recognisers.span import Span
 
 _ENTITY = {
@@ -17,19 +21,42 @@ _ENTITY = {
     "NORP": "NRP",
 }
 _UNUSED_PIPES = ("parser", "tagger", "lemmatizer", "attribute_ruler", "morphologizer", "senter")
+# Marks that quote or frame a line mislead the model; blanks keep the offsets.
+_FRAME = str.maketrans(dict.fromkeys(">|*#~_^•", " "))
+_QUESTION_MARKS = re.compile(r"\?{2,}")
+_PIECE = re.compile(r"(?:(?!['’]s?\s|\s(?:of|and|und|et|y)\s)[^\n,;:])+")
+_CODE = re.compile(r"[()\[\]{}<>=/\\|@#$%*+~^_\"]|[a-zß-ÿ][A-Z](?!\w*ez\b)|\w\.\w\w|::|--|^\W|\d[a-z]|[a-z]\d", re.U)
+_CAMEL_NAME = re.compile(r"\b(?:Mc|Mac|De|Di|La|Le|Van|O['’])(?=[A-Z][a-z])")
+_SHORT_ACRONYM = re.compile(r"^[A-Z0-9&./-]{1,5}s?$")
+_PERSON_AFTER = re.compile(
+    r"^(?:['’]s (?:kid|son|daughter|wife|husband|mother|father|brother|sister|boss|manager|assistant|laptop|account|mailbox)\b"
+    r"|,? (?:said|says|told|asked|replied|wrote|lives?|lived|called|wants?|needs?|complained|reported|is (?:from|out|away|on leave|my|our)"
+    r"|has (?:left|joined|moved|asked)|had (?:given|left|asked)|spent|can (?:i|you|we)|could you)\b)",
+    re.I,
+)
+_PERSON_BEFORE = re.compile(
+    r"\b(?:named|names?|calls? me|called|kid|son|daughter|him|her|mr|mrs|ms|dr|says|said|told|asked?|starring|directed by|written by|add|remove|about|dear|hi|hello)\.? $",
+    re.I,
+)
+_PERSON_BEFORE_FULL_NAME = re.compile(r"\b(?:by|under|including|with|from|for|to|and|contact|user|employee)$", re.I)
 
 
 class NamedEntities:
-    """PERSON, ORGANIZATION, LOCATION, NRP from one spaCy model; the model's own languages only."""
+    """PERSON, ORGANIZATION, LOCATION, NRP of one spaCy model; in a language that is not its own, full names only."""
 
     def __init__(self, package: str) -> None:
         self._pipeline = load_pipeline(package)
+        self._language = self._pipeline.lang
 
     def find(self, text: str, language: str) -> Iterator[Span]:
-        del language
-        for entity in self._pipeline(text).ents:
-            if entity.label_ in _ENTITY:
-                yield Span(entity.start_char, entity.end_char, _ENTITY[entity.label_])
+        if text.islower():  # the model needs capitals: on lower-case text it is wrong more often than right
+            return
+        foreign = language != self._language
+        for entity in self._pipeline(_unframed(text)).ents:
+            if entity.label_ not in _ENTITY:
+                continue
+            for piece in _PIECE.finditer(text, entity.start_char, entity.end_char):
+                yield from _judge(text, piece.span(), _ENTITY[entity.label_], foreign)
 
 
 def load_pipeline(package: str) -> Any:
@@ -48,3 +75,55 @@ def load_pipeline(package: str) -> Any:
             " or name another one in the redaction settings."
         ) from exc
     return model.load(exclude=list(_UNUSED_PIPES))
+
+
+def _unframed(text: str) -> str:
+    return _QUESTION_MARKS.sub(lambda match: " " * len(match.group()), text.translate(_FRAME))
+
+
+def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Iterator[Span]:
+    start, end = _trim_ordinary(text, *piece)
+    value = text[start:end]
+    if not value or not value[0].isupper() or _CODE.search(_CAMEL_NAME.sub("", value)):
+        return
+    entity = _entity_in_context(text, start, end, entity)
+    tokens = value.split()
+    known = [token for token in tokens if is_technical(token)]
+    if known and (entity != "ORGANIZATION" or len(known) * 2 >= len(tokens)):
+        return
+    if entity != "PERSON" and _SHORT_ACRONYM.match(value) or entity == "PERSON" and any(map(str.isdigit, value)):
+        return
+    if foreign and (len(tokens) < 2 or not tokens[1][0].isupper()) and not is_place(value):
+        return
+    yield Span(start, end, entity)
+
+
+def _trim_ordinary(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without words at its ends that name nobody ("the", "Dear", "L'imprimante de")."""
+    tokens = [(start + m.start(), start + m.end()) for m in re.finditer(r"\S+", text[start:end])]
+    while tokens and _names_nothing(text[slice(*tokens[0])]):
+        tokens.pop(0)
+    while tokens and _names_nothing(text[slice(*tokens[-1])]):
+        tokens.pop()
+    return (tokens[0][0], tokens[-1][1]) if tokens else (start, start)
+
+
+def _names_nothing(token: str) -> bool:
+    bare = token.strip(".,;:!?()'’\"")
+    return not bare[:1].isupper() or is_ordinary_word(bare) or bool(re.match(r"(?i)[ldjmnst]['’]", bare))
+
+
+def _entity_in_context(text: str, start: int, end: int, entity: str) -> str:
+    """PERSON when what stands around says so: small models take foreign names for places and companies."""
+    value = text[start:end]
+    tokens = value.split()
+    if entity == "PERSON" or len(tokens) > 4 or is_place(value) or value.lower() in words("peoples"):
+        return entity
+    before = text[max(0, start - 24) : start]
+    if is_first_name(tokens[0]) or _PERSON_AFTER.match(text[end : end + 24]) or _PERSON_BEFORE.search(before):
+        return "PERSON"
+    full_name = 2 <= len(tokens) <= 3 and all(token[0].isupper() for token in tokens)
+    foreign_letters = not value.isascii()
+    if full_name and (foreign_letters or (entity != "ORGANIZATION" and _PERSON_BEFORE_FULL_NAME.search(before.rstrip()))):
+        return "PERSON"
+    return entity

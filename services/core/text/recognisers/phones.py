@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from services.core.text.recognisers.span import Span
 
-_CANDIDATE = re.compile(r"(?<![\w.,/@#:=<\-+])(?:\+ ?|\()?\d[\d ()./\-–\u00a0]{4,24}\d(?![\w@]|[.,:/-]\d)")
+_CANDIDATE = re.compile(r"(?<![\w./@#=<\-+])(?<!\d[,:])(?:\+ ?|\()?\d[\d ()./\-–\u00a0]{4,24}\d(?![\w@]|[.,:/-]\d)")
 _BEFORE_CHARS, _AFTER_CHARS = 48, 12
 _PHONE_WORD = re.compile(
     r"\b(?:phone|tele\w{3,8}|tel|cell\w{0,5}|mobile|mobil\w{0,8}|fax|call(?:ing|ed)?|dial|ring|text|sms|whats ?app|reach\w{0,4}"
@@ -35,7 +35,7 @@ _NANP = re.compile(r"^(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}$|
 _AREA_CODE = re.compile(r"^\(0?\d{1,5}\)[ /-]?\d[\d /-]{3,12}$")
 _TRUNK_GROUPED = re.compile(r"^0\d{1,5}(?:[ ./-]\d{2,8}){1,5}$")  # 0490 75 40 81, 01.84.17.61.18, 0961-7596216
 _NOT_A_PHONE = re.compile(
-    r"^(?:19|20)\d\d[-./ ]\d{1,2}[-./ ]\d{1,2}\b|^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b|^\d+\.\d+$|^\d+ ?[–-] ?\d+$"
+    r"^(?:19|20)\d\d[-./ ]\d{1,2}[-./ ]\d{1,2}\b|^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}$|^\d+\.\d+$|^\d+ ?[–-] ?\d+$"
 )
 _NATIONAL_DIGITS = {"fr": (10, 10), "de": (10, 12), "en": (10, 11)}  # unseparated, with the leading zero
 

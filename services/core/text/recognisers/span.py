@@ -18,6 +18,7 @@ PRECEDENCE = (
     "STREET_ADDRESS",
     "ZIP_CODE",
     "AGE",
+    "TITLE",
     "PERSON",
     "ORGANIZATION",
     "LOCATION",
@@ -27,11 +28,12 @@ _RANK = {entity: rank for rank, entity in enumerate(PRECEDENCE)}
 
 
 class Span(NamedTuple):
-    """Characters `start` (inclusive) to `end` (exclusive) of a text are personal data of this kind."""
+    """Characters `start` (inclusive) to `end` (exclusive) of a text are personal data; a `certain` one wins."""
 
     start: int
     end: int
     entity: str
+    certain: bool = False
 
 
 class Recogniser(Protocol):
@@ -46,12 +48,12 @@ def resolve(text: str, found: Iterable[Span], protected: Iterable[tuple[int, int
     for start, end in protected:
         taken[start:end] = b"\x01" * (end - start)
     kept = []
-    for span in sorted(set(found), key=lambda s: (_RANK[s.entity], s.start - s.end, s.start)):
+    for span in sorted(set(found), key=lambda s: (not s.certain, _RANK[s.entity], s.start - s.end, s.start)):
         for start, end in _free_parts(taken, span):
             start, end = _trim(text, start, end)
             if _worth_hiding(text, start, end):
                 taken[start:end] = b"\x01" * (end - start)
-                kept.append(Span(start, end, span.entity))
+                kept.append(Span(start, end, span.entity, span.certain))
     return sorted(kept)
 
 

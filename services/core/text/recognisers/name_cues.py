@@ -1,0 +1,76 @@
+"""The words of English, German, French and Spanish that stand before a person's name, and how names are written."""
+
+import re
+
+_UPPER = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĘĚĞĪĮİŁŃŅŇŌŐŒŔŘŚŞŠŤŪŮŰŲŹŻŽΑ-ΩА-Я"
+WORD = rf"[{_UPPER}](?:[^\W\d_]|['’](?!s\b)){{0,24}}(?:-[^\W\d_]{{1,24}}){{0,2}}"
+LINK = (
+    r"(?:de la|de los|de las|van der|van den|von der|de|del|la|le|du|des|da|dos|di|van|von|zu|zum|ter|ten|den|der|bin|al|el|y|e)"
+)
+_MORE = rf"(?: (?:{LINK} ){{0,2}}(?:{WORD}|[{_UPPER}]\b\.?))"
+NAME = rf"{WORD}{_MORE}{{0,3}}"
+FULL_NAME = rf"{WORD}{_MORE}{{1,3}}"
+FOLLOWING = re.compile(rf"{_MORE}{{1,3}}")
+PAIR = re.compile(rf"({WORD}) (?:[{_UPPER}]\.? )?({WORD})")
+AND = frozenset(("and", "und", "et", "y"))
+ENUMERATION = re.compile(rf"\b{WORD}(?:, {WORD}){{0,20}},? (?:and|und|et|y|&) {WORD}\b")
+LOWER_ENUMERATION = re.compile(r"\b[^\W\d_]{3,20}(?:, [^\W\d_]{3,20}){1,20},? (?:and|und|et|y|&) [^\W\d_]{3,20}\b")
+LINKS = frozenset(re.findall(r"[a-z]+", LINK))
+
+_TITLE = (
+    r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra|Srta|Señora?|Señorita|Don|Doña|Dña"
+)
+TITLED = re.compile(rf"\b({_TITLE}|M|D)(?:\. ?| )(?:(?:Dr|Prof|med)\.? ){{0,2}}({NAME})")
+_ROLE = (
+    r"colleague|manager|supervisor|boss|coworker|co-worker|contact(?: person)?|account holder|assignee|requester|employee|assistant|kid|son"
+    r"|daughter|wife|husband|partner|friend|mother|father|brother|sister|user|owner|customer|client|beneficiary"
+    r"|kollegen?|kollegin|vorgesetzte[rn]?|chefin?|kunden?|kundin|ansprechpartner(?:in)?|kontoinhaber(?:in)?|karteninhaber(?:in)?"
+    r"|mitarbeiter(?:in)?|kontakt|sachbearbeiter(?:in)?|nutzer(?:in)?|benutzer(?:in)?|inhaber(?:in)?|empfänger(?:in)?|auftraggeber(?:in)?"
+    r"|collègues?|responsable|titulaire|interlocut(?:eur|rice)|employée?|cliente?|bénéficiaire|utilisat(?:eur|rice)|destinataire|assistante?"
+    r"|compañer[oa]|titular|contacto|jef[ea]|emplead[oa]|usuari[oa]|beneficiari[oa]|encargad[oa]|destinatari[oa]|asistente"
+)
+_GREETING = (
+    r"hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|liebe[rs]?|guten (?:tag|morgen|abend)|moin|servus|sehr geehrter?"
+    r"|bonjour|bonsoir|salut|chère?|cher|hola|estimad[oa]|querid[oa]|buen[oa]s (?:días|tardes|noches)"
+)
+_CLOSING = (
+    r"(?:kind|best|warm)(?: regards)?|regards|sincerely|cheers|thanks|thank you|many thanks|thx|yours|rgds|br"
+    r"|(?:mit )?(?:freundliche[nmr]?|viele|beste|liebe|herzliche)n? gr(?:ü|ue)(?:ß|ss)en?|gru(?:ß|ss)|mfg|vg|lg|danke"
+    r"|cordialement|bien à vous|salutations|cdlt|bonne journée|merci(?: d['’]avance)?|respectueusement"
+    r"|(?:un )?(?:cordial )?saludos?|atentamente|atte|gracias|cordialmente|gracias de antemano"
+)
+# A full name must follow these: what follows them is often no name.
+_WEAK = (
+    r"name|this is|i am|i['’]m|says|said|attn|attention|ich bin|hier (?:ist|spricht|schreibt)|unterzeichnet(?: von)?|i\. ?a\.|i\. ?v\.|im auftrag"
+    r"|je suis|ici|c['’]est|signé|au nom de|de la part de|nom|soy|le habla|aquí|firmado|a nombre de|de parte de|nombre"
+)
+_STRONG = (
+    r"my name(?: is|['’]s)|(?:everyone )?calls? me|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|mon nom est|me llamo|mi nombre es"
+    r"|named(?: him| her)?|namens|nommée?|llamad[oa]"
+)
+CUES = tuple(
+    re.compile(cue)
+    for cue in (
+        rf"(?i:\b(?:{_WEAK})\b:? ?:? )({FULL_NAME})",
+        rf"(?i:\b(?:{_STRONG}) )({NAME})",
+        rf"(?i:\b(?:{_ROLE})(?: (?:is|ist|est|es|named?|namens))? ?:? )(?:(?:{_TITLE}|M)\.? )?({FULL_NAME})",
+        rf"(?m:^)[ >]{{0,4}}(?i:{_GREETING}),? ({NAME})(?=\s*[,!.:\n-]|\s*$)",
+        rf"(?i:\b(?:{_CLOSING})\b)(?i: und danke| again| a todos| cordiales| distinguées)?[ ,.!]{{0,3}}\n?[ >\n]{{0,4}}({NAME})(?=[ .]{{0,2}}(?:\n|,|\||$))",
+        # "Megan lives", "Danial, can I": only people do that
+        rf"\b({NAME})(?=(?i: (?:lives?|lived|says|said|told|asked|replied|wrote|complained|phoned|emailed|resigned|retired)\b))",
+        rf"(?:^|[.!?\n] ?)({WORD})(?=, (?:can|could|would|will|please) )",
+        # a line that is a name alone, in a block that goes on with a number or a mail address: a letterhead or a signature
+        rf"(?m:^)[ >?|*]{{0,6}}({FULL_NAME})[ ]?(?=\n(?:[^\n]{{0,60}}\n){{0,4}}[^\n]{{0,60}}[@\d])",
+    )
+)
+# In a text without capitals only titles and introductions that nothing but a name follows.
+_LOWER_NAME = r"[^\W\d_]{2,25}(?:[ -][^\W\d_]{1,25}){0,2}"
+LOWER_CUES = (
+    re.compile(rf"\b(?:mr|mrs|ms|miss|dr|prof|herrn?|frau|mme|mlle|sra?|señora?)\.? ({_LOWER_NAME})"),
+    re.compile(rf"\b(?:{_STRONG}) ({_LOWER_NAME})"),
+)
+# Endings of family names in Slavic, Nordic, Baltic, Germanic, Romanian, Greek, Armenian, Georgian and Turkish use.
+FAMILY_NAME = re.compile(
+    rf"[{_UPPER}][^\W\d_]{{1,18}}(?:s?sson|sen|dóttir|dottir|datter|ová|ova|ski|ska|cki|cka|wicz|czyk|czak|ov|ev|eva|ić|ič|enko|chuk|yuk"
+    r"|[aeiouäö]nen|gård|qvist|quist|ström|strøm|mann|meier|meyer|maier|escu|eanu|ský|ská|poulos|akis|idis|oğlu|oglu|yan|shvili|adze|ffy)"
+)
