@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from services.core.text.language import detect_language
 from services.core.text.normalise import normalise
+from services.core.text.recognisers.blocks import block_lines
 from services.core.text.recognisers.names import mentions
 from services.core.text.recognisers.span import PRECEDENCE, Recogniser, Span, resolve
 
@@ -76,8 +77,9 @@ class Redactor:
         protected = [match.span() for match in PLACEHOLDER.finditer(text)]
         found = [span for recogniser in self._patterns for span in recogniser.find(text, language)]
         found += self._find_by_model(text, language)
-        people = {text[span.start : span.end] for span in resolve(text, found, protected) if span.entity == "PERSON"}
-        found += mentions(text, people.union(known_people))
+        sure = resolve(text, found, protected)
+        people = {text[span.start : span.end] for span in sure if span.entity == "PERSON"}
+        found += [*mentions(text, people.union(known_people)), *block_lines(text, sure)]
         return [span for span in resolve(text, found, protected) if span.entity in self._config.entities]
 
     def _find_by_model(self, text: str, language: str) -> Iterator[Span]:

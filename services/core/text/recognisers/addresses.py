@@ -39,6 +39,12 @@ _MILITARY = r"[APDF]PO A[AEP] \d{5}\b"
 # What may follow a number and still be no street.
 _NO_STREET = r"(?!(?:January|February|March|April|May|June|July|August|September|October|November|December|Januar|Februar|März|Mai|Juni|Juli|Oktober|Dezember|AM|PM)\b)"
 
+# What may follow an address on its own line and still be no place.
+_NO_PLACE = (
+    r"(?!(?i:thanks|thank you|regards|best|kind|please|hi|hello|phone|tel|e-?mail|fax|mobile|mit|viele|danke|liebe|gruß|cordialement|merci"
+    r"|bonjour|un saludo|saludos|gracias|atentamente|from|to|sent|subject)\b)"
+)
+
 # Words before the number that say an address follows.
 _CUE = (
     r"(?:\b(?:lives? (?:at|on|in)|lived in|located (?:at|in|on)|address(?:es)?(?: (?:is|to|with))?|side of|corner of|return to|deliver(?:ed)? to"
@@ -68,23 +74,23 @@ def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     core = "|".join(
         (
             rf"(?:\d{{1,6}} )?{_NUMBER},? {plain_name} (?:{_STREET_WORD})\b\.?(?: (?:{_STREET_WORD})\b\.?)?(?: {_NUMBER})?",
-            rf"(?:\d{{1,6}} )?{plain_name} (?:{_STREET_WORD})\b\.? {_NUMBER}",
+            rf"(?:\d{{1,6}} )?{plain_name} (?:{_STREET_WORD}|gate|gata|street|road)\b\.? {_NUMBER}",
             rf"(?:\d{{1,6}} )?(?:{cap}[ -]){{0,3}}[^\W\d_][\w'’.-]{{0,30}}?(?i:{_STREET_SUFFIX}) {_NUMBER}",
             rf"(?:\d{{1,6}},? ){{0,2}}(?<!\w)(?:{_STREET_PREFIX})[ ]?(?:{_LINK} ?){{0,3}}{name}(?:,? (?:n[º°] ?)?{_NUMBER}|(?=,? ?\n?\d{{4,5}} )|(?=,))",
             rf"(?:\d{{1,5}},? )(?:bis |ter )?(?:{_STREET_PREFIX}) (?:{_LINK} ?){{0,3}}{name}",
-            rf"(?:\d{{1,5}},? ?)(?:bis |ter )?(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place|cours) (?:{_LINK} ?){{0,3}}{name}",
+            rf"(?:\d{{1,5}},? ?){{1,2}}(?:bis |ter )?(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place|cours) (?:{_LINK} ?){{0,3}}{name}",
             rf"(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place) (?:{_LINK} ?){{0,3}}{name}(?:,? {_NUMBER})?(?=, ?\d{{5}})",
-            rf"(?<!\w)(?:calle|avenida|avda\.?|plaza|paseo|pasaje|camino|carretera|via|vía|ronda|ul\.) (?:{_LINK} ?){{0,3}}{name},? (?:n[º°] ?)?{_NUMBER}",
-            rf"(?P<loose>\b\d{{2,6}} {plain_name} \d{{1,4}}[a-zA-Z]?\b\.?)",  # 5049 Harjukuja 54: a number on both sides of a name
+            rf"(?:\d{{1,6}},? )?(?<!\w)(?:calle|avenida|avda\.?|plaza|paseo|pasaje|camino|carretera|via|vía|ronda|ul\.) (?:{_LINK} ?){{0,3}}{name},? (?:n[º°] ?)?{_NUMBER}",
             rf"\b\d{{1,6}} {plain_name}(?=,? {_UNIT})",  # 903 Dora Creek Apt. 176
             rf"(?:\d{{2,6}} )?\b{_UNIT}",
+            rf"(?P<loose>\b\d{{2,6}} {plain_name} \d{{1,4}}[a-zA-Z]?\b\.?)",  # 5049 Harjukuja 54: a number on both sides of a name
             rf"(?:US[NS][VS]? {cap}\s{{1,2}})?\b{_MILITARY}",
         )
     )
     place = rf"{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
     gap = r"[\s,>?|]{1,6}"
     tail = (
-        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|{place}(?=[,\n])|\d{{5}}\b)){{0,5}}"
+        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|\d{{5}}\b)|(?:, ?|\s?\n[ >?]{{0,5}}){_NO_PLACE}{place}(?=\s*[,\n.]|\s*$)){{0,5}}"
     )
     flags = re.I if lower_case else re.NOFLAG
     return re.compile(rf"(?:{core}){tail}", flags), re.compile(rf"(?i:{_CUE}):?\s+({name} \d{{1,5}}\b[a-z]?)", flags)

@@ -36,7 +36,7 @@ class PresidioPatterns:
     def find(self, text: str, language: str) -> Iterator[Span]:
         del language  # these numbers look the same in every language
         for recogniser in self._recognisers:
-            for result in recogniser.analyze(text, recogniser.supported_entities):
+            for result in recogniser.analyze(_as_written(text, recogniser), recogniser.supported_entities):
                 if result.score >= _ACCEPT_SCORE or _has_word_before(text, result):
                     yield Span(result.start, result.end, result.entity_type)
 
@@ -66,6 +66,12 @@ def _presidio_recognisers() -> list[Any]:
         IpRecognizer(),
         UsSsnRecognizer(),
     ]
+
+
+def _as_written(text: str, recogniser: Any) -> str:
+    """An IBAN is also written in lower case, which Presidio does not read."""
+    upper = text.upper() if "IBAN_CODE" in recogniser.supported_entities else text
+    return upper if len(upper) == len(text) else text  # "ß".upper() is longer: offsets would shift
 
 
 def _has_word_before(text: str, result: Any) -> bool:

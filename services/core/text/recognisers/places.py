@@ -24,6 +24,7 @@ _PREPOSITION = {
     "fr": r"(?:à|À) ",
     "es": r"(?:en|desde) ",
 }
+_ZIP_AFTER = re.compile(r"(?: \([^()\n]{1,20}\))?,? (\d{4,6})\b(?![.,]\d)")
 _CUED = re.compile(rf"\b(?i:{_CUES}) {_PLACE}")
 _AFTER_PREPOSITION = {language: re.compile(rf"(?<!\w){words_}{_PLACE}") for language, words_ in _PREPOSITION.items()}
 
@@ -43,6 +44,8 @@ class Places:
                 continue
             if end := _place_end(lower, match) if same_length else 0:
                 yield Span(match.start(), end, "LOCATION")
+                if zip_code := _ZIP_AFTER.match(text, end):
+                    yield Span(*zip_code.span(1), "ZIP_CODE")
             elif match.group().lower() in words("peoples"):
                 yield Span(match.start(), match.end(), "NRP")
 
