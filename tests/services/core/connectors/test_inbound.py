@@ -145,6 +145,15 @@ def test_zendesks_published_test_secret_makes_its_signature() -> None:
     door.verify(headers, b"{}", now=NOW)
 
 
+@pytest.mark.parametrize("timestamp", ["20261120T090000Z", "2026-11-20T09:00:00", "2026-11-20 09:00:00Z", "2026-11-20"])
+def test_zendesk_takes_one_form_of_time_only(timestamp: str) -> None:
+    """What Python would read as a time, though Zendesk never sends it, is refused even when signed rightly."""
+    sender = TestZendeskEvents.sender
+    headers = sender.forged(b"{}", sender.content(timestamp, "", b"{}"), timestamp=timestamp)
+    with pytest.raises(SignatureInvalid, match="ISO 8601"):
+        sender.connector.verify(headers, b"{}", now=NOW)
+
+
 def test_an_empty_body_may_be_signed() -> None:
     """Zendesk signs GET-like calls with an empty body: the signature holds, the payload does not."""
     headers = zendesk.sign(SECRET, b"", delivery_id="i", now=NOW)
