@@ -8,6 +8,9 @@ from typing import Annotated, Any
 import typer
 
 
+PIPE_COLUMNS = 160  # a pipe has no width; rich would assume 80
+
+
 class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
@@ -26,6 +29,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.table import Table
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_COLUMNS)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")

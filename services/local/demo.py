@@ -11,6 +11,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 from pydantic import SecretStr
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
@@ -51,7 +52,7 @@ def send_and_show(running: Running, count: int) -> None:
     started = time.monotonic()
     with (
         psycopg.connect(running.home.postgres.url, autocommit=True, row_factory=dict_row) as conn,
-        Live(refresh_per_second=8, vertical_overflow="visible") as screen,
+        Live(console=wide_console(), refresh_per_second=8, vertical_overflow="visible") as screen,
     ):
         while True:
             running.supervisor.tend()
@@ -96,10 +97,19 @@ async def _post(http: httpx.AsyncClient, event: DeskEvent, secret: SecretStr) ->
         raise Unavailable(f"The gateway refused a mock ticket: {answer.status_code} {answer.text[:200]}")
 
 
+def wide_console() -> Console:
+    """The terminal, or 110 columns in a pipe: a log has no width of its own."""
+    console = Console()
+    return console if console.is_terminal else Console(width=110)
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Tickets as they are triaged", title_justify="left")
-    for name in ("ticket", "subject (redacted)", "group", "confidence", "band", "priority", "time"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=38 if name.startswith("subject") else None)
+    table = Table(title="Tickets as they are triaged", title_justify="left", expand=True)
+    table.add_column("ticket", justify="right", no_wrap=True)
+    table.add_column("subject (redacted)", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("group", no_wrap=True, overflow="ellipsis", ratio=2)
+    for name, width in (("conf.", 5), ("band", 12), ("priority", 8), ("time", 7)):
+        table.add_column(name, no_wrap=True, min_width=width)
     for row in rows:
         decision = row["decision"]
         if decision is None:

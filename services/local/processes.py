@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class Supervisor:
     """State: the children. Not safe for two threads."""
 
     home: Home
-    environment: Mapping[str, str]
+    environment: Callable[[], Mapping[str, str]]  # asked at each start: the database's password exists only later
     children: list[Child] = field(default_factory=list)
     on_restart: Callable[[str, int], None] = lambda name, code: None
 
@@ -78,7 +78,7 @@ class Supervisor:
         with (self.home.logs / f"{child.name}.log").open("ab") as log:
             child.process = subprocess.Popen(
                 [sys.executable, "-m", child.module],
-                env=dict(self.environment),
+                env=dict(self.environment()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -86,12 +86,14 @@ class Supervisor:
             )
         child.started_at = time.monotonic()
         child.due_at = 0.0
-        self._remember()
+        remember(self.home, [child.process.pid for child in self.children if child.process])
 
-    def _remember(self) -> None:
-        pids = [os.getpid(), *(child.process.pid for child in self.children if child.process)]
-        entries = [{"pid": pid, "created": psutil.Process(pid).create_time()} for pid in pids if psutil.pid_exists(pid)]
-        self.home.write_private(self.home.running_file, json.dumps(entries))
+
+def remember(home: Home, children: Sequence[int]) -> None:
+    """Writes down who runs here: this process first, then its children, each with its start time."""
+    pids = [pid for pid in (os.getpid(), *children) if psutil.pid_exists(pid)]
+    entries = [{"pid": pid, "created": psutil.Process(pid).create_time()} for pid in pids]
+    home.write_private(home.running_file, json.dumps(entries))
 
 
 def clear_leftovers(home: Home) -> int:
