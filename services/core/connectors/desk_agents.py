@@ -97,7 +97,8 @@ class DeskAgents:
         self._tenant = tenant
 
     async def create(self, ticket: NewDeskTicket) -> DeskEvent:
-        return await self._run("ticket.created", _OPEN, _parameters(ticket), actor_id=ticket.requester_email or "requester")
+        requester = ticket.requester_email or "requester"
+        return await self._run("ticket.created", _OPEN, _parameters(ticket), actor_id=requester)
 
     async def assign(self, ticket_id: str, *, group: str, assignee: str | None = None) -> DeskEvent:
         """Put it into a group's queue; a new ticket becomes open."""

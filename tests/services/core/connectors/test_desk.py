@@ -15,6 +15,7 @@ from services.core.connectors.desk_agents import DeskAgents, NewDeskTicket, Said
 from services.core.connectors.settings import ConnectorSettings
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import Priority, Status, TicketUpdate
+from services.core.kit.database import build_pool
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
 from tests.services.core.connectors.conformance import SECRET, Outbound
 
@@ -28,7 +29,7 @@ PRINTER = NewDeskTicket("Printer on fire", "It burns.", requester_email="ana@exa
 
 @pytest_asyncio.fixture
 async def pool(database: str) -> AsyncIterator[AsyncConnectionPool]:
-    async with AsyncConnectionPool(database, min_size=1, max_size=8, open=False) as opened:
+    async with build_pool(database, max_size=8) as opened:  # the platform's own, with its row type
         yield opened
 
 
