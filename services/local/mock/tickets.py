@@ -110,7 +110,8 @@ def _write(key: str, *, live: bool) -> tuple[MockTicket, Voice]:
     voice = _voice(rng, lang, true_group, live=live)
     subject, body = Draft("subject"), Draft("body")
     subject.add(issue["subject"], voice)
-    subject.capitalise(0)
+    if not voice.lower_case:
+        subject.capitalise(0)
     _write_body(body, issue, kind=kind, priority=priority, voice=voice)
     ticket = MockTicket(
         external_id="",
@@ -163,7 +164,8 @@ def _write_body(body: Draft, issue: dict[str, str], *, kind: str, priority: Prio
         body.add("" if i == 0 else " ", voice)
         start = len(body.text)
         body.add(sentence, voice)
-        body.capitalise(start)
+        if not voice.lower_case:
+            body.capitalise(start)
     closing = rng.choice(shared["closings"][voice.lang])
     body.add(f"\n\n{closing}" if closing else "", voice)
     if rng.random() < 0.12:
