@@ -135,7 +135,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False)
-    return str(value).replace("\x00", "").strip()  # PostgreSQL stores no NUL
+    text = str(value).encode("utf-8", "replace").decode()  # JSON can write half a surrogate pair
+    return text.replace("\x00", "").strip()  # PostgreSQL stores neither
 
 
 def _known(values: Mapping[str, str], field: str) -> str | None:

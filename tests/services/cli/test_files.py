@@ -136,6 +136,12 @@ def test_broken_json_lines_are_bad_rows(tmp_path: Path) -> None:
     assert [(row.line, type(row)) for row in rows] == [(1, Row), (2, BadRow), (3, BadRow), (5, BadRow), (6, Row)]
 
 
+def test_text_that_no_database_stores_is_cleaned(tmp_path: Path) -> None:
+    """A NUL goes, half a surrogate pair becomes a question mark."""
+    (row,) = tickets_of(write(tmp_path, "t.jsonl", r'{"body": "a\u0000b\ud800c", "team": "x\u0000"}'))
+    assert (row.body, row.group) == ("ab?c", "x")
+
+
 def test_count_agrees_with_what_is_read(tmp_path: Path) -> None:
     """Bad rows count too: a progress bar reaches its end."""
     path = write(tmp_path, "t.csv", 'subject,body\na,"b\nc"\nd\ne,f\n')
