@@ -15,7 +15,7 @@ from services.core.contracts.priority import Level
 Axis = Literal["impact", "urgency"]
 
 LEXICON_FILE = Path(__file__).with_name("lexicon.yaml")
-HIGH_FROM, LOW_TO = 2, -1  # one strong cue makes an axis high, one weak negative cue makes it low
+HIGH_FROM, LOW_TO = 2, -1  # one strong cue (3) or two weak ones (1) make an axis high, one that lowers makes it low
 WORD_MAX_CHARS = 40  # longer runs are base64 or hashes: no cue, and nothing to keep in a cache
 WORD = re.compile(r"[^\W_]+")
 

@@ -66,10 +66,9 @@ class MeteredLlm:
         )
 
     async def _metered(self, job: _Job[Question, Answer], origin: Origin) -> Answered[Answer]:
-        if job.port.model == EXTRACTIVE:
-            answered = await job.ask(job.question)
-        else:
-            answered = await self._without_asking(job, origin) or await job.ask(job.question)
+        if job.port.model == EXTRACTIVE:  # costs nothing: a row for each ticket would only fill the ledger
+            return await job.ask(job.question)
+        answered = await self._without_asking(job, origin) or await job.ask(job.question)
         await self._settle(job, answered, origin)
         return answered
 
@@ -88,7 +87,7 @@ class MeteredLlm:
     async def _settle(self, job: _Job[Question, Answer], answered: Answered[Answer], origin: Origin) -> None:
         async with connection(self.pool) as conn, conn.transaction():
             await record(conn, Call(origin, job.task, answered.usage))
-            if answered.usage.outcome == "answered" and job.port.model != EXTRACTIVE:
+            if answered.usage.outcome == "answered":
                 await remember(conn, self._key(job, origin), origin, answered.answer)
 
     def _key(self, job: _Job[Question, Answer], origin: Origin) -> str:

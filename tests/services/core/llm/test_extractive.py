@@ -39,6 +39,11 @@ def ask(subject: str, body: str = "", labels: tuple[LabelText, ...] = ALL_LABELS
         ("Passwort", "Mein Passwort ist abgelaufen, ich kann mich nicht anmelden", "normal"),
         ("Printer", "The printer prints blank pages.", "normal"),
         ("Reports", "Our department cannot work, the report server is slow.", "high"),
+        ("Stolen", "My laptop was stolen on the train yesterday.", "urgent"),
+        ("Webseite", "Website ist down, Kunden können nicht bestellen.", "urgent"),
+        ("Écran", "Serait-il possible d'avoir un second écran ?", "low"),
+        ("Fuego", "Hay un incendio en la sala de servidores.", "urgent"),
+        ("VPN", "All users are affected, but it is not urgent.", "normal"),
     ],
 )
 def test_priority_follows_scope_and_urgency_in_four_languages(subject, body, expected):

@@ -124,13 +124,29 @@ async def test_a_vendor_that_is_down_is_neither_billed_nor_hidden(metered, pool,
     assert await rows(pool, "select 1 from llm_calls") == []
 
 
-async def test_the_extractive_default_is_recorded_at_zero(pool, solved):
+async def test_the_extractive_default_costs_nothing_and_fills_no_table(pool, solved):
     metered = MeteredLlm(build_llm(LlmConfig()), pool)
     answered = await metered.summarise(solved, Origin("acme", "T-1", "solved-T-1", "summarise"))
-    (row,) = await rows(pool, "select model, usd, outcome from llm_calls")
-    assert (row["model"], row["usd"], row["outcome"]) == ("extractive", 0, "answered")
-    assert answered.answer.by == "extractive"
+    assert (answered.answer.by, answered.usage.usd) == ("extractive", 0)
+    assert await rows(pool, "select 1 from llm_calls") == []
     assert await rows(pool, "select 1 from llm_cache") == []
+
+
+async def test_a_summary_is_billed_and_kept_beside_the_priority_of_the_same_workflow(
+    metered, pool, stub, question, solved
+):
+    """Two steps of one workflow are two calls."""
+    await metered.prioritise(question, ORIGIN)
+    stub.script(Says({"issue": "VPN failed.", "actions": "", "tags": [], "references": []}))
+    step = Origin("acme", "T-1", ORIGIN.workflow_id, "summarise")
+    assert await metered.summarise(solved, step) != await metered.summarise(
+        solved, step
+    )  # the second comes from the cache
+    assert [row["task"] for row in await rows(pool, "select task from llm_calls order by id")] == [
+        "priority",
+        "summary",
+    ]
+    assert len(stub.asked) == 2
 
 
 async def test_erasing_a_ticket_removes_its_answers(metered, pool, question):
