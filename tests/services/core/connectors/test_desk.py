@@ -135,13 +135,13 @@ async def test_fields_that_are_none_stay(desk: Desk, agents: DeskAgents) -> None
     assert (ticket.group, ticket.priority, ticket.tags) == ("Facilities", None, ("hw",))
 
 
-@pytest.mark.parametrize("external_id", ["999999", "0", "x", "9" * 40, "²"])
-async def test_a_ticket_that_is_not_there(desk: Desk, external_id: str) -> None:
+async def test_a_ticket_that_is_not_there(desk: Desk) -> None:
     """Fetching says NotFound, writing is refused and does not use up the key."""
-    with pytest.raises(NotFound, match="no ticket"):
-        await desk.fetch(external_id)
-    with pytest.raises(ConnectorRejected, match="no ticket"):
-        await desk.write(TicketUpdate(key="k", external_id=external_id, note="x"))
+    for external_id in ("999999", "0", "x", "9" * 40, "²"):
+        with pytest.raises(NotFound, match="no ticket"):
+            await desk.fetch(external_id)
+        with pytest.raises(ConnectorRejected, match="no ticket"):
+            await desk.write(TicketUpdate(key="k", external_id=external_id, note="x"))
 
 
 async def test_another_tenants_ticket_is_not_there(pool: AsyncConnectionPool, desk: Desk) -> None:
