@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from services.core.kit.errors import ConfigurationInvalid
 
-LogDays = Literal[7, 14, 30, 60, 90, 180, 365, 400, 731]  # the values CloudWatch Logs and Log Analytics both accept
+LogDays = Literal[30, 60, 90, 120, 150, 180, 365, 400, 545]  # what CloudWatch Logs and Log Analytics both accept
 CONTAINERS = ("gateway", "router", "worker", "rag", "trainer")
 BUDGET_SHARES_PERCENT = (50, 80, 100)
 
@@ -69,6 +69,9 @@ class Cluster(Closed):
     nodes_max: int = Field(6, ge=1, le=100)
     spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")
     gpu: bool = Field(True, description="a pool for the trainer, scaled from zero")
+    ssh_public_key: str | None = Field(
+        None, pattern=r"^ssh-(rsa|ed25519) \S+", description="Azure `small`: a machine must name one; port 22 stays closed"
+    )
     api_allowed_cidrs: tuple[IPv4Network, ...] = Field((), description="empty: the API server is private")
 
 
@@ -93,6 +96,10 @@ class Objects(Closed):
     event_lake: bool = Field(True, description="keep events as Parquet by day")
     noncurrent_days: int = Field(30, ge=1, le=365)
     archive_after_days: int = Field(90, ge=30, le=3650)
+
+
+class Bus(Closed):
+    private: bool = Field(True, description="Azure: Service Bus Premium, the only tier with private endpoints and our key")
 
 
 class Registry(Closed):
@@ -131,6 +138,7 @@ class Observability(Closed):
 
 class Budget(Closed):
     usd_per_month: int = Field(gt=0)
+    start_month: str = Field("2026-12", pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="Azure: this month or later")
     billing_account: str | None = Field(None, description="GCP: the billing account the budget belongs to")
 
 
@@ -183,6 +191,7 @@ class Settings(Closed):
     cluster: Cluster = Cluster()
     database: Database = Database()
     objects: Objects = Objects()
+    bus: Bus = Bus()
     registry: Registry = Registry()
     connectors: tuple[Tag, ...] = ("zendesk",)
     models: Models = Models()
@@ -214,6 +223,8 @@ class Settings(Closed):
     def small_is_cheap(self) -> Self:
         if self.profile is Profile.SMALL and (self.cluster.kind != "single-node" or self.network.nat != "none"):
             raise ValueError("a small stack must set cluster.kind: single-node and network.nat: none; else use dev")
+        if self.profile is Profile.SMALL and self.cloud is Cloud.AZURE and not self.cluster.ssh_public_key:
+            raise ValueError("Azure wants cluster.ssh_public_key for a machine: ssh-keygen -t ed25519, then the .pub text")
         return self
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ def provider() -> "Provider[AzureFoundation]":
     )
 
     return blueprint.Provider(
-        account=lambda f: f.account,
+        account=lambda f: f.subscription,
         foundation=foundation.build,
         network=network.build,
         keys=keys.build,

@@ -30,7 +30,7 @@ def provider() -> "Provider[GcpFoundation]":
     )
 
     return blueprint.Provider(
-        account=lambda f: f.account,
+        account=lambda f: f.project,
         foundation=foundation.build,
         network=network.build,
         keys=keys.build,

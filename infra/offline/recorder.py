@@ -91,11 +91,22 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
         rt.set_root_resource(None)
         pulumi.runtime.set_all_config(dict(program.config))
         loop.set_exception_handler(lambda *_: None)  # the awaited program reports its error; its siblings repeat it
-        loop.run_until_complete(run_in_stack(program.main))
+        loop.run_until_complete(run_in_stack(lambda: _without_aliases(program.main)))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
         asyncio.set_event_loop(None)
+
+
+def _without_aliases(main: Callable[[], None]) -> None:
+    """An Azure type carries dozens of aliases of its API versions; a plan from nothing needs none, and is twice as fast."""
+
+    def drop(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+        args.opts.aliases = None
+        return pulumi.ResourceTransformationResult(args.props, args.opts)
+
+    pulumi.runtime.register_stack_transformation(drop)
+    main()
 
 
 class _World(mocks.Mocks):
@@ -116,9 +127,11 @@ class _World(mocks.Mocks):
             return "", {}
         refine = self.program.outputs.get(args.typ, lambda _: {})
         made_up = {**fabricate.outputs(args.typ, args.name, args.inputs), **refine(args)}
+        computed = fabricate.made_up if self.simulate else fabricate.unknown
+        given = fabricate.echoed(args.typ, args.name, args.inputs, computed=computed)
         if self.simulate:
-            return args.resource_id or f"{args.name}-id", {**args.inputs, **made_up}
-        return args.resource_id or None, {**dict.fromkeys(made_up, rpc.UNKNOWN), **args.inputs}
+            return args.resource_id or f"{args.name}-id", {**given, **made_up}
+        return args.resource_id or None, {**dict.fromkeys(made_up, rpc.UNKNOWN), **given}
 
 
 class _Monitor(mocks.MockMonitor):

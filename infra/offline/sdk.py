@@ -7,7 +7,7 @@ import typing
 from functools import cache
 from typing import Any
 
-from pulumi import _types
+from pulumi import _types, output
 from pulumi.runtime import rpc
 
 
@@ -27,7 +27,10 @@ def input_fields(cls: type) -> dict[str, tuple[Any, bool]]:
     """Wire name -> (type, required) of a typed input class."""
     names = _types.input_type_py_to_pulumi_names(cls)
     siblings = sys.modules.get(cls.__module__.rsplit(".", 1)[0] + "._inputs", sys.modules[cls.__module__])
-    hints = typing.get_type_hints(cls.__init__, {**vars(sys.modules[cls.__module__]), **vars(siblings)})
+    # `Input` is an alias with forward references into pulumi.output, evaluated here for the first time.
+    names_known = {**vars(output), **vars(sys.modules[cls.__module__]), **vars(siblings)}
+    # Two separate dicts, or typing reuses what it once found for 'EncryptionArgs' in another module.
+    hints = typing.get_type_hints(cls.__init__, names_known, {})
     parameters = inspect.signature(cls.__init__).parameters
     return {
         names.get(name, name): (hints.get(name, Any), parameter.default is inspect.Parameter.empty)

@@ -1,0 +1,169 @@
+"""
+AKS: private API server, Entra and Azure RBAC only, workload identity, etcd secrets under our key.
+
+Three pools: system, spot workers, GPU for the trainer; the last two start from nothing. `small` is node.py.
+"""
+
+from pulumi import Output
+from pulumi_azure_native import containerservice as aks
+
+from infra.azure import access, node
+from infra.azure.access import Role
+from infra.azure.foundation import AzureFoundation
+from infra.azure.observability import diagnose
+from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.settings import Profile, Size
+
+# The d in the name is a local disk: it holds the system disk, so nothing of a node outlives it, or needs a key.
+MACHINE = {Size.SMALL: "Standard_D2ds_v5", Size.MEDIUM: "Standard_D4ds_v5", Size.LARGE: "Standard_D8ds_v5"}
+GPU_MACHINE = "Standard_NC4as_T4_v3"
+_SPOT_TAINT = "kubernetes.azure.com/scalesetpriority=spot:NoSchedule"  # AKS sets this on spot nodes itself
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Cluster:
+    if scope.settings.is_small:
+        return node.build(scope, ground, stores)
+    cluster = _control_plane(scope, ground)
+    _pool_of_workers(scope, ground, cluster)
+    if scope.settings.cluster.gpu:
+        _pool_of_gpus(scope, ground, cluster)
+    diagnose(scope, "cluster", cluster.id, ground.observability.logs, ("audit",))
+    if stores.registry.id:
+        kubelet = cluster.identity_profile.apply(lambda p: (p or {}).get("kubeletidentity"))
+        puller = kubelet.apply(lambda k: k.object_id if k else "kubelet")
+        access.assign(scope, ground.foundation, "pull", Role.ACR_PULL, to=puller, at=stores.registry.id)
+    return Cluster(
+        name=cluster.name,
+        kind="aks",
+        endpoint=Output.concat("https://", cluster.private_fqdn),
+        id=cluster.id,
+        issuer=cluster.oidc_issuer_profile.apply(lambda p: p.issuer_url if p else ""),
+    )
+
+
+def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.ManagedCluster:
+    choices, foundation = scope.settings.cluster, ground.foundation
+    identity = access.identity(scope, foundation, "cluster")
+    ready = [
+        access.assign(
+            scope, foundation, "cluster-network", Role.NETWORK_CONTRIBUTOR, to=identity.principal_id, at=ground.network.id
+        ),
+        access.assign(
+            scope, foundation, "cluster-key", Role.KEY_CRYPTO_USER, to=identity.principal_id, at=foundation.group_id
+        ),
+    ]
+    tier = aks.ManagedClusterSKUTier.STANDARD if scope.settings.profile is Profile.PROD else aks.ManagedClusterSKUTier.FREE
+    return aks.ManagedCluster(
+        scope.name("cluster"),
+        resource_group_name=foundation.group,
+        dns_prefix=scope.settings.prefix,
+        kubernetes_version=choices.version,
+        sku={"name": aks.ManagedClusterSKUName.BASE, "tier": tier},
+        identity={
+            "type": aks.ResourceIdentityType.USER_ASSIGNED,
+            "user_assigned_identities": [identity.id],
+        },
+        enable_rbac=True,
+        disable_local_accounts=True,
+        aad_profile={"managed": True, "enable_azure_rbac": True},
+        oidc_issuer_profile={"enabled": True},
+        security_profile={
+            "workload_identity": {"enabled": True},
+            "image_cleaner": {"enabled": True, "interval_hours": 168},
+            "azure_key_vault_kms": {
+                "enabled": True,
+                "key_id": ground.keys.data,
+                "key_vault_network_access": "Public",  # reached by the trusted-services bypass, not from the internet
+            },
+        },
+        api_server_access_profile=_api_access(scope),
+        auto_upgrade_profile={"upgrade_channel": "patch", "node_os_upgrade_channel": "NodeImage"},
+        azure_monitor_profile={"metrics": {"enabled": True}},
+        network_profile={
+            "network_plugin": "azure",
+            "network_plugin_mode": "overlay",
+            "network_dataplane": "cilium",
+            "network_policy": "cilium",
+            "outbound_type": "userAssignedNATGateway",
+            "load_balancer_sku": "standard",
+        },
+        agent_pool_profiles=[_system_pool(scope, ground)],
+        opts=scope.own(protect=True, depends_on=ready),
+    )
+
+
+def _api_access(scope: Scope) -> dict:
+    allowed = [str(cidr) for cidr in scope.settings.cluster.api_allowed_cidrs]
+    if allowed:
+        return {"enable_private_cluster": False, "authorized_ip_ranges": allowed}
+    return {"enable_private_cluster": True, "private_dns_zone": "system"}
+
+
+def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
+    count = max(2, scope.settings.network.zones) if scope.settings.profile is Profile.PROD else 1
+    return {
+        **_machine(scope, ground, MACHINE[scope.settings.cluster.size]),
+        "name": "system",
+        "mode": "System",
+        "count": count,
+        "min_count": count,
+        "max_count": scope.settings.cluster.nodes_max,
+        "enable_auto_scaling": True,
+    }
+
+
+def _machine(scope: Scope, ground: Ground[AzureFoundation], size: str) -> dict:
+    return {
+        "vm_size": size,
+        "vnet_subnet_id": ground.network.nodes[0],
+        "availability_zones": [str(i + 1) for i in range(scope.settings.network.zones)],
+        "enable_encryption_at_host": True,
+        "enable_node_public_ip": False,
+        "os_type": "Linux",
+        "os_sku": "AzureLinux",
+        "os_disk_type": "Ephemeral",
+        "upgrade_settings": {"max_surge": "33%"},
+    }
+
+
+def _spot() -> dict:
+    return {
+        "scale_set_priority": "Spot",
+        "scale_set_eviction_policy": "Delete",
+        "spot_max_price": -1,  # up to the on-demand price
+        "upgrade_settings": None,  # spot pools refuse a surge
+    }
+
+
+def _pool_of_workers(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> None:
+    spot = scope.settings.cluster.spot
+    aks.AgentPool(
+        scope.name("pool-workers"),
+        resource_group_name=ground.foundation.group,
+        resource_name_=cluster.name,
+        agent_pool_name="workers",
+        mode="User",
+        min_count=0,
+        max_count=scope.settings.cluster.nodes_max,
+        enable_auto_scaling=True,
+        node_taints=[_SPOT_TAINT] if spot else [],
+        opts=scope.own(),
+        **{**_machine(scope, ground, MACHINE[scope.settings.cluster.size]), **(_spot() if spot else {})},
+    )
+
+
+def _pool_of_gpus(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> None:
+    spot = scope.settings.training.spot
+    aks.AgentPool(
+        scope.name("pool-gpu"),
+        resource_group_name=ground.foundation.group,
+        resource_name_=cluster.name,
+        agent_pool_name="gpu",
+        mode="User",
+        min_count=0,
+        max_count=1,
+        enable_auto_scaling=True,
+        node_taints=["nvidia.com/gpu=true:NoSchedule", *([_SPOT_TAINT] if spot else [])],
+        opts=scope.own(),
+        **{**_machine(scope, ground, GPU_MACHINE), "os_sku": "Ubuntu", **(_spot() if spot else {})},
+    )

@@ -1,0 +1,206 @@
+"""
+The way in: Front Door with a WAF and a rate limit, its certificate, the DNS zone, and the address the Gateway answers on.
+
+The cluster accepts HTTP(S) from Front Door only (network.py). In `small` the node is the way in, without a WAF.
+"""
+
+from pulumi import Output
+from pulumi_azure_native import cdn, dns, frontdoor
+from pulumi_azure_native import network as net
+
+from infra.azure.foundation import AzureFoundation
+from infra.azure.observability import diagnose
+from infra.capabilities import Cluster, Edge, Ground, Scope
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
+    domain = scope.settings.edge.domain
+    zone = _zone(scope, ground, domain) if domain else None
+    if cluster.kind == "k3s":
+        return _node(scope, ground, cluster, zone)
+    assert zone and domain  # settings refuse a managed cluster without a domain
+    address = _gateway_address(scope, ground)
+    profile = _profile(scope, ground)
+    endpoint = cdn.AFDEndpoint(
+        scope.name("edge"),
+        resource_group_name=ground.foundation.group,
+        profile_name=profile.name,
+        location="Global",
+        enabled_state="Enabled",
+        opts=scope.own(),
+    )
+    custom = _custom_domain(scope, ground, profile, zone, domain)
+    _records(scope, ground, zone, address, endpoint, custom)
+    _route(scope, ground, profile, endpoint, custom)
+    waf = _waf(scope, ground, profile, custom).id if scope.settings.edge.waf else ""
+    diagnose(scope, "edge", profile.id, ground.observability.logs, ("audit", "allLogs"))
+    return Edge(hostname=domain, address=endpoint.host_name, entry=address.name, waf=waf, name=profile.id)
+
+
+def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: dns.Zone | None) -> Edge:
+    if zone:  # an apex name cannot be an alias of a machine's name, so the entry is a name under the zone
+        _record(scope, ground, zone, "entry", "CNAME", "www", cname_record={"cname": cluster.hostname})
+    hostname = f"www.{scope.settings.edge.domain}" if zone else cluster.hostname
+    return Edge(hostname=hostname, address=cluster.address, entry="node")
+
+
+def _zone(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> dns.Zone:
+    return dns.Zone(
+        scope.name("zone"),
+        resource_group_name=ground.foundation.group,
+        zone_name=domain,
+        location="Global",
+        opts=scope.own(),
+    )
+
+
+def _record(scope: Scope, ground: Ground[AzureFoundation], zone: dns.Zone, label: str, kind: str, name: str, **value) -> None:  # noqa: PLR0913
+    dns.RecordSet(
+        scope.name(label),
+        resource_group_name=ground.foundation.group,
+        zone_name=zone.name,
+        record_type=kind,
+        relative_record_set_name=name,
+        ttl=300,
+        opts=scope.own(),
+        **value,
+    )
+
+
+def _gateway_address(scope: Scope, ground: Ground[AzureFoundation]) -> net.PublicIPAddress:
+    """The Gateway's service claims it by name (annotation azure-pip-name)."""
+    return net.PublicIPAddress(
+        scope.name("gateway"),
+        resource_group_name=ground.foundation.group,
+        sku={"name": net.PublicIPAddressSkuName.STANDARD},
+        public_ip_allocation_method=net.IPAllocationMethod.STATIC,
+        zones=[str(i + 1) for i in range(scope.settings.network.zones)],
+        opts=scope.own(),
+    )
+
+
+def _profile(scope: Scope, ground: Ground[AzureFoundation]) -> cdn.Profile:
+    return cdn.Profile(
+        scope.name("edge"),
+        resource_group_name=ground.foundation.group,
+        location="Global",
+        sku={"name": cdn.SkuName.STANDARD_AZURE_FRONT_DOOR},
+        origin_response_timeout_seconds=60,
+        opts=scope.own(),
+    )
+
+
+def _custom_domain(
+    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, zone: dns.Zone, domain: str
+) -> cdn.AFDCustomDomain:
+    return cdn.AFDCustomDomain(
+        scope.name("edge"),
+        resource_group_name=ground.foundation.group,
+        profile_name=profile.name,
+        host_name=domain,
+        azure_dns_zone={"id": zone.id},
+        tls_settings={
+            "certificate_type": cdn.AfdCertificateType.MANAGED_CERTIFICATE,
+            "minimum_tls_version": cdn.AfdMinimumTlsVersion.TLS12,
+        },
+        opts=scope.own(),
+    )
+
+
+def _records(  # noqa: PLR0913
+    scope: Scope,
+    ground: Ground[AzureFoundation],
+    zone: dns.Zone,
+    address: net.PublicIPAddress,
+    endpoint: cdn.AFDEndpoint,
+    custom: cdn.AFDCustomDomain,
+) -> None:
+    token = custom.validation_properties.validation_token
+    _record(scope, ground, zone, "entry", "A", "@", target_resource={"id": endpoint.id})
+    _record(scope, ground, zone, "certificate", "TXT", "_dnsauth", txt_records=[{"value": [token]}])
+    _record(scope, ground, zone, "origin", "A", "origin", target_resource={"id": address.id})
+
+
+def _route(
+    scope: Scope,
+    ground: Ground[AzureFoundation],
+    profile: cdn.Profile,
+    endpoint: cdn.AFDEndpoint,
+    custom: cdn.AFDCustomDomain,
+) -> None:
+    group, domain = ground.foundation.group, scope.settings.edge.domain or ""
+    origins = cdn.AFDOriginGroup(
+        scope.name("gateway"),
+        resource_group_name=group,
+        profile_name=profile.name,
+        load_balancing_settings={"sample_size": 4, "successful_samples_required": 3},
+        health_probe_settings={
+            "probe_path": "/health",
+            "probe_protocol": "Https",
+            "probe_request_type": "GET",
+            "probe_interval_in_seconds": 30,
+        },
+        opts=scope.own(),
+    )
+    origin = cdn.AFDOrigin(
+        scope.name("gateway"),
+        resource_group_name=group,
+        profile_name=profile.name,
+        origin_group_name=origins.name,
+        host_name=f"origin.{domain}",  # cert-manager gives the Gateway a certificate for this name
+        origin_host_header=domain,
+        enforce_certificate_name_check=True,
+        https_port=443,
+        enabled_state="Enabled",
+        opts=scope.own(),
+    )
+    cdn.Route(
+        scope.name("gateway"),
+        resource_group_name=group,
+        profile_name=profile.name,
+        endpoint_name=endpoint.name,
+        origin_group={"id": origins.id},
+        custom_domains=[{"id": custom.id}],
+        patterns_to_match=["/*"],
+        supported_protocols=["Http", "Https"],
+        https_redirect="Enabled",
+        forwarding_protocol="HttpsOnly",
+        link_to_default_domain="Disabled",
+        enabled_state="Enabled",
+        opts=scope.own(depends_on=[origin]),
+    )
+
+
+def _waf(
+    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, custom: cdn.AFDCustomDomain
+) -> frontdoor.Policy:
+    limit = {
+        "name": "rate",
+        "priority": 1,
+        "rule_type": "RateLimitRule",
+        "action": "Block",
+        "rate_limit_duration_in_minutes": 5,
+        "rate_limit_threshold": scope.settings.edge.requests_per_5min_per_ip,
+        "match_conditions": [
+            {"match_variable": "RequestUri", "operator": "Any", "match_value": []},
+        ],
+    }
+    policy = frontdoor.Policy(
+        scope.name("edge"),
+        resource_group_name=ground.foundation.group,
+        policy_name=f"{scope.settings.application}{scope.settings.environment}",  # letters and digits only
+        location="Global",
+        sku={"name": "Standard_AzureFrontDoor"},
+        policy_settings={"enabled_state": "Enabled", "mode": "Prevention", "request_body_check": "Enabled"},
+        custom_rules={"rules": [limit]},
+        opts=scope.own(),
+    )
+    association = {"domains": [{"id": custom.id}], "patterns_to_match": ["/*"]}
+    cdn.SecurityPolicy(
+        scope.name("edge"),
+        resource_group_name=ground.foundation.group,
+        profile_name=profile.name,
+        parameters={"type": "WebApplicationFirewall", "waf_policy": {"id": policy.id}, "associations": [association]},
+        opts=scope.own(),
+    )
+    return policy

@@ -1,0 +1,142 @@
+"""
+The cluster of `small`: one machine with k3s in a scale set of one, on spot; Azure restores it after an eviction.
+
+Its state is the database and the containers of the storage account. Ingress: 80 and 443; operators use run-command.
+"""
+
+import base64
+
+from pulumi import Output
+from pulumi_azure_native import compute
+
+from infra.azure import access
+from infra.azure.access import Role
+from infra.azure.foundation import AzureFoundation
+from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.node import boot_script
+
+MACHINE = "Standard_D2s_v5"  # 8 GiB; 22 USD a month on spot in eastus2 (design/adr/0051)
+DISK_GB = 32
+_IMAGE = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Cluster:
+    foundation = ground.foundation
+    identity = access.identity(scope, foundation, "node")
+    deploy = stores.objects.names["deploy"]
+    access.assign(scope, foundation, "node-deploy", Role.BLOB_READER, to=identity.principal_id, at=deploy)
+    if stores.registry.id:
+        access.assign(scope, foundation, "node-pull", Role.ACR_PULL, to=identity.principal_id, at=stores.registry.id)
+    label = foundation.unique(scope.settings.prefix)
+    machine = _scale_set(scope, ground, identity.id, _boot(stores), label)
+    hostname = Output.concat("vm0.", label, f".{scope.settings.region}.cloudapp.azure.com")
+    return Cluster(
+        name=machine.name,
+        kind="k3s",
+        endpoint=Output.concat("https://", hostname, ":6443"),
+        node=identity.principal_id,
+        node_name=identity.name,
+        id=identity.client_id,
+        address=hostname,
+        hostname=hostname,
+        deploy=stores.objects.urls["deploy"],
+    )
+
+
+def _boot(stores: Stores) -> Output[str]:
+    values = Output.all(deploy=stores.objects.urls["deploy"], registry=stores.registry.url)
+    return values.apply(
+        lambda v: base64.b64encode(
+            boot_script("azure", {"deploy_url": _https(v["deploy"]), "registry": v["registry"]}).encode()
+        ).decode()
+    )
+
+
+def _https(url: str) -> str:
+    """abfss://container@account.dfs.core.windows.net as curl knows it."""
+    container, account = url.removeprefix("abfss://").split("@")
+    return f"https://{account.replace('.dfs.', '.blob.')}/{container}"
+
+
+def _scale_set(  # noqa: PLR0913
+    scope: Scope,
+    ground: Ground[AzureFoundation],
+    identity: Output[str],
+    custom_data: Output[str],
+    label: Output[str],
+) -> compute.VirtualMachineScaleSet:
+    spot = scope.settings.cluster.spot
+    on_spot = {
+        "priority": compute.VirtualMachinePriorityTypes.SPOT,
+        "eviction_policy": compute.VirtualMachineEvictionPolicyTypes.DEALLOCATE,
+        "billing_profile": {"max_price": -1},
+    }
+    return compute.VirtualMachineScaleSet(
+        scope.name("node"),
+        resource_group_name=ground.foundation.group,
+        sku={"name": MACHINE, "capacity": 1},
+        orchestration_mode=compute.OrchestrationMode.UNIFORM,
+        overprovision=False,
+        single_placement_group=True,
+        upgrade_policy={"mode": compute.UpgradeMode.MANUAL},
+        spot_restore_policy={"enabled": True, "restore_timeout": "PT1H"} if spot else None,
+        identity={
+            "type": compute.ResourceIdentityType.USER_ASSIGNED,
+            "user_assigned_identities": [identity],
+        },
+        virtual_machine_profile={
+            "os_profile": _login(scope, custom_data),
+            "storage_profile": _disk(scope, ground),
+            "network_profile": {"network_interface_configurations": [_interface(ground, label)]},
+            "security_profile": {
+                "encryption_at_host": True,
+                "security_type": compute.SecurityTypes.TRUSTED_LAUNCH,
+                "uefi_settings": {"secure_boot_enabled": True, "v_tpm_enabled": True},
+            },
+            **(on_spot if spot else {}),
+        },
+        opts=scope.own(),
+    )
+
+
+def _login(scope: Scope, custom_data: Output[str]) -> dict:
+    """Azure wants a way to log in; a public key is the one that is not a secret, and port 22 is closed."""
+    key = {"path": "/home/operator/.ssh/authorized_keys", "key_data": scope.settings.cluster.ssh_public_key}
+    return {
+        "computer_name_prefix": "node",
+        "admin_username": "operator",
+        "custom_data": custom_data,
+        "linux_configuration": {"disable_password_authentication": True, "ssh": {"public_keys": [key]}},
+    }
+
+
+def _disk(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
+    encryption = compute.DiskEncryptionSet(
+        scope.name("node"),
+        resource_group_name=ground.foundation.group,
+        encryption_type=compute.DiskEncryptionSetType.ENCRYPTION_AT_REST_WITH_CUSTOMER_KEY,
+        rotation_to_latest_key_version_enabled=True,
+        active_key={"key_url": ground.keys.data},
+        identity={"type": "UserAssigned", "user_assigned_identities": [ground.keys.holder]},
+        opts=scope.own(depends_on=ground.keys.ready),
+    )
+    managed = {"storage_account_type": "StandardSSD_LRS", "disk_encryption_set": {"id": encryption.id}}
+    return {
+        "image_reference": _IMAGE,
+        "os_disk": {"create_option": "FromImage", "disk_size_gb": DISK_GB, "managed_disk": managed},
+    }
+
+
+def _interface(ground: Ground[AzureFoundation], label: Output[str]) -> dict:
+    address = {
+        "name": "public",
+        "sku": {"name": "Standard", "tier": "Regional"},
+        "dns_settings": {"domain_name_label": label},
+    }
+    ip = {
+        "name": "node",
+        "primary": True,
+        "subnet": {"id": ground.network.nodes[0]},
+        "public_ip_address_configuration": address,
+    }
+    return {"name": "node", "primary": True, "ip_configurations": [ip]}

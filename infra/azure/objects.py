@@ -1,0 +1,93 @@
+"""One storage account with a container each for documents, models and the event lake: private, versioned, our key."""
+
+from pulumi import Input, Output
+from pulumi_azure_native import storage
+
+from infra.azure import private
+from infra.azure.foundation import AzureFoundation
+from infra.azure.observability import account_with_our_key, diagnose
+from infra.capabilities import Ground, Objects, Scope
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
+    rules = None if scope.settings.network.private_endpoints else private.closed(ground.network, field="virtual_network_resource_id")
+    account = account_with_our_key(scope, ground.foundation, ground.keys, label="obj", network_rules=rules)
+    _keep_versions(scope, ground, account)
+    wanted = ["documents", "models"]
+    wanted += ["lake"] if scope.settings.objects.event_lake else []
+    wanted += ["deploy"] if scope.settings.is_small else []
+    containers = {name: _container(scope, ground, account, name) for name in wanted}
+    private.endpoint(
+        scope,
+        ground.foundation,
+        ground.network,
+        account.id,
+        label="blob",
+        part="blob",
+        zone="privatelink.blob.core.windows.net",
+    )
+    diagnose(
+        scope, "blob", Output.concat(account.id, "/blobServices/default"), ground.observability.logs, ("audit",)
+    )
+    return Objects(
+        names={name: c.id for name, c in containers.items()},
+        urls={name: _url(account, c.name) for name, c in containers.items()},
+        scope=account.id,
+    )
+
+
+def _keep_versions(scope: Scope, ground: Ground[AzureFoundation], account: storage.StorageAccount) -> None:
+    choices, group = scope.settings.objects, ground.foundation.group
+    kept = {"enabled": True, "days": choices.noncurrent_days}
+    storage.BlobServiceProperties(
+        scope.name("objects"),
+        resource_group_name=group,
+        account_name=account.name,
+        blob_services_name="default",
+        is_versioning_enabled=True,
+        delete_retention_policy=kept,
+        container_delete_retention_policy=kept,
+        opts=scope.own(),
+    )
+    storage.ManagementPolicy(
+        scope.name("objects"),
+        resource_group_name=group,
+        account_name=account.name,
+        management_policy_name="default",
+        policy={"rules": [_tidy(choices.noncurrent_days), _cool(choices.archive_after_days)]},
+        opts=scope.own(),
+    )
+
+
+def _tidy(days: int) -> dict:
+    old = {"delete": {"days_after_creation_greater_than": days}}
+    definition = {"filters": {"blob_types": ["blockBlob"]}, "actions": {"version": old}}
+    return {"name": "tidy", "type": "Lifecycle", "enabled": True, "definition": definition}
+
+
+def _cool(days: int) -> dict:
+    cooler = {"tier_to_cool": {"days_after_modification_greater_than": days}}
+    filters = {"blob_types": ["blockBlob"], "prefix_match": ["lake/"]}
+    return {
+        "name": "cool-lake",
+        "type": "Lifecycle",
+        "enabled": True,
+        "definition": {"filters": filters, "actions": {"base_blob": cooler}},
+    }
+
+
+def _container(
+    scope: Scope, ground: Ground[AzureFoundation], account: storage.StorageAccount, name: str
+) -> storage.BlobContainer:
+    return storage.BlobContainer(
+        scope.name(name),
+        resource_group_name=ground.foundation.group,
+        account_name=account.name,
+        container_name=name,
+        public_access=storage.PublicAccess.NONE,
+        opts=scope.own(protect=True),
+    )
+
+
+def _url(account: storage.StorageAccount, container: Input[str]) -> Output[str]:
+    return Output.concat("abfss://", container, "@", account.name, ".dfs.core.windows.net")

@@ -1,0 +1,149 @@
+"""
+Where logs, metrics, alarms and the audit trail go. The audit account may be the company's own.
+
+Log Analytics encrypts with Microsoft's key: a customer key needs a dedicated cluster of 100 GB a day.
+"""
+
+from collections.abc import Sequence
+
+from pulumi import Input, Output
+from pulumi_azure_native import monitor, operationalinsights, storage
+from pulumi_azure_native import network as net
+
+from infra.azure.foundation import AzureFoundation
+from infra.capabilities import Keys, Network, Observability, Scope
+
+_ACTIVITY = ("Administrative", "Security", "Policy", "ServiceHealth", "Alert")
+
+
+def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Keys) -> Observability:
+    logs = _workspace(scope, foundation)
+    metrics = monitor.AzureMonitorWorkspace(
+        scope.name("metrics"), resource_group_name=foundation.group, opts=scope.own()
+    )
+    monitor.SubscriptionDiagnosticSetting(
+        scope.name("activity"),
+        workspace_id=logs.id,
+        logs=[{"category": category, "enabled": True} for category in _ACTIVITY],
+        opts=scope.own(),
+    )
+    archive = scope.settings.observability.existing_log_bucket or _archive(scope, foundation, keys)
+    if scope.settings.network.flow_logs:
+        _flow_logs(scope, network, archive)
+    return Observability(
+        logs=logs.id, metrics=metrics.id, alerts=_action_group(scope, foundation).id, audit_bucket=archive
+    )
+
+
+def diagnose(scope: Scope, label: str, resource: Input[str], logs: Input[str], groups: Sequence[str] = ("audit",)) -> None:
+    """Send a resource's own log to the workspace; `groups` are Azure's category groups."""
+    monitor.DiagnosticSetting(
+        scope.name(label),
+        resource_uri=resource,
+        workspace_id=logs,
+        logs=[{"category_group": group, "enabled": True} for group in groups],
+        opts=scope.own(),
+    )
+
+
+def _workspace(scope: Scope, foundation: AzureFoundation) -> operationalinsights.Workspace:
+    choices = scope.settings.observability
+    return operationalinsights.Workspace(
+        scope.name("logs"),
+        resource_group_name=foundation.group,
+        sku={"name": operationalinsights.WorkspaceSkuNameEnum.PER_GB2018},
+        retention_in_days=choices.log_days,
+        workspace_capping={"daily_quota_gb": choices.log_cap_gb_per_day},
+        features={"disable_local_auth": True},
+        opts=scope.own(),
+    )
+
+
+def _action_group(scope: Scope, foundation: AzureFoundation) -> monitor.ActionGroup:
+    email = scope.settings.observability.alert_email
+    receivers = [{"name": "platform", "email_address": email, "use_common_alert_schema": True}] if email else []
+    return monitor.ActionGroup(
+        scope.name("alerts"),
+        resource_group_name=foundation.group,
+        location="Global",
+        enabled=True,
+        group_short_name=scope.settings.application,
+        email_receivers=receivers,
+        tags=scope.settings.required_tags,
+        opts=scope.own(),
+    )
+
+
+def _archive(scope: Scope, foundation: AzureFoundation, keys: Keys) -> Output[str]:
+    account = account_with_our_key(scope, foundation, keys, label="aud", network_rules=None)
+    rule = {
+        "name": "expire",
+        "type": "Lifecycle",
+        "enabled": True,
+        "definition": {
+            "filters": {"blob_types": ["blockBlob", "appendBlob"]},
+            "actions": {
+                "base_blob": {"delete": {"days_after_modification_greater_than": scope.settings.observability.log_days}}
+            },
+        },
+    }
+    storage.ManagementPolicy(
+        scope.name("audit"),
+        resource_group_name=foundation.group,
+        account_name=account.name,
+        management_policy_name="default",
+        policy={"rules": [rule]},
+        opts=scope.own(),
+    )
+    return account.id
+
+
+def account_with_our_key(
+    scope: Scope, foundation: AzureFoundation, keys: Keys, *, label: str, network_rules: dict | None
+) -> storage.StorageAccount:
+    """A storage account as we want all of them: Entra only, TLS 1.2, our key, closed network."""
+    settings = scope.settings
+    vault, name = key_parts(keys)
+    return storage.StorageAccount(
+        f"{settings.application}{settings.environment}"[:13] + label,  # letters and digits only, and Pulumi adds eight
+        resource_group_name=foundation.group,
+        kind=storage.Kind.STORAGE_V2,
+        sku={"name": storage.SkuName.STANDARD_ZRS if settings.network.zones > 1 else storage.SkuName.STANDARD_LRS},
+        allow_blob_public_access=False,
+        allow_shared_key_access=False,
+        allow_cross_tenant_replication=False,
+        default_to_o_auth_authentication=True,
+        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
+        enable_https_traffic_only=True,
+        public_network_access="Enabled" if network_rules else "Disabled",
+        network_rule_set=network_rules or {"default_action": "Deny", "bypass": "AzureServices"},
+        identity={"type": storage.IdentityType.USER_ASSIGNED, "user_assigned_identities": [keys.holder]},
+        encryption={
+            "key_source": storage.KeySource.MICROSOFT_KEYVAULT,
+            "key_vault_properties": {"key_name": name, "key_vault_uri": vault},
+            "encryption_identity": {"encryption_user_assigned_identity": keys.holder},
+        },
+        opts=scope.own(protect=True, depends_on=keys.ready),
+    )
+
+
+def key_parts(keys: Keys) -> tuple[Output[str], Output[str]]:
+    """The vault's address and the key's name out of https://vault/keys/name, for the services that want them apart."""
+    uri = Output.from_input(keys.data)
+    return uri.apply(lambda u: u.rsplit("/keys/", 1)[0]), uri.apply(lambda u: u.rsplit("/", 1)[-1])
+
+
+def _flow_logs(scope: Scope, network: Network, archive: Input[str]) -> None:
+    region = scope.settings.region  # Azure makes this watcher by itself with the first network of a region
+    net.FlowLog(
+        scope.name("flow"),
+        resource_group_name="NetworkWatcherRG",
+        network_watcher_name=f"NetworkWatcher_{region}",
+        location=region,
+        target_resource_id=network.id,
+        storage_id=archive,
+        enabled=True,
+        retention_policy={"enabled": True, "days": scope.settings.observability.log_days},
+        format={"type": net.FlowLogFormatType.JSON, "version": 2},
+        opts=scope.own(),
+    )

@@ -1,0 +1,84 @@
+"""Private endpoints: a service's address inside our network, and the DNS zone that makes its public name mean it."""
+
+from pulumi import Input
+from pulumi_azure_native import network as net
+from pulumi_azure_native import privatedns
+
+from infra.azure.foundation import AzureFoundation
+from infra.capabilities import Network, Scope
+
+
+def endpoint(  # noqa: PLR0913, the five facts a private endpoint is made of
+    scope: Scope,
+    foundation: AzureFoundation,
+    network: Network,
+    service: Input[str],
+    *,
+    label: str,
+    part: str,
+    zone: str,
+) -> None:
+    """
+    Nothing when the profile goes without private endpoints.
+
+    Args:
+        part: the sub-resource in Azure's word, such as `blob` or `vault`.
+        zone: the private DNS zone of that service, such as `privatelink.blob.core.windows.net`.
+    """
+    if not scope.settings.network.private_endpoints:
+        return
+    dns = linked_zone(scope, foundation, network, label=label, zone=zone)
+    name = scope.name(label)
+    link = {"name": label, "private_link_service_id": service, "group_ids": [part]}
+    subnet = network.endpoints or network.data[0]
+    private = net.PrivateEndpoint(
+        name,
+        resource_group_name=foundation.group,
+        subnet={"id": subnet},
+        private_link_service_connections=[link],
+        opts=scope.own(),
+    )
+    net.PrivateDnsZoneGroup(
+        name,
+        resource_group_name=foundation.group,
+        private_endpoint_name=private.name,
+        private_dns_zone_configs=[{"name": label, "private_dns_zone_id": dns.id}],
+        opts=scope.own(),
+    )
+
+
+def linked_zone(
+    scope: Scope, foundation: AzureFoundation, network: Network, *, label: str, zone: str
+) -> privatedns.VirtualNetworkLink | privatedns.PrivateZone:
+    dns = privatedns.PrivateZone(
+        scope.name(label),
+        resource_group_name=foundation.group,
+        private_zone_name=zone,
+        location="Global",
+        opts=scope.own(),
+    )
+    privatedns.VirtualNetworkLink(
+        scope.name(label),
+        resource_group_name=foundation.group,
+        private_zone_name=dns.name,
+        location="Global",
+        registration_enabled=False,
+        virtual_network={"id": network.id},
+        opts=scope.own(),
+    )
+    return dns
+
+
+def closed(network: Network, *, field: str = "id") -> dict:
+    """
+    Network rules of a service that has no private endpoint here: our node subnets, and nobody else.
+
+    Args:
+        field: what the service calls a subnet's id; storage has a word of its own.
+    """
+    rules = [{field: subnet} for subnet in network.nodes]
+    return {"default_action": "Deny", "bypass": "AzureServices", "virtual_network_rules": rules}
+
+
+def public_access(scope: Scope) -> str:
+    return "Disabled" if scope.settings.network.private_endpoints else "Enabled"

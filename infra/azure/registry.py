@@ -1,0 +1,71 @@
+"""
+Container registry without admin user or anonymous pull; Premium, where asked to be private, adds our key and an endpoint.
+
+Azure cannot forbid overwriting a tag for a whole registry: CI locks each image it pushes, and workloads name digests.
+"""
+
+from pulumi import Output
+from pulumi_azure_native import containerregistry as acr
+from pulumi_azure_native import security
+
+from infra.azure import private
+from infra.azure.foundation import AzureFoundation
+from infra.azure.observability import diagnose
+from infra.capabilities import Ground, Registry, Scope
+from infra.settings import Profile
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
+    if external := scope.settings.registry.external_url:
+        return Registry(url=external)
+    premium = scope.settings.network.private_endpoints
+    registry = acr.Registry(
+        f"{scope.settings.application}{scope.settings.environment}",  # letters and digits only
+        resource_group_name=ground.foundation.group,
+        sku={"name": acr.SkuName.PREMIUM if premium else acr.SkuName.BASIC},
+        admin_user_enabled=False,
+        anonymous_pull_enabled=False,
+        opts=scope.own(depends_on=ground.keys.ready),
+        **(_private(ground) if premium else {}),
+    )
+    private.endpoint(
+        scope,
+        ground.foundation,
+        ground.network,
+        registry.id,
+        label="registry",
+        part="registry",
+        zone="privatelink.azurecr.io",
+    )
+    diagnose(scope, "registry", registry.id, ground.observability.logs, ("allLogs",))
+    if scope.settings.profile is Profile.PROD:
+        _scan(scope, ground)
+    return Registry(url=registry.login_server, id=registry.id)
+
+
+def _private(ground: Ground[AzureFoundation]) -> dict:
+    holder = Output.from_input(ground.keys.holder)
+    return {
+        "public_network_access": acr.PublicNetworkAccess.DISABLED,
+        "network_rule_bypass_options": acr.NetworkRuleBypassOptions.AZURE_SERVICES,
+        "identity": {
+            "type": acr.ResourceIdentityType.USER_ASSIGNED,
+            "user_assigned_identities": holder.apply(lambda h: {h: {}}),
+        },
+        "encryption": {
+            "status": acr.EncryptionStatus.ENABLED,
+            "key_vault_properties": {"identity": ground.keys.holder, "key_identifier": ground.keys.data},
+        },
+        "policies": {"retention_policy": {"days": 30, "status": acr.PolicyStatus.ENABLED}},
+    }
+
+
+def _scan(scope: Scope, ground: Ground[AzureFoundation]) -> None:
+    """Defender scans what is pushed and what runs; it is a setting of the whole subscription."""
+    security.Pricing(
+        scope.name("scan"),
+        scope_id=Output.concat("subscriptions/", ground.foundation.subscription),
+        pricing_name="Containers",
+        pricing_tier=security.PricingTier.STANDARD,
+        opts=scope.own(),
+    )
