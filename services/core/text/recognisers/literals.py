@@ -17,10 +17,12 @@ _WEEKDAYS = (
     "|lunes|martes|mi[ée]rcoles|jueves|viernes|s[áa]bados?|domingos?"
 )
 _TIME = r"(?:[T ]{1,2}(?:at |um |à |a las )?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?(?: ?[ap]m\b)?Z?)?"
+_DAY, _DAY2 = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0[1-9]|[12]\d|3[01])"
+_MONTH, _MONTH2 = r"(?:0?[1-9]|1[0-2])", r"(?:0[1-9]|1[0-2])"
 _OF = r"(?:\.? |-|/| de | of )"
 # The word of a secret, then ":" / "=" / "is"; the value is the capture group.
 _SECRET_WORD = (
-    r"(?:pass(?:word|wd|code|phrase)?|pwd|passwort|kennwort|mot de passe|contraseña|clave|pin|secret|api[_ -]?key"
+    r"(?:pass(?:word|wd|code|phrase)|pwd|passwort|kennwort|mot de passe|contraseña|clave|pin|secret|api[_ -]?key"
     r"|access[_ -]?key|auth[_ -]?token|token|client[_ -]?secret)"
 )
 
@@ -47,8 +49,12 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(r"(?<![\w.@/-])www\.[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}(?:/[^\s<>\"'()\[\]{}]{0,1024})?", re.I),
     ),
     "DATE_TIME": (
-        re.compile(rf"(?<![\d./-])(?:19|20)\d\d([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}(?![\d-])"),
-        re.compile(rf"(?<![\d./-])\d{{1,2}}([-/.])\d{{1,2}}\1(?:(?:19|20)\d\d|\d\d){_TIME}(?![\d./-]\d|\d)"),
+        re.compile(rf"(?<![\w./-])(?:19|20)\d\d([-/.]){_MONTH}\1{_DAY}{_TIME}(?![\d-])"),
+        re.compile(rf"(?<![\w./-]){_DAY}([-/.]){_MONTH}\1(?:19|20)\d\d{_TIME}(?![./-]?\d)"),
+        re.compile(rf"(?<![\w./-]){_MONTH}([-/]){_DAY}\1(?:19|20)\d\d{_TIME}(?![./-]?\d)"),
+        # two-digit years only with two-digit days and months: 5.1.67 and 3.9.15 are versions
+        re.compile(rf"(?<![\w./-]){_DAY2}([-/.]){_MONTH2}\1\d\d{_TIME}(?![./-]?\d)"),
+        re.compile(rf"(?<![\w./-]){_MONTH2}([-/]){_DAY2}\1\d\d{_TIME}(?![./-]?\d)"),
         re.compile(
             rf"\b\d{{1,2}}(?:st|nd|rd|th|er|º|\.)?{_OF}(?:{_MONTHS})\b\.?(?:,?{_OF}(?:19|20)\d\d\b)?{_TIME}", re.I
         ),
@@ -57,7 +63,7 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(rf"\b(?:{_WEEKDAYS})\b", re.I),
         # A year alone is a date only after a preposition: "Office 2016" must stay.
         re.compile(
-            r"\b(?:in|since|of|until|during|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19|20)\d\d)\b(?![-.]\d)", re.I
+            r"\b(?:in|since|of|until|during|from|year|Jahr|año|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19|20)\d\d)\b(?![-.]\d)", re.I
         ),
     ),
     "AGE": (

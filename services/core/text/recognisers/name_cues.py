@@ -67,7 +67,7 @@ CUES = tuple(
 _LOWER_NAME = r"[^\W\d_]{2,25}(?:[ -][^\W\d_]{1,25}){0,2}"
 LOWER_CUES = (
     re.compile(rf"\b(?:mr|mrs|ms|miss|dr|prof|herrn?|frau|mme|mlle|sra?|señora?)\.? ({_LOWER_NAME})"),
-    re.compile(rf"\b(?:{_STRONG}) ({_LOWER_NAME})"),
+    re.compile(rf"\b(?:my name is|calls me|mein name ist|ich heiße|je m['’]appelle|me llamo|mi nombre es) ({_LOWER_NAME})"),
 )
 # Endings of family names in Slavic, Nordic, Baltic, Germanic, Romanian, Greek, Armenian, Georgian and Turkish use.
 FAMILY_NAME = re.compile(

@@ -32,6 +32,8 @@ class Names:
 def mentions(text: str, people: Iterable[str]) -> Iterator[Span]:
     """Every other place where a part of a known person's name stands: "Kreutzmann" after "Jens Kreutzmann"."""
     known = {word for person in people for word in _WORD.findall(person) if _is_name_like(word)}
+    if known:  # a word that is also written small in this text is no name: "Run", "Model"
+        known -= {word.capitalize() for word in re.findall(r"[^\W\d_]+", text) if word.islower()}
     for match in _WORD.finditer(text) if known else ():
         if match.group() in known:
             yield Span(match.start(), match.end(), "PERSON")

@@ -27,6 +27,9 @@ _QUESTION_MARKS = re.compile(r"\?{2,}")
 _PIECE = re.compile(r"(?:(?!['’]s?\s|\s(?:of|and|und|et|y)\s)[^\n,;:])+")
 _CODE = re.compile(r"[()\[\]{}<>=/\\|@#$%*+~^_\"]|[a-zß-ÿ][A-Z](?!\w*ez\b)|\w\.\w\w|::|--|^\W|\d[a-z]|[a-z]\d", re.U)
 _CAMEL_NAME = re.compile(r"\b(?:Mc|Mac|De|Di|La|Le|Van|O['’])(?=[A-Z][a-z])")
+_ACRONYM_MAX_CHARS = 6  # longer words in capitals may be a town: KATRINEHOLM
+_CODE_BEFORE = frozenset("_/\\=.@#$<`[{")
+_CODE_AFTER = frozenset("_/\\=@<`[{(")
 _SHORT_ACRONYM = re.compile(r"^[A-Z0-9&./-]{1,5}s?$")
 _PERSON_AFTER = re.compile(
     r"^(?:['’]s (?:kid|son|daughter|wife|husband|mother|father|brother|sister|boss|manager|assistant|laptop|account|mailbox)\b"
@@ -84,18 +87,26 @@ def _unframed(text: str) -> str:
 def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Iterator[Span]:
     start, end = _trim_ordinary(text, *piece)
     value = text[start:end]
-    if not value or not value[0].isupper() or _CODE.search(_CAMEL_NAME.sub("", value)):
+    if not value or not value[0].isupper() or _CODE.search(_CAMEL_NAME.sub("", value)) or _inside_code(text, start, end):
         return
     entity = _entity_in_context(text, start, end, entity)
     tokens = value.split()
     known = [token for token in tokens if is_technical(token)]
     if known and (entity != "ORGANIZATION" or len(known) * 2 >= len(tokens)):
         return
+    if len(tokens) == 1 and value.isupper() and len(value) <= _ACRONYM_MAX_CHARS:
+        return
     if entity != "PERSON" and _SHORT_ACRONYM.match(value) or entity == "PERSON" and any(map(str.isdigit, value)):
         return
     if foreign and (len(tokens) < 2 or not tokens[1][0].isupper()) and not is_place(value):
         return
     yield Span(start, end, entity)
+
+
+def _inside_code(text: str, start: int, end: int) -> bool:
+    """A sign of a path, a call or an identifier touches the words: "CMAKE_BUILD", "nn.Sequential("."""
+    after = text[end : end + 2]
+    return text[max(0, start - 1) : start] in _CODE_BEFORE or after[:1] in _CODE_AFTER or (after[:1] == "." and after[1:].isalnum())
 
 
 def _trim_ordinary(text: str, start: int, end: int) -> tuple[int, int]:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.core.text.recognisers.lean_import import lean_import
+from services.core.text.recognisers.lexicon import words
 from services.core.text.recognisers.span import Span
 
 # Presidio's own e-mail pattern is quadratic on "a!a!a!..." (unbounded local part); RFC 5321 limits it to 64.
-EMAIL = r"(?<![\w.+-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){0,8}[\w-]{2,63}\b"
+EMAIL = r"(?<![\w.+-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}\b"
 # Issuer ranges and lengths: https://en.wikipedia.org/wiki/Payment_card_number, read 2026-11-20.
 _SEP = "[ -]?"
 CARDS = (
@@ -24,6 +25,10 @@ _CARD_EDGES = r"(?<![\w.-]){}(?![\w]|[.-]\d)"
 
 _WORDS_BEFORE = 60  # characters searched for a word that says what a weak number is
 _SSN_WORDS = re.compile(r"\b(?:ssn|social|security|sozialversicherung\w*)\b", re.I)
+_VERSION_WORDS_BEFORE = 24
+_VERSION = re.compile(r"\b(?:versions?|ver|v|release|build|firmware|update|upgrade|patch|V8)\b[^\w\n]{0,3}$|==$|[<>]=$", re.I)
+# Technical words that stand before an address as often as before a version.
+_NETWORK_WORDS = frozenset("ip ipv4 ipv6 host server client printer router switch firewall proxy dns dhcp vpn lan wan nat gateway ssh rdp ftp sftp http https tcp udp ping node localhost desktop laptop pc network radius smtp imap ldap nas san scanner phone mac url".split())
 _ACCEPT_SCORE = 0.4  # Presidio's "medium"; weaker patterns need a word before them
 
 
@@ -37,7 +42,7 @@ class PresidioPatterns:
         del language  # these numbers look the same in every language
         for recogniser in self._recognisers:
             for result in recogniser.analyze(_as_written(text, recogniser), recogniser.supported_entities):
-                if result.score >= _ACCEPT_SCORE or _has_word_before(text, result):
+                if (result.score >= _ACCEPT_SCORE or _has_word_before(text, result)) and not _is_version(text, result):
                     yield Span(result.start, result.end, result.entity_type)
 
 
@@ -53,10 +58,11 @@ def _presidio_recognisers() -> list[Any]:
     )
 
     class OfflineEmailRecognizer(EmailRecognizer):
-        """Presidio's asks tldextract, which downloads the suffix list; an internal domain is an address too."""
+        """Presidio's asks tldextract, which downloads the suffix list; a company's internal domain is an address too."""
 
         def validate_result(self, pattern_text: str) -> bool | None:
-            return "." in pattern_text.rpartition("@")[2] or None
+            del pattern_text
+            return True
 
     cards = [Pattern(f"card {n}", _CARD_EDGES.format(card.format(s=_SEP)), 0.3) for n, card in enumerate(CARDS)]
     return [
@@ -66,6 +72,15 @@ def _presidio_recognisers() -> list[Any]:
         IpRecognizer(),
         UsSsnRecognizer(),
     ]
+
+
+def _is_version(text: str, result: Any) -> bool:
+    """Four numbers after "version" or a product are its version: "Outlook 16.0.1.2", "cudnn==8.6.0.163"."""
+    if result.entity_type != "IP_ADDRESS":
+        return False
+    before = text[max(0, result.start - _VERSION_WORDS_BEFORE) : result.start]
+    last = re.search(r"([^\W\d_]+)\W{0,3}$", before)
+    return bool(_VERSION.search(before)) or bool(last and last.group(1).lower() in words("technology") - _NETWORK_WORDS)
 
 
 def _as_written(text: str, recogniser: Any) -> str:
