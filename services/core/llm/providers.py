@@ -1,7 +1,7 @@
 """
 One function per provider: a pydantic-ai model, how it is asked for structure, and which errors mean "no credentials".
 
-Vendors' libraries are imported when a provider is configured, not before: together they cost over 100 MB of memory.
+Vendors' libraries are imported when a provider is configured, not before: each costs 50 to 65 MiB of memory.
 Retries belong to the workflow's steps, so the vendors' own are switched off.
 """
 

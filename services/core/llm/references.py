@@ -9,8 +9,8 @@ REFERENCE = re.compile(
     r"|\b(?:KB|INC|RITM|REQ|CHG|PRB|CVE)[- ]?\d{3,10}(?:-\d{1,7})?\b"
     r"|\b[A-Z][A-Z0-9]{1,9}-\d{1,7}\b"
     r"|\b0x[0-9A-Fa-f]{4,16}\b"
-    r"|\b(?:ERR|ERROR|E|EVENT|AADSTS|MSB|CS|TS)_?[A-Z0-9_]{0,40}\d{3,6}\b"
-    r"|\bERR_[A-Z0-9_]{3,40}\b"
+    r"|\b(?:E|AADSTS|MSB|CS|TS)\d{3,7}\b"
+    r"|\b(?:ERR|ERROR)_[A-Z0-9_]{3,40}\b"
     r"|\b(?i:error(?: code)?|event id|fehler(?:code)?|erreur|codigo|código|http)[ :#]{1,3}\d{3,6}\b"
 )
 NOT_A_REFERENCE = re.compile(r"(?:UTF|ISO|SHA|RFC|MD|AES|COVID|WPA|PM|AM)-\d+$")
