@@ -89,7 +89,7 @@ def open_platform() -> Iterator[PlatformSettings]:
             database_url=SecretStr(url), objects_url=f"file://{home.folder / 'objects'}", tenant=home.settings.tenant
         )
     finally:
-        if not was_running:
+        if not was_running and not home.running_file.exists():  # `pointsman up` may have taken it over meanwhile
             home.postgres.stop()
 
 

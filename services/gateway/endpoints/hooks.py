@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
@@ -42,6 +42,11 @@ class PlainTicket(BaseModel):
     priority: Priority | None = None
     source: str = Field(default="api", max_length=64)
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nul(cls, value: Any) -> Any:
+        return _without_nul(value)
 
 
 PLAIN_TICKET_SCHEMA = PlainTicket.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -113,3 +118,14 @@ def _answer(done: service.Received) -> JSONResponse:
 def _problems(error: ValidationError) -> str:
     problems = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in problems)
+
+
+def _without_nul(value: Any) -> Any:
+    """The same JSON without NUL characters, which PostgreSQL cannot store."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [_without_nul(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(entry) for key, entry in value.items()}
+    return value

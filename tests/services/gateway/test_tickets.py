@@ -1,0 +1,140 @@
+"""The tickets API: who may read and review, and what a review changes."""
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from services.core.contracts.decision import Decision
+from services.core.contracts.prediction import Band, ScoredGroup
+from services.core.kit import audit
+from services.core.kit.database import build_pool
+from services.worker import repository as worker
+from tests.services.gateway.conftest import Keys
+from tests.services.gateway.test_hooks import call, count, post
+
+TOP = (ScoredGroup(group="Network", probability=0.7), ScoredGroup(group="Access", probability=0.2))
+
+
+@pytest.fixture
+async def reviewed(gateway: httpx.AsyncClient, database: str) -> int:
+    """A ticket that waits for a review; Network is proposed, Network and Access exist."""
+    await post(gateway, call(subject="VPN down"))
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("insert into catalogue (tenant, kind, name) values ('default','group','Network'), ('default','group','Access')")
+        conn.execute("update tickets set subject = 'VPN down', body = ''")
+    decision = Decision(
+        ticket_id="1", group="Network", confidence=0.7, band=Band.HUMAN_REVIEW, top3=TOP, reason="Below its threshold."
+    )
+    async with build_pool(database, min_size=1, max_size=1) as pool, pool.connection() as conn:
+        await worker.record(conn, decision, "new:1")
+    return 1
+
+
+@pytest.mark.parametrize("path", ["/api/tickets", "/api/tickets/1", "/api/reviews", "/api/status", "/api/dead-letters"])
+async def test_nothing_is_read_without_a_key(gateway: httpx.AsyncClient, path: str) -> None:
+    """Deny by default, with a header that says how to authenticate."""
+    answer = await gateway.get(path)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+async def test_a_revoked_key_is_worth_nothing(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
+    """Revoking works at once."""
+    assert (await gateway.get("/api/tickets", headers=Keys.header(keys.viewer))).status_code == 200
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("update api_keys set revoked_at = now() where name = 'viewer'")
+    assert (await gateway.get("/api/tickets", headers=Keys.header(keys.viewer))).status_code == 401
+
+
+async def test_a_viewer_reads_but_does_not_review(gateway: httpx.AsyncClient, keys: Keys, reviewed: int) -> None:
+    """Roles: reading is for viewers, reviewing for agents, replaying for admins."""
+    viewer = Keys.header(keys.viewer)
+    assert (await gateway.get(f"/api/tickets/{reviewed}", headers=viewer)).json()["decisions"][0]["group"] == "Network"
+    assert (await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=viewer)).status_code == 403
+    assert (await gateway.get("/api/dead-letters", headers=Keys.header(keys.agent))).status_code == 403
+
+
+async def test_accepting_writes_back_labels_and_audits(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """One letter under the review's key, one label, one audit entry; the chain stays whole."""
+    answer = await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=Keys.header(keys.agent))
+    assert answer.json() == {"ticket_id": "1", "review": "accepted"}
+    with psycopg.connect(database, row_factory=dict_row) as conn:
+        assert conn.execute('select key, payload ->> \'group\' as g from outbox').fetchall() == [{"key": "1:review", "g": "Network"}]
+        assert conn.execute('select "group", source, by from labels').fetchall() == [
+            {"group": "Network", "source": "review", "by": "agent"}
+        ]
+        assert [row["action"] for row in conn.execute("select action from audit").fetchall()] == ["review.accepted"]
+        assert audit.verify(conn).is_intact
+
+
+async def test_a_correction_is_told_apart_and_cannot_be_given_twice(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int
+) -> None:
+    """The second answer meets a closed review: 409."""
+    path, agent = f"/api/tickets/{reviewed}/review", Keys.header(keys.agent)
+    assert (await gateway.post(path, json={"group": "Access"}, headers=agent)).json()["review"] == "corrected"
+    assert (await gateway.post(path, json={"group": "Network"}, headers=agent)).status_code == 409
+
+
+async def test_an_invented_group_is_refused_with_the_ones_that_exist(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """422 names the catalogue; nothing is stored."""
+    path = f"/api/tickets/{reviewed}/review"
+    answer = await gateway.post(path, json={"group": "Netwrok"}, headers=Keys.header(keys.agent))
+    assert (answer.status_code, "Network" in answer.json()["message"]) == (422, True)
+    assert count(database, "labels") == 0
+
+
+async def test_feedback_afterwards_is_a_label_and_nothing_else(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """Learnt from, not written back."""
+    path = f"/api/tickets/{reviewed}/feedback"
+    assert (await gateway.post(path, json={"group": "Access"}, headers=Keys.header(keys.agent))).status_code == 200
+    assert (count(database, "labels"), count(database, "outbox")) == (1, 0)
+
+
+async def test_pages_join_without_gap_or_overlap(gateway: httpx.AsyncClient, keys: Keys) -> None:
+    """Newest first; `next_before` leads on until it is null."""
+    for number in range(5):
+        await post(gateway, call(f"A-{number}", subject="x"), f"d-{number}")
+    seen, before = [], None
+    while True:
+        parameters = {"limit": 2} | ({"before": before} if before else {})
+        page = (await gateway.get("/api/tickets", params=parameters, headers=Keys.header(keys.viewer))).json()
+        seen += [ticket["id"] for ticket in page["tickets"]]
+        before = page["next_before"]
+        if before is None:
+            break
+    assert seen == ["5", "4", "3", "2", "1"]
+
+
+async def test_another_tenants_tickets_do_not_exist(gateway: httpx.AsyncClient, database: str, reviewed: int) -> None:
+    """A key of another tenant sees neither list nor ticket, and cannot review."""
+    from services.core.kit.security import Role, create_key
+
+    with psycopg.connect(database, autocommit=True) as conn:
+        other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
+    assert (await gateway.get("/api/tickets", headers=other)).json()["tickets"] == []
+    assert (await gateway.get(f"/api/tickets/{reviewed}", headers=other)).status_code == 404
+    assert (await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=other)).status_code == 404
+
+
+async def test_replaying_makes_dead_letters_due_again(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """A dead write-back and a failed workflow are listed, replayed and audited."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "insert into outbox (key, kind, connector, ticket_id, payload, state, last_error, settled_at) "
+            "values ('1:new', 'write', 'generic', 1, '{}', 'dead', 'ConnectorRejected: no', now())"
+        )
+        conn.execute("update dbos.workflow_status set status = 'ERROR'")
+    admin = Keys.header(keys.admin)
+    listed = (await gateway.get("/api/dead-letters", headers=admin)).json()
+    assert {letter["kind"] for letter in listed} == {"write", "workflow new_ticket"}
+    assert (await gateway.post("/api/dead-letters/replay", json={}, headers=admin)).json() == {"replayed": 2}
+    assert (await gateway.get("/api/dead-letters", headers=admin)).json() == []
