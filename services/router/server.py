@@ -18,13 +18,13 @@ from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotR
 from kserve.model_repository import ModelRepository
 from kserve.model_server import ModelServer
 from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as v2
+from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as protocol
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
-from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
+from kserve.protocol.rest.v2_endpoints import V2Endpoints
 
 from services.router.model import NAME, RouterServing
 
@@ -62,13 +62,25 @@ class RestServer(RESTServer):
 
     def create_application(self) -> None:
         self.app.add_api_route("/metrics", metrics_handler, methods=["GET"])
-        register_v2_endpoints(self.app, self.dataplane, None)
-        for route in [r for r in self.app.router.routes if "/repository/" in getattr(r, "path", "")]:
-            self.app.router.routes.remove(route)
+        for method, path, endpoint in self._list_endpoints():
+            self.app.add_api_route(f"/v2{path}", endpoint, methods=[method], response_model=None)
         for error, status in STATUS.items():
             self.app.add_exception_handler(error, _answer(status))
         self.app.add_exception_handler(RequestValidationError, _answer_validation)
         self.app.add_exception_handler(Exception, _answer_failure)
+
+    def _list_endpoints(self) -> list[tuple[str, str, Callable]]:
+        """kserve's handlers of protocol v2, less its repository calls."""
+        v2 = V2Endpoints(self.dataplane)
+        return [
+            ("GET", "", v2.metadata),
+            ("GET", "/health/live", v2.live),
+            ("GET", "/health/ready", v2.ready),
+            ("GET", "/models", v2.models),
+            ("GET", "/models/{model_name}", v2.model_metadata),
+            ("GET", "/models/{model_name}/ready", v2.model_ready),
+            ("POST", "/models/{model_name}/infer", v2.infer),
+        ]
 
 
 class GrpcServer(GRPCServer):
@@ -86,7 +98,7 @@ class GrpcServer(GRPCServer):
         self._server = aio.server(
             ThreadPoolExecutor(max_workers), interceptors=(ExceptionToStatusInterceptor(),), options=limits
         )
-        v2.add_GRPCInferenceServiceServicer_to_server(
+        protocol.add_GRPCInferenceServiceServicer_to_server(
             InferenceServicer(self._data_plane, self._model_repository_extension), self._server
         )
         self._server.add_insecure_port(f"{self._host}:{self._port}")

@@ -47,8 +47,16 @@ def fit_temperature(scores: NDArray[np.float32], truth: NDArray[np.int32]) -> fl
 
 
 def log_loss(logs: NDArray[np.float32], truth: NDArray[np.int32]) -> float:
-    """Mean of -log p(truth), in nats; one row never costs more than 20."""
-    return float(-np.maximum(logs[np.arange(len(truth)), truth], -20.0).mean())
+    """
+    Mean of -log p(truth) in nats, with 1/(n+2) of the belief spread over all groups.
+
+    Without that share a held-out part that holds no mistake would ask for probabilities of exactly 1.
+    Source: Platt 1999, the same correction for two classes.
+    """
+    doubt = 1 / (len(truth) + 2)
+    capped = np.maximum(logs, -20.0)
+    own = capped[np.arange(len(truth)), truth].mean()
+    return float(-(1 - doubt) * own - doubt * capped.mean())
 
 
 def fit_bands(
@@ -114,12 +122,17 @@ def _fit_confidence(
 
 
 def _logistic(u: NDArray[np.float64], s: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Ridge logistic regression of being right on both signals; slopes never negative."""
+    """Ridge logistic regression of being right on both signals, targets as Platt's; slopes never negative."""
     from scipy.optimize import minimize
+
+    hits = int(right.sum())
+    target = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
 
     def loss(w: NDArray[np.float64]) -> float:
         z = w[0] * u + w[1] * s + w[2]
-        return float(np.logaddexp(0, np.where(right, -z, z)).sum() + 0.5 * (w[0] ** 2 + w[1] ** 2))
+        return float(
+            (target * np.logaddexp(0, -z) + (1 - target) * np.logaddexp(0, z)).sum() + 0.5 * (w[0] ** 2 + w[1] ** 2)
+        )
 
     found = minimize(loss, np.array([1.0, 0.5, 1.0]), bounds=[(0, 10), (0, 10), (-20, 20)], method="L-BFGS-B")
     return float(found.x[0]), float(found.x[1]), float(found.x[2])

@@ -71,6 +71,7 @@ def export_graph(module: Any, tokenizer: Any, folder: Path) -> None:
     """Writes tokenizer.json and the float32 graph."""
     import torch
 
+    module.encoder.set_attn_implementation("eager")  # what the tracer can see through
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER_FILE))
     outputs = ["embedding", "logits"] if hasattr(module, "prototypes") else ["embedding"]
     inputs = ["input_ids", "attention_mask"]

