@@ -24,7 +24,9 @@ class RoleName(StrEnum):
 @app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Who will use it.")],
-    role: Annotated[RoleName, typer.Option(help="viewer reads, agent reviews and submits, admin replays.")] = RoleName.AGENT,
+    role: Annotated[
+        RoleName, typer.Option(help="viewer reads, agent reviews and submits, admin replays.")
+    ] = RoleName.AGENT,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
@@ -34,7 +36,10 @@ def create(
 
       pointsman keys create n8n --role agent
     """
-    with open_platform() as settings, psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn:
+    with (
+        open_platform() as settings,
+        psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn,
+    ):
         key = create_key(conn, name=name, role=Role[role.name], tenant=settings.tenant)
     if format is Format.JSON:
         print_json({"name": name, "role": role, "key": key})
@@ -80,4 +85,4 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` s
 
 
 def _connect(url: str) -> psycopg.Connection[dict[str, object]]:
-    return psycopg.connect(url, autocommit=True, row_factory=dict_row)
+    return psycopg.Connection[dict[str, object]].connect(url, autocommit=True, row_factory=dict_row)

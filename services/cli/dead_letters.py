@@ -7,7 +7,9 @@ import typer
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import open_api
 
-app = typer.Typer(no_args_is_help=True, help="What could not be delivered: list it, and replay it once the cause is mended.")
+app = typer.Typer(
+    no_args_is_help=True, help="What could not be delivered: list it, and replay it once the cause is mended."
+)
 
 
 @app.command("list")
@@ -29,7 +31,13 @@ def list_letters(format: FormatOption = Format.TABLE) -> None:
         typer.echo("None.")
         return
     columns = ("id", "kind", "ticket", "connector", "attempts", "why", "since")
-    print_table(columns, [[letter[c] for c in ("id", "kind", "ticket_id", "connector", "attempts", "why", "since")] for letter in letters])
+    print_table(
+        columns,
+        [
+            [letter[c] for c in ("id", "kind", "ticket_id", "connector", "attempts", "why", "since")]
+            for letter in letters
+        ],
+    )
 
 
 @app.command("replay")

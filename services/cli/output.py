@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-
 PIPE_COLUMNS = 160  # a pipe has no width; rich would assume 80
 
 

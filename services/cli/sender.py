@@ -106,7 +106,9 @@ class Sender:
             if found:
                 deadline = time.monotonic() + timeout_s
             elif time.monotonic() > deadline:
-                raise Unavailable(f"{len(waiting)} tickets are not decided yet. Is a worker running? See: pointsman status")
+                raise Unavailable(
+                    f"{len(waiting)} tickets are not decided yet. Is a worker running? See: pointsman status"
+                )
             else:
                 time.sleep(POLL_S)
 
@@ -138,7 +140,12 @@ class Sender:
         return build[self._connector](row, external_id)
 
     def _json(self, row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
-        content = {"title": row.subject or row.body[:80], "description": row.body, "email": row.requester, "source": "submit"}
+        content = {
+            "title": row.subject or row.body[:80],
+            "description": row.body,
+            "email": row.requester,
+            "source": "submit",
+        }
         headers = {**self._api.headers, "content-type": "application/json", "idempotency-key": external_id}
         return json.dumps(content).encode(), headers
 
@@ -153,8 +160,20 @@ def _generic(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
 def _zendesk(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
     now = datetime.now(UTC)
     delivery_id = str(uuid.uuid5(uuid.NAMESPACE_URL, external_id))  # the same row and run: the same event
-    detail = {"id": external_id, "subject": row.subject, "description": row.body, "status": "NEW", "created_at": now.isoformat()}
-    event = {"id": delivery_id, "type": "zen:event-type:ticket.created", "time": now.isoformat(), "detail": detail, "event": {}}
+    detail = {
+        "id": external_id,
+        "subject": row.subject,
+        "description": row.body,
+        "status": "NEW",
+        "created_at": now.isoformat(),
+    }
+    event = {
+        "id": delivery_id,
+        "type": "zen:event-type:ticket.created",
+        "time": now.isoformat(),
+        "detail": detail,
+        "event": {},
+    }
     body = json.dumps(event).encode()
     return body, zendesk.sign(_secret("zendesk"), body, delivery_id=delivery_id, now=now)
 
@@ -165,8 +184,16 @@ def _secret(connector: str) -> SecretStr:
 
 
 def _triaged(ticket: dict[str, Any], row: Row) -> Triaged:
-    decision = ticket["decision"] or {"group": None, "confidence": 0, "band": "HUMAN_REVIEW", "latency_ms": 0}
-    fields = {name: decision.get(name) for name in ("group", "confidence", "band", "priority", "summary", "model_version", "latency_ms")}
+    decision: dict[str, Any] = ticket["decision"] or {
+        "group": None,
+        "confidence": 0,
+        "band": "HUMAN_REVIEW",
+        "latency_ms": 0,
+    }
+    fields: dict[str, Any] = {
+        name: decision.get(name)
+        for name in ("group", "confidence", "band", "priority", "summary", "model_version", "latency_ms")
+    }
     return Triaged(external_id=row.external_id, ticket_id=ticket["id"], top3=decision.get("top3", ()), **fields)
 
 

@@ -26,14 +26,20 @@ class SubmitFormat(StrEnum):
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, JSON lines or a JSON array; .gz too.")],
-    connector: Annotated[ConnectorName, typer.Option(help="Which hook to call, as which system.")] = ConnectorName.GENERIC,
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="CSV, JSON lines or a JSON array; .gz too.")
+    ],
+    connector: Annotated[
+        ConnectorName, typer.Option(help="Which hook to call, as which system.")
+    ] = ConnectorName.GENERIC,
     mapping: Annotated[str, typer.Option("--map", help="Columns, for example subject=title,body=description.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the decisions and print them.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows.")] = None,
     run: Annotated[str, typer.Option(help="Name of this run. The same name again goes on where it stopped.")] = "",
     timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the last decision.")] = 600,
-    format: Annotated[SubmitFormat, typer.Option("--format", help="table for people, jsonl for programs")] = SubmitFormat.TABLE,
+    format: Annotated[
+        SubmitFormat, typer.Option("--format", help="table for people, jsonl for programs")
+    ] = SubmitFormat.TABLE,
 ) -> None:
     """
     Send the tickets of a file to the gateway and, with --wait, print how they were triaged.
@@ -80,7 +86,9 @@ def _read(found: Any, resolved: dict[str, str], limit: int | None) -> tuple[list
 
 
 def _columns(resolved: dict[str, str]) -> str:
-    return ", ".join(f"{field} = {column}" for field, column in resolved.items() if field in ("subject", "body", "external_id"))
+    return ", ".join(
+        f"{field} = {column}" for field, column in resolved.items() if field in ("subject", "body", "external_id")
+    )
 
 
 async def _send(sender: Sender, rows: list[Row]) -> Submitted:
@@ -112,7 +120,10 @@ def _wait(sender: Sender, sent: Submitted, *, timeout_s: float, format: SubmitFo
     if format is SubmitFormat.TABLE:
         print_table(
             ("id", "ticket", "group", "confidence", "band", "priority", "ms"),
-            [(t.external_id, t.ticket_id, t.group, percent(t.confidence), t.band, t.priority, f"{t.latency_ms:.0f}") for t in answered],
+            [
+                (t.external_id, t.ticket_id, t.group, percent(t.confidence), t.band, t.priority, f"{t.latency_ms:.0f}")
+                for t in answered
+            ],
         )
     return answered
 
@@ -126,7 +137,9 @@ def _print_sent(sent: Submitted, format: SubmitFormat) -> None:
 
 
 def _report(answered: int, sent: Submitted, bad: list[BadRow]) -> None:
-    parts = [f"{answered} triaged", f"{len(sent.failed)} refused" if sent.failed else "", f"{len(bad)} unusable rows" if bad else ""]
+    parts = [
+        f"{answered} triaged",
+        f"{len(sent.failed)} refused" if sent.failed else "",
+        f"{len(bad)} unusable rows" if bad else "",
+    ]
     typer.echo(", ".join(part for part in parts if part) + ".", err=True)
-
-

@@ -1,6 +1,6 @@
 """Which platform a command talks to: the one named in the environment, or this machine's own."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,7 +43,9 @@ class Api:
         try:
             answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as exc:
-            raise Unavailable(f"No gateway answers at {self.url} ({type(exc).__name__}). Start one with: pointsman up") from exc
+            raise Unavailable(
+                f"No gateway answers at {self.url} ({type(exc).__name__}). Start one with: pointsman up"
+            ) from exc
         if answer.is_success:
             return answer.json()
         raise _error(answer)
@@ -59,7 +61,9 @@ def open_api() -> Api:
     remote = RemoteSettings()
     if remote.url is not None:
         if remote.api_key is None:
-            raise Unauthenticated("POINTSMAN_URL is set but POINTSMAN_API_KEY is not. Make a key with: pointsman keys create NAME")
+            raise Unauthenticated(
+                "POINTSMAN_URL is set but POINTSMAN_API_KEY is not. Make a key with: pointsman keys create NAME"
+            )
         return Api(remote.url, remote.api_key.get_secret_value())
     home = Home(LocalSettings())
     key_file = home.folder / "api_key"
@@ -69,7 +73,7 @@ def open_api() -> Api:
 
 
 @contextmanager
-def open_platform() -> Iterator[PlatformSettings]:
+def open_platform() -> Generator[PlatformSettings]:
     """
     Database and object store for commands that need them directly. Without POINTSMAN_DATABASE_URL these are this
     machine's own; its PostgreSQL is started when it does not run, and stopped again afterwards.

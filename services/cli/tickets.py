@@ -53,7 +53,8 @@ def tickets(
 
 
 def ticket(
-    ticket_id: Annotated[int, typer.Argument(min=1, help="Our number of the ticket.")], format: FormatOption = Format.TABLE
+    ticket_id: Annotated[int, typer.Argument(min=1, help="Our number of the ticket.")],
+    format: FormatOption = Format.TABLE,
 ) -> None:
     """
     One ticket: what was decided and why, what happened since, and its audit entries.
@@ -81,16 +82,46 @@ def _row(entry: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[Any, Any]]]]:
-    head = ("id", "connector", "external_id", "status", "state", "language", "current_group", "created_at", "subject", "body")
+    head = (
+        "id",
+        "connector",
+        "external_id",
+        "status",
+        "state",
+        "language",
+        "current_group",
+        "created_at",
+        "subject",
+        "body",
+    )
     decision = found["decisions"][-1] if found["decisions"] else {}
     top = ", ".join(f"{entry['group']} {entry['probability']:.0%}" for entry in decision.get("top3", ()))
-    why = ("group", "confidence", "band", "reason", "priority", "priority_reason", "model_version", "shadow", "latency_ms")
+    why = (
+        "group",
+        "confidence",
+        "band",
+        "reason",
+        "priority",
+        "priority_reason",
+        "model_version",
+        "shadow",
+        "latency_ms",
+    )
     return [
         ("Ticket", [(name, found[name]) for name in head]),
         ("Decision", [*((name, decision[name]) for name in why), ("top three", top)] if decision else []),
         ("Review", pairs(found["review"]) if found["review"] else []),
         ("Labels", [(label["source"], f"{label['group']} {label['at']}") for label in found["labels"]]),
         ("Notes", [(note["kind"], note["body"]) for note in found["notes"]]),
-        ("Write-backs", [(letter["key"], f"{letter['state']} {letter['last_error'] or letter['result'] or ''}") for letter in found["outbox"]]),
-        ("Audit", [(f"{entry['seq']} {entry['at']}", f"{entry['actor']} {entry['action']}") for entry in found["audit"]]),
+        (
+            "Write-backs",
+            [
+                (letter["key"], f"{letter['state']} {letter['last_error'] or letter['result'] or ''}")
+                for letter in found["outbox"]
+            ],
+        ),
+        (
+            "Audit",
+            [(f"{entry['seq']} {entry['at']}", f"{entry['actor']} {entry['action']}") for entry in found["audit"]],
+        ),
     ]

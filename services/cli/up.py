@@ -33,7 +33,9 @@ def up(
     home = Home(LocalSettings())
     try:
         with platform(home, lambda line: typer.echo(line, err=True), ensure_model) as running:
-            typer.secho(f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True)
+            typer.secho(
+                f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True
+            )
             if mock:
                 send_and_show(running, mock)
             if once:

@@ -69,8 +69,8 @@ def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """
 
     async def principal(request: Request) -> Principal:
-        if request.method != "GET" and not _is_same_origin(request):
-            raise Forbidden("This form was not sent from the console itself.")
+        if request.method != "GET":
+            require_same_origin(request)
         who = _loopback_principal(request)
         if who is None:
             async with connection(request.app.state.pool) as conn:
@@ -80,6 +80,15 @@ def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
         return who
 
     return principal
+
+
+def require_same_origin(request: Request) -> None:
+    """
+    Raises:
+        Forbidden: another site may have made the browser send this.
+    """
+    if not _is_same_origin(request):
+        raise Forbidden("This form was not sent from the console itself. Load the page again and repeat it.")
 
 
 def _key(request: Request) -> str | None:

@@ -1,6 +1,6 @@
 """The gateway as one ASGI application: what is mounted where, and how errors become answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.telemetry import configure_traces
 from services.gateway.access import RateGate
-from services.gateway.endpoints import console, hooks, platform, tickets
+from services.gateway.endpoints import console, docs, hooks, login, platform, tickets
+from services.gateway.pages import build_templates
 from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -27,17 +28,18 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'",
 }
-CONTENT_SECURITY_POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
 
 
 def build_app(settings: GatewaySettings) -> FastAPI:
     """The application; connections open when it starts and close when it stops."""
-    app = FastAPI(title="Pointsman gateway", version="0.1.0", lifespan=_lifespan, redoc_url=None)
+    app = FastAPI(title="Pointsman gateway", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
+    app.state.templates = build_templates()
     app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
     app.state.api_gate = RateGate(settings.api_rate_per_minute)
-    for room in (hooks, tickets, platform, console):
+    for room in (hooks, tickets, platform, console, login, docs):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
@@ -50,7 +52,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: GatewaySettings = app.state.settings
     size = settings.gateway_pool_size
     pool = build_pool(settings.database_url.get_secret_value(), min_size=min(4, size), max_size=size)
@@ -81,10 +83,10 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": "InputInvalid", "message": "; ".join(problems)}, 422)
 
 
-async def _add_headers(request: Request, call_next):  # noqa: ANN001, ANN202  # Starlette's own types are not public
+async def _add_headers(request: Request, call_next):  # Starlette's own types are not public
     response = await call_next(request)
+    if request.url.path.startswith("/static/"):
+        response.headers["Cache-Control"] = "no-cache"  # kept by the browser, but asked for: an update shows at once
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if not request.url.path.startswith("/docs"):  # FastAPI's page loads its script from elsewhere
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response

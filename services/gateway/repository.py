@@ -1,17 +1,15 @@
 """The gateway's SQL: one statement takes a delivery in; the rest reads for the API and the console."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.kit import outbox
+from services.core.kit.database import Connection
 from services.core.kit.workflows import APPLICATION, QUEUE
-
-Connection = AsyncConnection[DictRow]
 
 # Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
 # inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order).
@@ -38,7 +36,8 @@ with delivery as (
 )
 select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
-    workflow_id => %(stage)s::text || ':' || id || %(suffix)s::text, application_name => %(application)s::text) end as workflow_id
+    workflow_id => %(stage)s::text || ':' || id || %(suffix)s::text,
+    application_name => %(application)s::text) end as workflow_id
 from ticket
 """
 FIND = "select id from tickets where tenant = %s and connector = %s and external_id = %s"
@@ -47,25 +46,34 @@ select d.external_id, t.id as ticket_id from deliveries d
 left join tickets t on t.tenant = d.tenant and t.connector = d.connector and t.external_id = d.external_id
 where d.connector = %s and d.delivery_id = %s
 """
-LISTED = """
+LISTED: LiteralString = """
 select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review
 from tickets t
-left join lateral (select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true
+left join lateral (
+    select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true
 left join reviews r on r.ticket_id = t.id
 """
-TICKETS_BY_ID = f"{LISTED} where t.tenant = %s and t.id = any(%s) order by t.id"
-TICKETS = f"""{LISTED}
+TICKETS_BY_ID = LISTED + " where t.tenant = %s and t.id = any(%s) order by t.id"
+TICKETS = (
+    LISTED
+    + """
 where t.tenant = %(tenant)s and (%(before)s::bigint is null or t.id < %(before)s)
   and (%(band)s::text is null or d.band = %(band)s) and (%(group)s::text is null or d."group" = %(group)s)
   and (%(state)s::text is null or t.state = %(state)s)
+  and (%(search)s::text is null or t.id::text = ltrim(%(search)s, '#')
+       or starts_with(lower(t.external_id), lower(%(search)s)))
 order by t.id desc limit %(limit)s
 """
+)
 TICKET = """
 select id, connector, external_id, status, state, language, subject, body, current_group, created_at, updated_at
 from tickets where tenant = %s and id = %s
 """
 PARTS = {
-    "decisions": "select decision from decisions where ticket_id = %s order by id",
+    "deliveries": "select d.kind, d.delivery_id, d.received_at from deliveries d "
+    "join tickets t using (tenant, connector, external_id) where t.id = %s order by d.id",
+    "decisions": "select decision || jsonb_build_object('decided_at', decided_at) as decision from decisions "
+    "where ticket_id = %s order by id",
     "review": 'select reason, state, "group", closed_by, opened_at, closed_at from reviews where ticket_id = %s',
     "labels": 'select "group", source, by, at from labels where ticket_id = %s order by id',
     "notes": "select kind, body, at from notes where ticket_id = %s order by id",
@@ -105,11 +113,13 @@ from outbox where state = 'dead'
 union all
 select workflow_uuid, 'workflow ' || name, split_part(workflow_uuid, ':', 2), null, recovery_attempts::int, status,
        to_timestamp(updated_at / 1000.0)
-from dbos.workflow_status where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
+from dbos.workflow_status
+where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
 order by since limit 1000
 """
 REPLAY_WORKFLOWS = """
-update dbos.workflow_status set status = 'ENQUEUED', queue_name = %(queue)s, owner_xid = null, started_at_epoch_ms = null,
+update dbos.workflow_status set
+    status = 'ENQUEUED', queue_name = %(queue)s, owner_xid = null, started_at_epoch_ms = null,
     recovery_attempts = 0, error = null, updated_at = (extract(epoch from now()) * 1000)::bigint
 where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
   and (%(id)s::text is null or workflow_uuid = %(id)s) returning workflow_uuid
@@ -150,7 +160,8 @@ async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha2
             "occurred_at": delivery.occurred_at,
             "ticket": Jsonb(ticket.model_dump(mode="json")) if ticket else None,
             # A thin update must not replace the text that creation brought.
-            "has_text": ticket is not None and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
+            "has_text": ticket is not None
+            and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
             "workflow": workflow,
             "stage": stage,
             "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.SOLVED else "",
@@ -167,8 +178,8 @@ async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha2
 
 
 async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:
-    """Newest first. `filters`: tenant, before (id), band, group, state, limit."""
-    return await (await conn.execute(TICKETS, filters)).fetchall()
+    """Newest first. `filters`: tenant, before (id), band, group, state, limit; search (an id) where wanted."""
+    return await (await conn.execute(TICKETS, {"search": None, **filters})).fetchall()
 
 
 async def tickets_by_id(conn: Connection, tenant: str, ids: list[int]) -> list[DictRow]:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow
-from psycopg_pool import AsyncConnectionPool
 
 from services.core.connectors import desk_agents
 from services.core.connectors.desk_agents import NewDeskTicket
@@ -16,7 +14,7 @@ from services.core.connectors.port import Connector
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
 from services.core.kit import audit, outbox
-from services.core.kit.database import connection
+from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal
 from services.gateway import repository
@@ -49,7 +47,7 @@ class Received:
 
 
 async def receive(
-    pool: AsyncConnectionPool, connector: Connector, headers: Mapping[str, str], body: bytes, *, tenant: str
+    pool: Pool, connector: Connector, headers: Mapping[str, str], body: bytes, *, tenant: str
 ) -> Received:
     """
     Verifies, parses and takes in one webhook call.
@@ -69,8 +67,8 @@ async def receive(
     return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)
 
 
-async def open_in_desk(pool: AsyncConnectionPool, opened: NewDeskTicket, *, key: str, tenant: str) -> Received:
-    """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first ticket."""
+async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str, tenant: str) -> Received:
+    """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first."""
     delivery_id = f"json:{key}"
     async with connection(pool) as conn, conn.transaction():
         await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
@@ -96,7 +94,7 @@ async def open_in_desk(pool: AsyncConnectionPool, opened: NewDeskTicket, *, key:
 
 
 async def close_review(
-    conn: AsyncConnection[DictRow], ticket_id: int, who: Principal, *, group: str | None = None
+    conn: Connection, ticket_id: int, who: Principal, *, group: str | None = None
 ) -> Literal["accepted", "corrected"]:
     """
     A person accepts the proposed group, or names another; the answer is written back and becomes a label.
@@ -116,11 +114,13 @@ async def close_review(
             raise Conflict(f"Ticket {ticket_id} is not waiting for a review. Use feedback to correct it afterwards.")
         await conn.execute(LABEL, values)
         await _write_back(conn, proposed, ticket_id, stage="review", group=final, by=who.name)
-        await audit.append(conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")}))
+        await audit.append(
+            conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")})
+        )
     return state
 
 
-async def give_feedback(conn: AsyncConnection[DictRow], ticket_id: int, who: Principal, *, group: str) -> None:
+async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, group: str) -> None:
     """
     A person says afterwards which group was right: a label to learn from; nothing is written back.
 
@@ -134,23 +134,21 @@ async def give_feedback(conn: AsyncConnection[DictRow], ticket_id: int, who: Pri
         await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
 
 
-async def _proposed(conn: AsyncConnection[DictRow], tenant: str, ticket_id: int) -> DictRow:
+async def _proposed(conn: Connection, tenant: str, ticket_id: int) -> DictRow:
     row = await (await conn.execute(PROPOSED, (tenant, ticket_id))).fetchone()
     if row is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return row
 
 
-async def _known_group(conn: AsyncConnection[DictRow], tenant: str, group: str | None) -> str:
+async def _known_group(conn: Connection, tenant: str, group: str | None) -> str:
     names = [row["name"] for row in await repository.groups(conn, tenant)]
-    if group not in names:
+    if group is None or group not in names:
         raise InputInvalid(f"Group '{group}' is not in the label catalogue. It has: {', '.join(names) or 'none yet'}.")
     return group
 
 
-async def _write_back(
-    conn: AsyncConnection[DictRow], ticket: DictRow, ticket_id: int, *, stage: str, group: str, by: str
-) -> None:
+async def _write_back(conn: Connection, ticket: DictRow, ticket_id: int, *, stage: str, group: str, by: str) -> None:
     update = TicketUpdate(
         key=f"{ticket_id}:{stage}",
         external_id=ticket["external_id"],
@@ -159,7 +157,12 @@ async def _write_back(
         note=f"Pointsman: routed to {group} by {by} in review.",
     )
     await outbox.put(
-        conn, update.key, update.model_dump(mode="json"), kind="write", ticket_id=ticket_id, connector=ticket["connector"]
+        conn,
+        update.key,
+        update.model_dump(mode="json"),
+        kind="write",
+        ticket_id=ticket_id,
+        connector=ticket["connector"],
     )
 
 

@@ -51,7 +51,7 @@ def send_and_show(running: Running, count: int) -> None:
     sent = asyncio.run(send(running.home, list(itertools.islice(live(seed), count))))
     started = time.monotonic()
     with (
-        psycopg.connect(running.home.postgres.url, autocommit=True, row_factory=dict_row) as conn,
+        _connect(running.home) as conn,
         Live(console=wide_console(), refresh_per_second=8, vertical_overflow="visible") as screen,
     ):
         while True:
@@ -95,6 +95,10 @@ async def _post(http: httpx.AsyncClient, event: DeskEvent, secret: SecretStr) ->
     answer = await http.post("/hooks/desk", content=event.body(), headers=event.signed(secret, now=datetime.now(UTC)))
     if answer.status_code not in (200, 202):
         raise Unavailable(f"The gateway refused a mock ticket: {answer.status_code} {answer.text[:200]}")
+
+
+def _connect(home: Home) -> psycopg.Connection[dict[str, Any]]:
+    return psycopg.Connection[dict[str, Any]].connect(home.postgres.url, autocommit=True, row_factory=dict_row)
 
 
 def wide_console() -> Console:

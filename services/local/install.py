@@ -49,7 +49,7 @@ def _check_machine() -> str | None:
         return f"Python {found} is not supported. Install 3.11, 3.12 or 3.13, then: make run PYTHON=python3.12"
     free = shutil.disk_usage(ROOT).free
     if free < FREE_BYTES_NEEDED and not _python().exists():
-        return f"{free / 1e9:.1f} GB free under {ROOT}; the installation needs {FREE_BYTES_NEEDED / 1e9:.1f} GB. Free some space."
+        return f"{free / 1e9:.1f} GB free under {ROOT}; {FREE_BYTES_NEEDED / 1e9:.1f} GB are needed. Free some space."
     return None
 
 
@@ -82,7 +82,7 @@ def _is_usable() -> bool:
     """False for a missing environment, a half-made one, and one of another Python."""
     if not _python().exists():
         return False
-    check = "import sys, pip; sys.exit(sys.version_info[:2] != (%d, %d))" % sys.version_info[:2]
+    check = f"import sys, pip; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     return subprocess.run([str(_python()), "-c", check], stderr=subprocess.DEVNULL).returncode == 0
 
 

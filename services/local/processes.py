@@ -40,7 +40,7 @@ class Supervisor:
     home: Home
     environment: Callable[[], Mapping[str, str]]  # asked at each start: the database's password exists only later
     children: list[Child] = field(default_factory=list)
-    on_restart: Callable[[str, int], None] = lambda name, code: None
+    on_restart: Callable[[str, int | None], None] = lambda name, code: None
 
     def start(self, name: str, module: str) -> None:
         child = Child(name, module)
@@ -50,6 +50,9 @@ class Supervisor:
     def tend(self) -> None:
         """Starts again what has died, with growing pauses. Call it every fraction of a second."""
         now = time.monotonic()
+        if not self.home.postgres.is_running():
+            self.on_restart("postgres", None)
+            self.home.postgres.start()
         for child in self.children:
             assert child.process is not None
             code = child.process.poll()
@@ -126,7 +129,10 @@ def check_ports(ports: Mapping[str, int]) -> None:
     """
     taken = {setting: port for setting, port in ports.items() if _is_taken(port)}
     if taken:
-        lines = [f"Port {port} is taken{_by_whom(port)}. Free it, or choose another: {setting}={port + 1000}" for setting, port in taken.items()]
+        lines = [
+            f"Port {port} is taken{_by_whom(port)}. Free it, or choose another: {setting}={port + 1000}"
+            for setting, port in taken.items()
+        ]
         raise ConfigurationInvalid("\n".join(lines))
 
 

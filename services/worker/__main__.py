@@ -12,11 +12,13 @@ from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.core.llm.build import build_llm
+from services.core.llm.metered import MeteredLlm
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.letters import deliver
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
+from services.worker.upkeep import upkeep
 from services.worker.workflows import register
 
 log = structlog.get_logger()
@@ -42,7 +44,7 @@ async def run(settings: WorkerSettings) -> None:
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)
-        llm = build_llm(settings.llm)
+        llm = MeteredLlm(build_llm(settings.llm), pool, settings.llm.budget_usd_per_day)
         outside = Outside(settings, pool, connectors, build_redactor(), router, llm)
         workflows.configure(database_url, executor_id=settings.worker_id, pool_size=settings.worker_pool_size)
         register(outside)
@@ -54,6 +56,7 @@ async def run(settings: WorkerSettings) -> None:
         await asyncio.gather(
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop),
+            upkeep(outside, stop=stop),
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from services.core.contracts.decision import Decision
 from services.core.contracts.events import Event
@@ -36,8 +37,10 @@ def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
     if any(pattern.search(ticket.subject) for pattern in filters.subject_patterns):
         return "its subject is excluded"
     email = (ticket.requester.email or "").lower()
-    if email and any(email == entry.lower() or (entry[:1] == "@" and email.endswith(entry.lower()))
-                     for entry in filters.excluded_requesters):
+    if email and any(
+        email == entry.lower() or (entry[:1] == "@" and email.endswith(entry.lower()))
+        for entry in filters.excluded_requesters
+    ):
         return "its requester is excluded"
     return None
 
@@ -45,7 +48,7 @@ def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
 def decide(gathered: Gathered) -> Decision:
     """The final decision: the router's, unless it could not be asked or named a group that does not exist."""
     priority = gathered.priority
-    common = {
+    common: dict[str, Any] = {
         "ticket_id": gathered.ticket_id,
         "priority": priority.priority if priority else None,
         "priority_reason": priority.reason if priority else "",
@@ -57,7 +60,12 @@ def decide(gathered: Gathered) -> Decision:
     prediction = gathered.prediction
     if prediction is None:
         return Decision(
-            group=None, confidence=0.0, band=Band.HUMAN_REVIEW, decided_by="fallback", reason=gathered.why_unrouted, **common
+            group=None,
+            confidence=0.0,
+            band=Band.HUMAN_REVIEW,
+            decided_by="fallback",
+            reason=gathered.why_unrouted,
+            **common,
         )
     band, reason = prediction.band, prediction.reason
     if band is Band.AUTO_ROUTE and prediction.group not in gathered.groups:
@@ -95,8 +103,14 @@ def update_for(decision: Decision, external_id: str) -> TicketUpdate | None:
 
 def routed_event(decision: Decision, *, at: datetime) -> Event:
     """The decision as a CloudEvent: ids and numbers only."""
-    data = {"group": decision.group, "band": decision.band, "priority": decision.priority,
-            "confidence": decision.confidence, "model_version": decision.model_version, "shadow": decision.shadow}
+    data = {
+        "group": decision.group,
+        "band": decision.band,
+        "priority": decision.priority,
+        "confidence": decision.confidence,
+        "model_version": decision.model_version,
+        "shadow": decision.shadow,
+    }
     return Event(
         id=f"{decision.ticket_id}:routed",
         source="pointsman/worker",

@@ -29,7 +29,7 @@ async def _write(outside: Outside, letter: Letter) -> str:
     connector = outside.connectors.get(letter.connector or "")
     if connector is None:
         raise ConfigurationInvalid(
-            f"The connector {letter.connector} is not switched on in the worker; give it the gateway's connector settings."
+            f"The connector {letter.connector} is not switched on here. Give the worker the gateway's settings."
         )
     result = await connector.write(TicketUpdate.model_validate(letter.payload))
     WRITES.labels(connector.name, result.status).inc()
@@ -42,7 +42,9 @@ async def _post_event(http: httpx.AsyncClient, url: str | None, letter: Letter) 
     if url is None:
         raise ConfigurationInvalid("POINTSMAN_EVENTS_URL was removed while events were waiting.")
     try:
-        answer = await http.post(url, json=dict(letter.payload), headers={"Content-Type": "application/cloudevents+json"})
+        answer = await http.post(
+            url, json=dict(letter.payload), headers={"Content-Type": "application/cloudevents+json"}
+        )
     except httpx.HTTPError as exc:
         raise ConnectorUnavailable(f"The event sink does not answer ({type(exc).__name__}).") from exc
     if answer.status_code >= 500 or answer.status_code == 429:

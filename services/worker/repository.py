@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
@@ -11,10 +10,9 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.contracts.priority import LabelText
 from services.core.contracts.ticket import Ticket
+from services.core.kit.database import Connection
 from services.core.text.redact import Redacted
 from services.worker.decide import review_urgency
-
-Connection = AsyncConnection[DictRow]
 
 RAW = "select t.ticket from raw.texts t where t.ticket_id = %s"
 REDACTED = """
@@ -41,13 +39,20 @@ with decision as (
 update tickets set state = 'triaged', updated_at = now() where id = %(ticket_id)s and exists (select from decision)
 returning id
 """
-LEAVE_ALONE = "update tickets set state = 'filtered', updated_at = now() where id = %s and state = 'received' returning id"
+LEAVE_ALONE = (
+    "update tickets set state = 'filtered', updated_at = now() where id = %s and state = 'received' returning id"
+)
 LABEL_AT_CLOSE = """
 insert into labels (ticket_id, "group", source) values (%s, %s, 'close')
 on conflict (ticket_id, source) do update set "group" = excluded."group", at = now()
 """
-NOTE = "insert into notes (ticket_id, kind, workflow_id, body) values (%s, %s, %s, %s) on conflict (workflow_id) do nothing returning id"
-CLOSE_REVIEW = "update reviews set state = 'accepted', closed_by = 'system', closed_at = now() where ticket_id = %s and state = 'open'"
+NOTE = """
+insert into notes (ticket_id, kind, workflow_id, body) values (%s, %s, %s, %s)
+on conflict (workflow_id) do nothing returning id
+"""
+CLOSE_REVIEW = """
+update reviews set state = 'accepted', closed_by = 'system', closed_at = now() where ticket_id = %s and state = 'open'
+"""
 ERASE = """
 with texts as (delete from raw.texts where ticket_id = %(id)s),
      vectors as (delete from ticket_vectors where tenant = %(tenant)s and ref = %(ref)s),

@@ -30,7 +30,9 @@ class Filters(BaseModel):
             try:
                 re.compile(pattern)
             except re.error as exc:
-                raise ValueError(f"'{pattern}' is not a regular expression ({exc}). For example: ^out of office") from exc
+                raise ValueError(
+                    f"'{pattern}' is not a regular expression ({exc}). For example: ^out of office"
+                ) from exc
         return patterns
 
     @cached_property

@@ -5,18 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import structlog
+
 from services.core.contracts.priority import SummaryAnswer, SummaryQuestion
 from services.core.contracts.ticket import Ticket, TicketUpdate
 from services.core.kit import audit, outbox
-from services.core.kit.database import connection
-from services.core.kit.errors import LlmUnavailable
+from services.core.kit.database import Connection, connection
+from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable
 from services.core.llm import ledger
-from services.core.llm.extractive import summary_by_rules
+from services.core.llm.prompted import summary_fallback
 from services.core.models.texts import join_text
 from services.core.search import similar
 from services.worker import repository
 from services.worker.decide import OWN_TAG
 from services.worker.steps import Outside, fetch_or_known
+
+log = structlog.get_logger()
 
 SIMILAR = 3  # as many as an agent reads in a note
 
@@ -59,9 +63,13 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
             embedding=embedding,
         )
         await similar.index(conn, [vector])
-        await _put_note(conn, outside, ticket_id, talk.ticket, stage=workflow_id, note=_summary_note(summary), tags=summary.tags)
+        await _put_note(
+            conn, outside, ticket_id, talk.ticket, stage=workflow_id, note=_summary_note(summary), tags=summary.tags
+        )
         detail = {"group": talk.ticket.group, "by": summary.by, "prompt_version": summary.prompt_version}
-        await audit.append(conn, audit.Entry(outside.tenant, "worker", "ticket.summarised", f"ticket/{ticket_id}", detail))
+        await audit.append(
+            conn, audit.Entry(outside.tenant, "worker", "ticket.summarised", f"ticket/{ticket_id}", detail)
+        )
 
 
 async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
@@ -86,7 +94,9 @@ async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
             k=SIMILAR,
             exclude_ref=f"ticket/{ticket_id}",
         )
-        body = {"similar": [{"external_id": n.external_id, "group": n.group_name, "score": round(n.score, 3)} for n in near]}
+        body = {
+            "similar": [{"external_id": n.external_id, "group": n.group_name, "score": round(n.score, 3)} for n in near]
+        }
         if await repository.add_note(conn, ticket_id, "related", workflow_id, body) and near:
             await _put_note(conn, outside, ticket_id, known, stage="assigned", note=_related_note(near), tags=())
 
@@ -107,7 +117,9 @@ async def _conversation(outside: Outside, ticket_id: int) -> Conversation | None
     ticket = await fetch_or_known(outside, known)
     # Our own notes are not part of what people said.
     said = [comment for comment in ticket.comments if comment.author_id != "pointsman"]
-    fields = {"subject": ticket.subject, "body": ticket.body} | {f"c{i}": comment.body for i, comment in enumerate(said)}
+    fields = {"subject": ticket.subject, "body": ticket.body} | {
+        f"c{i}": comment.body for i, comment in enumerate(said)
+    }
     safe = await asyncio.to_thread(outside.redactor.redact_fields, fields)
     async with connection(outside.pool) as conn:
         await repository.store_redacted(conn, ticket_id, ticket, safe)
@@ -122,15 +134,12 @@ def _speaker(ticket: Ticket, author_id: str | None) -> Speaker:
 
 async def _ask(outside: Outside, talk: Conversation, ticket_id: int, workflow_id: str) -> SummaryAnswer:
     question = SummaryQuestion(ticket_id=str(ticket_id), subject=talk.subject, body=talk.body, comments=talk.comments)
+    origin = ledger.Origin(outside.tenant, str(ticket_id), workflow_id, "summary")
     try:
-        answered = await outside.llm.summariser.summarise(question)
-    except LlmUnavailable:
-        return summary_by_rules(question).model_copy(update={"by": "fallback"})
-    if answered.usage.model != "extractive":
-        origin = ledger.Origin(outside.tenant, str(ticket_id), workflow_id, "summary")
-        async with connection(outside.pool) as conn:
-            await ledger.record(conn, ledger.Call(origin, "summary", answered.usage))
-    return answered.answer
+        return (await outside.llm.summarise(question, origin)).answer
+    except (LlmUnavailable, ConfigurationInvalid) as exc:
+        log.error("worker.summary.fell_back", error=type(exc).__name__)
+        return summary_fallback(question)
 
 
 async def _embed(outside: Outside, talk: Conversation) -> tuple[str, list[float]]:
@@ -139,7 +148,7 @@ async def _embed(outside: Outside, talk: Conversation) -> tuple[str, list[float]
 
 
 async def _put_note(
-    conn: repository.Connection,
+    conn: Connection,
     outside: Outside,
     ticket_id: int,
     ticket: Ticket,

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from psycopg_pool import AsyncConnectionPool
 
 from services.core.connectors.port import Connector
 from services.core.contracts.decision import Decision
@@ -19,17 +18,17 @@ from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import LabelText, PriorityAnswer, PriorityQuestion
 from services.core.contracts.ticket import Priority, Ticket
 from services.core.kit import audit, outbox
-from services.core.kit.database import connection
-from services.core.kit.errors import LlmUnavailable, NotFound
+from services.core.kit.database import Connection, Pool, connection
+from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable, NotFound
 from services.core.llm import ledger
-from services.core.llm.build import Llm
-from services.core.llm.extractive import priority_by_rules
+from services.core.llm.metered import MeteredLlm
+from services.core.llm.prompted import priority_fallback
 from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
 from services.core.text.redact import Redactor
 from services.worker import repository
 from services.worker.decide import Gathered, decide, routed_event, update_for, why_left_alone
-from services.worker.metrics import DECISIONS, DECISION_SECONDS
+from services.worker.metrics import DECISION_SECONDS, DECISIONS
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -42,11 +41,11 @@ class Outside:
     """Everything a step may reach."""
 
     settings: WorkerSettings
-    pool: AsyncConnectionPool
+    pool: Pool
     connectors: Mapping[str, Connector]
     redactor: Redactor
     router: RouterClient
-    llm: Llm
+    llm: MeteredLlm
 
     @property
     def tenant(self) -> str:
@@ -153,19 +152,15 @@ async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
 
 
 async def _ask(outside: Outside, question: PriorityQuestion, workflow_id: str) -> PriorityAnswer:
+    origin = ledger.Origin(outside.tenant, question.ticket_id, workflow_id, "priority")
     try:
-        answered = await outside.llm.prioritiser.prioritise(question)
-    except LlmUnavailable as exc:
-        rules = priority_by_rules(question)
-        return rules.model_copy(update={"by": "fallback", "reason": f"{rules.reason}; the model did not answer ({exc.message})"})
-    if answered.usage.model != "extractive":  # rules cost nothing: a row for each ticket would only fill the ledger
-        origin = ledger.Origin(outside.tenant, question.ticket_id, workflow_id, "priority")
-        async with connection(outside.pool) as conn:
-            await ledger.record(conn, ledger.Call(origin, "priority", answered.usage))
-    return answered.answer
+        return (await outside.llm.prioritise(question, origin)).answer
+    except (LlmUnavailable, ConfigurationInvalid) as exc:  # also a refused key: the ticket must go on
+        log.error("worker.priority.fell_back", error=type(exc).__name__)
+        return priority_fallback(question, "the model did not answer")
 
 
-async def _put_letters(conn: repository.Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:
+async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:
     target = {"ticket_id": ticket["id"], "connector": ticket["connector"]}
     update = update_for(decision, ticket["external_id"])
     if update is not None:

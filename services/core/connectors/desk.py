@@ -57,7 +57,7 @@ class Desk:
 
     name = NAME
 
-    def __init__(self, settings: ConnectorSettings, pool: AsyncConnectionPool) -> None:
+    def __init__(self, settings: ConnectorSettings, pool: AsyncConnectionPool[Any]) -> None:
         self._settings = settings
         self._pool = pool
 
@@ -96,7 +96,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def _transaction(pool: AsyncConnectionPool) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]], None]:
+async def _transaction(pool: AsyncConnectionPool[Any]) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]], None]:
     """One transaction; a database that does not answer is a desk that cannot be reached."""
     try:
         async with pool.connection() as connection, connection.transaction():

@@ -92,7 +92,7 @@ async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket, *
 class DeskAgents:
     """The desk as people use it. The pool belongs to the caller and is open."""
 
-    def __init__(self, pool: AsyncConnectionPool, *, tenant: str = "default") -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], *, tenant: str = "default") -> None:
         self._pool = pool
         self._tenant = tenant
 

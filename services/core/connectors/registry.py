@@ -1,6 +1,7 @@
 """Every connector by name: what `POST /hooks/{connector}` may say."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import httpx
 from psycopg_pool import AsyncConnectionPool
@@ -11,7 +12,7 @@ from services.core.connectors.port import Connector
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk.connector import Zendesk
 
-Builder = Callable[[ConnectorSettings, AsyncConnectionPool, httpx.AsyncClient], Connector]
+Builder = Callable[[ConnectorSettings, AsyncConnectionPool[Any], httpx.AsyncClient], Connector]
 
 BUILDERS: Mapping[str, Builder] = {
     "desk": lambda settings, pool, http: Desk(settings, pool),
@@ -21,7 +22,7 @@ BUILDERS: Mapping[str, Builder] = {
 
 
 def build_connectors(
-    settings: ConnectorSettings, *, pool: AsyncConnectionPool, http: httpx.AsyncClient
+    settings: ConnectorSettings, *, pool: AsyncConnectionPool[Any], http: httpx.AsyncClient
 ) -> Mapping[str, Connector]:
     """The connectors that have a secret. `pool` and `http` belong to the caller and outlive them."""
     return {name: build(settings, pool, http) for name, build in BUILDERS.items() if settings.has_secret_for(name)}

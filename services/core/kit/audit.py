@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 APPEND = "select audit_append(%s, %s, %s, %s, %s)"
@@ -43,13 +44,14 @@ class Entry:
     detail: Mapping[str, Any]
 
 
-async def append(conn: AsyncConnection, entry: Entry) -> None:
+async def append(conn: AsyncConnection[Any], entry: Entry) -> None:
     """Adds one entry in the caller's transaction. Call it last there: it holds the chain's lock until commit."""
     await conn.execute(APPEND, (entry.tenant, entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
 
 
 def verify(conn: Connection) -> ChainReport:
     """Recomputes the whole chain inside the database."""
-    row = conn.execute(VERIFY).fetchone()
-    entries, first_broken = row.values() if isinstance(row, dict) else row  # either row factory
-    return ChainReport(entries=entries, first_broken=first_broken)
+    with conn.cursor(row_factory=class_row(ChainReport)) as cursor:
+        report = cursor.execute(VERIFY).fetchone()
+    assert report is not None  # an aggregate always has a row
+    return report

@@ -1,36 +1,44 @@
 """PostgreSQL: pools for psycopg 3, and the migrations of our schema and of the workflow engine's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from services.core.kit.errors import DatabaseUnavailable
+
+Connection = AsyncConnection[DictRow]
+Pool = AsyncConnectionPool[Connection]
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together migrate one after the other
 POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before
 
 
-def build_pool(database_url: str, *, min_size: int = 2, max_size: int = 10) -> AsyncConnectionPool:
+def build_pool(database_url: str, *, min_size: int = 2, max_size: int = 10) -> Pool:
     """A pool that is not open yet: rows come as dicts, each statement commits unless a transaction is opened."""
-    return AsyncConnectionPool(
+    return AsyncConnectionPool[Connection](
         database_url,
         min_size=min_size,
         max_size=max_size,
         timeout=POOL_TIMEOUT_S,
         open=False,
-        check=AsyncConnectionPool.check_connection,
+        check=_is_alive,
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2},
     )
 
 
+async def _is_alive(conn: Connection) -> None:
+    """A round trip before a connection is handed out: after a restart of the server the idle ones are dead."""
+    await conn.execute("")
+
+
 @asynccontextmanager
-async def connection(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+async def connection(pool: Pool) -> AsyncGenerator[Connection]:
     """
     A pooled connection.
 
@@ -41,14 +49,13 @@ async def connection(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection
         async with pool.connection() as conn:
             yield conn
     except (PoolTimeout, psycopg.OperationalError) as exc:
-        raise DatabaseUnavailable(
-            "PostgreSQL does not answer. Check POINTSMAN_DATABASE_URL and that it runs."
-        ) from exc
+        raise DatabaseUnavailable("PostgreSQL does not answer. Check POINTSMAN_DATABASE_URL and that it runs.") from exc
 
 
 def migrate(database_url: str) -> None:
     """Brings our schema and the workflow engine's up to date; safe to call from several processes at once."""
     import sqlalchemy as sa
+    import sqlalchemy.exc
     from alembic import command
     from alembic.config import Config
     from dbos import DBOS

@@ -14,9 +14,8 @@ from typing import Any
 import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool
 
-from services.core.kit.database import connection
+from services.core.kit.database import Pool, connection
 from services.core.kit.errors import PointsmanError, Unavailable
 
 log = structlog.get_logger()
@@ -63,19 +62,25 @@ Deliver = Callable[[Letter], Awaitable[str]]  # returns what came of it; raises 
 
 
 async def put(
-    conn: AsyncConnection, key: str, payload: Mapping[str, Any], *, kind: str, ticket_id: int, connector: str | None = None
+    conn: AsyncConnection[Any],
+    key: str,
+    payload: Mapping[str, Any],
+    *,
+    kind: str,
+    ticket_id: int,
+    connector: str | None = None,
 ) -> None:
     """Records an effect in the caller's transaction; the same key again changes nothing."""
     await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload))))
 
 
-async def replay(conn: AsyncConnection, letter_id: int | None = None) -> int:
+async def replay(conn: AsyncConnection[Any], letter_id: int | None = None) -> int:
     """Makes one dead letter, or all, due again; returns how many."""
     cursor = await conn.execute(REPLAY, {"id": letter_id})
     return len(await cursor.fetchall())
 
 
-async def dispatch(pool: AsyncConnectionPool, deliver: Deliver, *, stop: asyncio.Event) -> None:
+async def dispatch(pool: Pool, deliver: Deliver, *, stop: asyncio.Event) -> None:
     """Carries letters out, a batch at a time, until `stop`."""
     while not stop.is_set():
         try:
@@ -89,13 +94,13 @@ async def dispatch(pool: AsyncConnectionPool, deliver: Deliver, *, stop: asyncio
                 await asyncio.wait_for(stop.wait(), IDLE_S)
 
 
-async def _lease(pool: AsyncConnectionPool) -> list[Letter]:
+async def _lease(pool: Pool) -> list[Letter]:
     async with connection(pool) as conn:
         cursor = await conn.execute(LEASE, (LEASE_S, BATCH))
         return [Letter(**row) for row in await cursor.fetchall()]
 
 
-async def _settle(pool: AsyncConnectionPool, deliver: Deliver, letter: Letter) -> None:
+async def _settle(pool: Pool, deliver: Deliver, letter: Letter) -> None:
     try:
         result = await deliver(letter)
     except PointsmanError as exc:
@@ -105,7 +110,7 @@ async def _settle(pool: AsyncConnectionPool, deliver: Deliver, letter: Letter) -
         await conn.execute(SENT, (result, letter.id))
 
 
-async def _postpone(pool: AsyncConnectionPool, letter: Letter, error: PointsmanError) -> None:
+async def _postpone(pool: Pool, letter: Letter, error: PointsmanError) -> None:
     is_final = not error.retryable or letter.attempts >= MAX_ATTEMPTS
     message = f"{type(error).__name__}: {error.message}"
     async with connection(pool) as conn:
@@ -113,7 +118,9 @@ async def _postpone(pool: AsyncConnectionPool, letter: Letter, error: PointsmanE
             await conn.execute(DEAD, (message, letter.id))
         else:
             await conn.execute(RETRY, (_backoff_s(letter.attempts, error.retry_after_s), message, letter.id))
-    log.warning("outbox.letter.failed", key=letter.key, attempts=letter.attempts, dead=is_final, error=type(error).__name__)
+    log.warning(
+        "outbox.letter.failed", key=letter.key, attempts=letter.attempts, dead=is_final, error=type(error).__name__
+    )
 
 
 def _backoff_s(attempts: int, retry_after_s: float | None) -> float:

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from psycopg import AsyncConnection, Connection
 
@@ -40,7 +41,7 @@ def create_key(conn: Connection, *, name: str, role: Role, tenant: str) -> str:
     return f"pm_{key_id}_{secret}"
 
 
-async def authenticate(conn: AsyncConnection, key: str | None) -> Principal:
+async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal:
     """
     The holder of `key`.
 
@@ -49,7 +50,9 @@ async def authenticate(conn: AsyncConnection, key: str | None) -> Principal:
     """
     parts = (key or "").split("_", 2)
     if len(parts) != 3 or parts[0] != "pm" or "\0" in parts[1]:
-        raise Unauthenticated("No valid API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`.")
+        raise Unauthenticated(
+            "No valid API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`."
+        )
     cursor = await conn.execute(
         "select name, secret_hash, role, tenant from api_keys where id = %s and revoked_at is null", (parts[1],)
     )

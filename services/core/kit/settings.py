@@ -38,7 +38,7 @@ class PlatformSettings(BaseSettings):
             ConfigurationInvalid: naming each variable that is missing or wrong, with an example.
         """
         try:
-            return cls()  # ty: ignore[missing-argument]  # the fields come from the environment
+            return cls()
         except ValidationError as exc:
             raise ConfigurationInvalid(_explain(exc)) from exc
 

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Json
-from psycopg_pool import AsyncConnectionPool
 
-from services.core.kit.database import connection, sqlalchemy_url
+from services.core.kit.database import Pool, connection, sqlalchemy_url
 from services.core.kit.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Start:
     arguments: Mapping[str, Any]
 
 
-async def enqueue(conn: AsyncConnection, start: Start) -> None:
+async def enqueue(conn: AsyncConnection[Any], start: Start) -> None:
     """Enqueues in the caller's transaction: the workflow exists exactly when the caller's rows do."""
     await conn.execute(
         ENQUEUE,
@@ -93,7 +92,7 @@ def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
     return DBOS(config=config)
 
 
-async def beat_and_reap(pool: AsyncConnectionPool, executor_id: str, *, stop: asyncio.Event) -> None:
+async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event) -> None:
     """Tells the others that this executor lives, and resumes the work of those that do not, until `stop`."""
     while not stop.is_set():
         try:

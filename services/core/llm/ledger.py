@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import LiteralString, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
@@ -54,7 +54,7 @@ class Call:
     usage: Usage
 
 
-async def record(conn: AsyncConnection, call: Call) -> bool:
+async def record(conn: AsyncConnection[Any], call: Call) -> bool:
     """Bills a call; False when this step was billed before."""
     origin, usage = call.origin, call.usage
     row = (
@@ -66,12 +66,12 @@ async def record(conn: AsyncConnection, call: Call) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def spent_today(conn: AsyncConnection, tenant: str) -> Decimal:
+async def spent_today(conn: AsyncConnection[Any], tenant: str) -> Decimal:
     """USD since midnight UTC. Calls without a known price do not count: a budget needs priced models."""
     return await _sum(conn, SPENT_TODAY, (tenant,))
 
 
-async def spent_on(conn: AsyncConnection, tenant: str, ticket_id: str) -> Decimal:
+async def spent_on(conn: AsyncConnection[Any], tenant: str, ticket_id: str) -> Decimal:
     """USD for one ticket, ever."""
     return await _sum(conn, SPENT_ON, (tenant, ticket_id))
 
@@ -83,29 +83,31 @@ def cache_key(tenant: str, model: str, prompt_version: str | None, question: Pri
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-async def remember(conn: AsyncConnection, key: str, origin: Origin, answer: PriorityAnswer | SummaryAnswer) -> None:
+async def remember(
+    conn: AsyncConnection[Any], key: str, origin: Origin, answer: PriorityAnswer | SummaryAnswer
+) -> None:
     """Keeps an answer for the same question of the same tenant."""
     await conn.execute(REMEMBER, (key, origin.tenant, origin.ticket_id, Jsonb(answer.model_dump(mode="json"))))
 
 
-async def recall(conn: AsyncConnection, key: str, kind: type[Answer]) -> Answer | None:
+async def recall(conn: AsyncConnection[Any], key: str, kind: type[Answer]) -> Answer | None:
     """The kept answer, unless it is older than thirty days."""
     cursor = await conn.cursor(row_factory=tuple_row).execute(RECALL, (key, CACHE_MAX_AGE))
     row = await cursor.fetchone()
     return kind.model_validate(row[0]) if row else None
 
 
-async def forget(conn: AsyncConnection, tenant: str, ticket_id: str) -> int:
+async def forget(conn: AsyncConnection[Any], tenant: str, ticket_id: str) -> int:
     """Erasure: the answers a ticket paid for; returns how many. The bill stays, it holds no text."""
     return (await conn.execute(FORGET, (tenant, ticket_id))).rowcount
 
 
-async def prune(conn: AsyncConnection) -> int:
+async def prune(conn: AsyncConnection[Any]) -> int:
     """Removes answers past their age; returns how many."""
     return (await conn.execute(PRUNE, (CACHE_MAX_AGE,))).rowcount
 
 
-async def _sum(conn: AsyncConnection, query: LiteralString, values: tuple[str, ...]) -> Decimal:
+async def _sum(conn: AsyncConnection[Any], query: LiteralString, values: tuple[str, ...]) -> Decimal:
     cursor = await conn.cursor(row_factory=tuple_row).execute(query, values)
     row = await cursor.fetchone()
     return Decimal(row[0]) if row else Decimal(0)

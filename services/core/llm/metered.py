@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from psycopg_pool import AsyncConnectionPool
 
@@ -41,7 +41,7 @@ class MeteredLlm:
     """`budget_usd_per_day` holds per tenant and UTC day; None: no limit."""
 
     llm: Llm
-    pool: AsyncConnectionPool
+    pool: AsyncConnectionPool[Any]
     budget_usd_per_day: Decimal | None = None
 
     async def prioritise(self, question: PriorityQuestion, origin: Origin) -> Answered[PriorityAnswer]:

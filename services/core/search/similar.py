@@ -8,7 +8,7 @@ filters afterwards loses most true neighbours. Only vectors of one encoder compa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, tuple_row
@@ -100,7 +100,7 @@ class SimilarTicket:
     score: float
 
 
-async def index(conn: AsyncConnection, vectors: Sequence[TicketVector]) -> int:
+async def index(conn: AsyncConnection[Any], vectors: Sequence[TicketVector]) -> int:
     """
     Stores vectors, replacing those with the same tenant and ref; returns how many had an embedding.
 
@@ -115,7 +115,7 @@ async def index(conn: AsyncConnection, vectors: Sequence[TicketVector]) -> int:
 
 
 async def nearest(
-    conn: AsyncConnection,
+    conn: AsyncConnection[Any],
     tenant: str,
     embedding: Sequence[float],
     *,
@@ -147,18 +147,18 @@ async def nearest(
         return await (await cursor.execute(APPROXIMATE, values)).fetchall()
 
 
-async def stale(conn: AsyncConnection, tenant: str, model_version: str, *, limit: int = 500) -> list[str]:
+async def stale(conn: AsyncConnection[Any], tenant: str, model_version: str, *, limit: int = 500) -> list[str]:
     """Refs whose vector is another encoder's, newest solved first: to be embedded again after a promotion."""
     cursor = await conn.cursor(row_factory=tuple_row).execute(STALE, (tenant, model_version, limit))
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def forget(conn: AsyncConnection, tenant: str, ref: str) -> bool:
+async def forget(conn: AsyncConnection[Any], tenant: str, ref: str) -> bool:
     """Erasure of one ticket's vector; False when there was none."""
     return (await conn.execute(FORGET, (tenant, ref))).rowcount > 0
 
 
-async def _is_small(conn: AsyncConnection, tenant: str, model_version: str) -> bool:
+async def _is_small(conn: AsyncConnection[Any], tenant: str, model_version: str) -> bool:
     cursor = await conn.cursor(row_factory=tuple_row).execute(COUNT, (tenant, model_version, EXACT_MAX_ROWS + 1))
     row = await cursor.fetchone()
     return row is not None and row[0] <= EXACT_MAX_ROWS
