@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from grpc import aio
@@ -24,6 +24,7 @@ from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
+from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 
 from services.router.model import NAME, RouterServing
@@ -79,8 +80,17 @@ class RestServer(RESTServer):
             ("GET", "/models", v2.models),
             ("GET", "/models/{model_name}", v2.model_metadata),
             ("GET", "/models/{model_name}/ready", v2.model_ready),
-            ("POST", "/models/{model_name}/infer", v2.infer),
+            ("POST", "/models/{model_name}/infer", self._infer),
         ]
+
+    async def _infer(
+        self, request: Request, response: Response, model_name: str, body: InferenceRequest | bytes
+    ) -> Response:
+        """kserve's handler, its answer written by pydantic: FastAPI's own encoder walks every float in Python."""
+        answer = await V2Endpoints(self.dataplane).infer(request, response, model_name, body)
+        if isinstance(answer, Response):
+            return answer
+        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 class GrpcServer(GRPCServer):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MAX_CHARS = 8_000  # 512 tokens never need more; a 1 MB body must not reach the tokenizer
-SUB_BATCH = 16  # sorted by length: little padding, small activations
+SUB_BATCH = 8  # sorted by length: little padding, activations within the cache; 16 takes 10 % longer, 32 40 %
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Encoder:
 
     def run(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Embeddings (B, H), rows of length 1, and logits (B, Q) when the graph has a head."""
-        tokens = self.tokenizer.encode_batch([text[:MAX_CHARS] for text in texts])
+        tokens = [self.tokenizer.encode(text[:MAX_CHARS]) for text in texts]  # encode_batch would start threads
         order = sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids))
         parts = [self._run_some([tokens[i] for i in order[a : a + SUB_BATCH]]) for a in range(0, len(order), SUB_BATCH)]
         back = np.argsort(order)

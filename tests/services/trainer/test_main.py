@@ -14,6 +14,7 @@ import pytest
 from services.core.kit.objects import open_store
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
+from services.trainer.prepare import text_key
 from services.trainer.repository import read_examples
 from tests.services.trainer.bundles import made_up_tickets, small_bundle, small_encoder
 
@@ -151,6 +152,7 @@ def test_champion_is_compared_on_fresh_tickets_only():
     wrong = Fitted(model.manifest, known + fresh, tuple("Access" for _ in known + fresh))
     gate = check(wrong, GateConfig(), model, read_lineage(small_bundle()))[-1]
     assert not gate.passed
-    assert "80 held-out tickets neither has seen" in gate.detail
+    unseen = sum(text_key(row.text) not in read_lineage(small_bundle()) for row in fresh)
+    assert f"on {unseen} held-out tickets neither has seen" in gate.detail
     only_known = Fitted(model.manifest, known, tuple("Access" for _ in known))
     assert "each on its own" in check(only_known, GateConfig(), model, read_lineage(small_bundle()))[-1].detail
