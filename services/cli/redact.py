@@ -1,10 +1,100 @@
-"""`pointsman redact`: being written."""
+"""`pointsman redact`: see what is hidden in a text, and measure the redactor on labelled texts."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from services.core.kit.errors import PointsmanError
+from services.core.text.evaluate import LanguageScore, evaluate, read_labelled
+from services.core.text.redact import Redacted, build_redactor
+
+app = typer.Typer(
+    help="Hide personal data in text, and measure how much of it is found.\n\n"
+    "Example: pointsman redact text ticket.txt\n\n"
+    "Example: pointsman redact evaluate --data labelled.jsonl.gz --format json",
+    no_args_is_help=True,
+)
 
 
-@app.callback()
-def _group() -> None:
-    """Redaction."""
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command("text")
+def text_command(
+    file: Annotated[str, typer.Argument(help="A UTF-8 text file, or - for standard input.")],
+    language: Annotated[str | None, typer.Option(help="en, de, fr or es; detected when left out.")] = None,
+    output: Annotated[
+        Format, typer.Option("--format", help="table prints the text, json adds the vault.")
+    ] = Format.TABLE,
+) -> None:
+    """
+    Print the text with placeholders instead of personal data.
+
+    Example: echo "I am Jane Doe, +44 7700 900123" | pointsman redact text -
+    """
+    redacted = _redact(_read(file), language)
+    if output is Format.JSON:
+        answer = {"text": redacted.fields["text"], "vault": redacted.vault, "language": redacted.language}
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        typer.echo(redacted.fields["text"])
+
+
+@app.command("evaluate")
+def evaluate_command(
+    data: Annotated[Path, typer.Option(help="Labelled texts, .jsonl or .jsonl.gz.")],
+    output: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+) -> None:
+    """
+    Print recall and precision by entity and language.
+
+    Example: pointsman redact evaluate --data labelled.jsonl.gz
+    """
+    try:
+        scores = evaluate(build_redactor(), list(read_labelled(data)))
+    except PointsmanError as exc:
+        raise _problem(exc.message) from exc
+    if output is Format.JSON:
+        typer.echo(json.dumps({language: score.as_dict() for language, score in scores.items()}))
+    else:
+        for language, score in scores.items():
+            typer.echo(_table(language, score))
+
+
+def _redact(text: str, language: str | None) -> Redacted:
+    try:
+        return build_redactor().redact(text, language)
+    except PointsmanError as exc:
+        raise _problem(exc.message) from exc
+
+
+def _read(file: str) -> str:
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise _problem(f"'{file}' cannot be read: {exc}. Give a UTF-8 text file, or - for standard input.") from exc
+
+
+def _table(language: str, score: LanguageScore) -> str:
+    summary = score.as_dict()
+    lines = [
+        f"{language}: {summary['texts']} texts, any-label recall {summary['any_recall']:.3f}, {summary['cpu_ms_per_text']} ms of CPU a text",
+        f"  {'entity':<18} {'labelled':>8} {'any':>6} {'recall':>6} {'found':>6} {'precision':>9}",
+    ]
+    for entity, counts in sorted(score.entities.items()):
+        row = counts.as_row()
+        lines.append(
+            f"  {entity:<18} {row['labelled']:>8} {row['any_recall']:>6.3f} {row['recall']:>6.3f} {row['predicted']:>6} {row['precision']:>9.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _problem(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)

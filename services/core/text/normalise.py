@@ -6,21 +6,39 @@ import unicodedata
 MODEL_MAX_CHARS = 4_000  # more than any of our encoders reads (128 to 512 tokens)
 
 _HTML = re.compile(
-    r"<(?:!doctype html|html|head|body|div|p|br|span|table|tr|td|ul|ol|li|a|b|i|strong|em|font|h[1-6]|img|style|script|blockquote|pre)(?:\s[^<>]{0,4096})?/?>",
+    r"<(?:!doctype html|/?(?:html|head|body|div|p|br|span|table|tr|td|th|ul|ol|li|a|b|i|u|strong|em|font|h[1-6]|img|style|script|blockquote"
+    r"|pre|hr|meta|center))(?:\s[^<>]{0,4096})?/?>",
     re.I,
 )
 _HTML_ROUNDS = 3  # systems escape HTML twice; more often is an attack
-_KEPT_CONTROL = {"\n", "\t"}
+_BLOCK_END = re.compile(r"(?=<(?:br|/p|/div|/tr|/li|/h[1-6]|/table|/ul|/ol|hr|/blockquote|/title)\b)", re.I)
+_KEPT_CONTROL = frozenset("\n\t")
 _SPACES = re.compile(r"[^\S\n]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
+# "On 3 May 2024 at 10:12, Jane wrote:" and its German, French and Spanish forms, at most two lines long.
+_ATTRIBUTION = re.compile(
+    r"^(?:On\b[^\n]{4,200}\n?[^\n]{0,100}\bwrote:|Am\b[^\n]{4,200}\n?[^\n]{0,100}\bschrieb[^\n]{0,80}:"
+    r"|Le\b[^\n]{4,200}\n?[^\n]{0,100}\ba écrit ?:|El\b[^\n]{4,200}\n?[^\n]{0,100}\bescribió:)[ ]*$",
+    re.M,
+)
+_ORIGINAL = re.compile(
+    r"^-{2,10} ?(?:Original Message|Ursprüngliche Nachricht|Message d['’]origine|Message original|Mensaje original) ?-{2,10}[ ]*$",
+    re.M | re.I,
+)
+_SIGNATURE = re.compile(r"^-- ?$", re.M)
+_SIGNATURE_MAX_LINES = 12
+_SENT_FROM = re.compile(
+    r"\n(?:Sent from my [^\n]{2,40}|Von meinem [^\n]{2,40} gesendet|Envoyé de mon [^\n]{2,40}|Enviado desde mi [^\n]{2,40})\s*\Z",
+    re.I,
+)
+_REPLY_MIN_WORDS = 4  # less above the quote is "FYI": the quote is the ticket
 
 
 def normalise(text: str) -> str:
     """
     Plain NFC text with single spaces and at most one blank line; every script, error code and number stays.
 
-    HTML becomes text, quoted mail history and signature blocks go where their marks are unambiguous.
-    Doing it twice is doing it once.
+    HTML becomes text; quoted history and a signature go only where their mark is unambiguous. Twice is the same as once.
     """
     text = _visible(text)
     for _ in range(_HTML_ROUNDS):
@@ -28,32 +46,53 @@ def normalise(text: str) -> str:
             break
         text = _visible(_html_to_text(text))
     text = _HTML.sub(" ", text) if _HTML.search(text) else text
-    return _collapse(text)
+    text = _collapse(text)
+    while (shorter := _collapse(_without_history(text))) != text:
+        text = shorter
+    return text
 
 
 def model_text(subject: str, body: str, max_chars: int = MODEL_MAX_CHARS) -> str:
     """What a classifier reads: subject and body on one line, cut at `max_chars`."""
     joined = f"{normalise(subject)}\n{normalise(body)}"
-    return " ".join(joined.split())[:max_chars]
+    return " ".join(joined[: 2 * max_chars].split())[:max_chars].rstrip()
 
 
 def _visible(text: str) -> str:
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_kept(char) for char in text)
+    hidden = {
+        ord(char): _replacement(char) for char in set(text) if not char.isprintable() and char not in _KEPT_CONTROL
+    }
+    return unicodedata.normalize("NFC", text.translate(hidden)) if hidden else text
 
 
-def _kept(char: str) -> str:
-    if char in _KEPT_CONTROL or char.isprintable():
-        return char
-    return " " if unicodedata.category(char) in ("Zs", "Zl", "Zp") else ""
+def _replacement(char: str) -> str:
+    """Blank for an odd space or line end, nothing for control and zero-width characters and lone surrogates."""
+    return " " if unicodedata.category(char) in ("Zs", "Zl", "Zp") or char in "\v\f\x85" else ""
 
 
 def _html_to_text(html: str) -> str:
     from selectolax.lexbor import LexborHTMLParser
 
-    return LexborHTMLParser(html).text(separator="\n")
+    tree = LexborHTMLParser(_BLOCK_END.sub("\n", _keep_placeholders(html)))
+    for node in tree.css("script, style, head > title, template, noscript"):
+        node.decompose()
+    return tree.text(separator="")
+
+
+def _keep_placeholders(html: str) -> str:
+    """`<PERSON_1>` is text of ours, not an element."""
+    return re.sub(r"<([A-Z_]{3,20}_\d{1,6})>", r"&lt;\1&gt;", html)
+
+
+def _without_history(text: str) -> str:
+    cuts = [match.start() for match in (_ATTRIBUTION.search(text), _ORIGINAL.search(text)) if match]
+    if cuts and len(text[: min(cuts)].split()) >= _REPLY_MIN_WORDS:
+        text = text[: min(cuts)]
+    signature = _SIGNATURE.search(text)
+    if signature and signature.start() and text.count("\n", signature.end()) <= _SIGNATURE_MAX_LINES:
+        text = text[: signature.start()]
+    return _SENT_FROM.sub("", text)
 
 
 def _collapse(text: str) -> str:

@@ -68,14 +68,15 @@ class Addresses:
 @cache
 def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """The address and the address after a cue; in a text without capitals a street's words have none either."""
-    cap = r"[^\W\d_][\w'’.-]{0,30}" if lower_case else rf"(?=[^\W\d_])[^a-zß-öø-ÿ\W][\w'’.-]{{0,30}}"
+    # Possessive and without hyphen, which separates: else one text could be split in 30^5 ways.
+    cap = r"[^\W\d_][\w'’.]{0,30}+" if lower_case else r"(?=[^\W\d_])[^a-zß-öø-ÿ\W][\w'’.]{0,30}+"
     name = rf"{_NO_STREET}{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
-    plain_name = rf"{_NO_STREET}{cap}(?: {cap}){{0,3}}"
+    plain_name = rf"{_NO_STREET}{cap}(?:[ -]{cap}){{0,4}}"
     core = "|".join(
         (
             rf"(?:\d{{1,6}} )?{_NUMBER},? {plain_name} (?:{_STREET_WORD})\b\.?(?: (?:{_STREET_WORD})\b\.?)?(?: {_NUMBER})?",
             rf"(?:\d{{1,6}} )?{plain_name} (?:{_STREET_WORD}|gate|gata|street|road)\b\.? {_NUMBER}",
-            rf"(?:\d{{1,6}} )?(?:{cap}[ -]){{0,3}}[^\W\d_][\w'’.-]{{0,30}}?(?i:{_STREET_SUFFIX}) {_NUMBER}",
+            rf"(?:\d{{1,6}} )?(?:(?:{cap}[ -]){{1,4}}|(?:{cap}[ -]){{0,3}}[^\W\d_][\w'’.]{{0,30}}?)(?i:{_STREET_SUFFIX}) {_NUMBER}",
             rf"(?:\d{{1,6}},? ){{0,2}}(?<!\w)(?:{_STREET_PREFIX})[ ]?(?:{_LINK} ?){{0,3}}{name}(?:,? (?:n[º°] ?)?{_NUMBER}|(?=,? ?\n?\d{{4,5}} )|(?=,))",
             rf"(?:\d{{1,5}},? )(?:bis |ter )?(?:{_STREET_PREFIX}) (?:{_LINK} ?){{0,3}}{name}",
             rf"(?:\d{{1,5}},? ?){{1,2}}(?:bis |ter )?(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place|cours) (?:{_LINK} ?){{0,3}}{name}",
@@ -89,11 +90,11 @@ def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     )
     place = rf"{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
     gap = r"[\s,>?|]{1,6}"
-    tail = (
-        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|\d{{5}}\b)|(?:, ?|\s?\n[ >?]{{0,5}}){_NO_PLACE}{place}(?=\s*[,\n.]|\s*$)){{0,5}}"
-    )
+    tail = rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|\d{{5}}\b)|(?:, ?|\s?\n[ >?]{{0,5}}){_NO_PLACE}{place}(?=\s*[,\n.]|\s*$)){{0,5}}"
     flags = re.I if lower_case else re.NOFLAG
-    return re.compile(rf"(?:{core}){tail}", flags), re.compile(rf"(?i:{_CUE}):?\s+({name} \d{{1,5}}\b[a-z]?)", flags)
+    return re.compile(rf"(?<!\w)(?:{core}){tail}", flags), re.compile(
+        rf"(?i:{_CUE}):?\s+({name} \d{{1,5}}\b[a-z]?)", flags
+    )
 
 
 def _is_technical(address: str) -> bool:

@@ -16,7 +16,9 @@ def block_lines(text: str, spans: Iterable[Span]) -> Iterator[Span]:
     entities = _entities_by_line(lines, spans)
     for number, (start, end) in enumerate(lines):
         if (start, end, "PERSON") in entities[number]:
-            yield from _between(text, lines[number + 1 :][: _LINES_BETWEEN + 1], entities[number + 1 :][: _LINES_BETWEEN + 1])
+            yield from _between(
+                text, lines[number + 1 :][: _LINES_BETWEEN + 1], entities[number + 1 :][: _LINES_BETWEEN + 1]
+            )
 
 
 def _lines(text: str) -> list[tuple[int, int]]:

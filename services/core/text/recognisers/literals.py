@@ -63,7 +63,8 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(rf"\b(?:{_WEEKDAYS})\b", re.I),
         # A year alone is a date only after a preposition: "Office 2016" must stay.
         re.compile(
-            r"\b(?:in|since|of|until|during|from|year|Jahr|año|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19|20)\d\d)\b(?![-.]\d)", re.I
+            r"\b(?:in|since|of|until|during|from|year|Jahr|año|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19|20)\d\d)\b(?![-.]\d)",
+            re.I,
         ),
     ),
     "AGE": (

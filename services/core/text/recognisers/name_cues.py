@@ -4,9 +4,7 @@ import re
 
 _UPPER = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĘĚĞĪĮİŁŃŅŇŌŐŒŔŘŚŞŠŤŪŮŰŲŹŻŽΑ-ΩА-Я"
 WORD = rf"[{_UPPER}](?:[^\W\d_]|['’](?!s\b)){{0,24}}(?:-[^\W\d_]{{1,24}}){{0,2}}"
-LINK = (
-    r"(?:de la|de los|de las|van der|van den|von der|de|del|la|le|du|des|da|dos|di|van|von|zu|zum|ter|ten|den|der|bin|al|el|y|e)"
-)
+LINK = r"(?:de la|de los|de las|van der|van den|von der|de|del|la|le|du|des|da|dos|di|van|von|zu|zum|ter|ten|den|der|bin|al|el|y|e)"
 _MORE = rf"(?: (?:{LINK} ){{0,2}}(?:{WORD}|[{_UPPER}]\b\.?))"
 NAME = rf"{WORD}{_MORE}{{0,3}}"
 FULL_NAME = rf"{WORD}{_MORE}{{1,3}}"
@@ -17,9 +15,7 @@ ENUMERATION = re.compile(rf"\b{WORD}(?:, {WORD}){{0,20}},? (?:and|und|et|y|&) {W
 LOWER_ENUMERATION = re.compile(r"\b[^\W\d_]{3,20}(?:, [^\W\d_]{3,20}){1,20},? (?:and|und|et|y|&) [^\W\d_]{3,20}\b")
 LINKS = frozenset(re.findall(r"[a-z]+", LINK))
 
-_TITLE = (
-    r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra|Srta|Señora?|Señorita|Don|Doña|Dña"
-)
+_TITLE = r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra|Srta|Señora?|Señorita|Don|Doña|Dña"
 TITLED = re.compile(rf"\b({_TITLE}|M|D)(?:\. ?| )(?:(?:Dr|Prof|med)\.? ){{0,2}}({NAME})")
 _ROLE = (
     r"colleague|manager|supervisor|boss|coworker|co-worker|contact(?: person)?|account holder|assignee|requester|employee|assistant|kid|son"
@@ -67,7 +63,9 @@ CUES = tuple(
 _LOWER_NAME = r"[^\W\d_]{2,25}(?:[ -][^\W\d_]{1,25}){0,2}"
 LOWER_CUES = (
     re.compile(rf"\b(?:mr|mrs|ms|miss|dr|prof|herrn?|frau|mme|mlle|sra?|señora?)\.? ({_LOWER_NAME})"),
-    re.compile(rf"\b(?:my name is|calls me|mein name ist|ich heiße|je m['’]appelle|me llamo|mi nombre es) ({_LOWER_NAME})"),
+    re.compile(
+        rf"\b(?:my name is|calls me|mein name ist|ich heiße|je m['’]appelle|me llamo|mi nombre es) ({_LOWER_NAME})"
+    ),
 )
 # Endings of family names in Slavic, Nordic, Baltic, Germanic, Romanian, Greek, Armenian, Georgian and Turkish use.
 FAMILY_NAME = re.compile(

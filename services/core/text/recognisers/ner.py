@@ -87,7 +87,12 @@ def _unframed(text: str) -> str:
 def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Iterator[Span]:
     start, end = _trim_ordinary(text, *piece)
     value = text[start:end]
-    if not value or not value[0].isupper() or _CODE.search(_CAMEL_NAME.sub("", value)) or _inside_code(text, start, end):
+    if (
+        not value
+        or not value[0].isupper()
+        or _CODE.search(_CAMEL_NAME.sub("", value))
+        or _inside_code(text, start, end)
+    ):
         return
     entity = _entity_in_context(text, start, end, entity)
     tokens = value.split()
@@ -96,7 +101,7 @@ def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Ite
         return
     if len(tokens) == 1 and value.isupper() and len(value) <= _ACRONYM_MAX_CHARS:
         return
-    if entity != "PERSON" and _SHORT_ACRONYM.match(value) or entity == "PERSON" and any(map(str.isdigit, value)):
+    if (entity != "PERSON" and _SHORT_ACRONYM.match(value)) or (entity == "PERSON" and any(map(str.isdigit, value))):
         return
     if foreign and (len(tokens) < 2 or not tokens[1][0].isupper()) and not is_place(value):
         return
@@ -106,7 +111,11 @@ def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Ite
 def _inside_code(text: str, start: int, end: int) -> bool:
     """A sign of a path, a call or an identifier touches the words: "CMAKE_BUILD", "nn.Sequential("."""
     after = text[end : end + 2]
-    return text[max(0, start - 1) : start] in _CODE_BEFORE or after[:1] in _CODE_AFTER or (after[:1] == "." and after[1:].isalnum())
+    return (
+        text[max(0, start - 1) : start] in _CODE_BEFORE
+        or after[:1] in _CODE_AFTER
+        or (after[:1] == "." and after[1:].isalnum())
+    )
 
 
 def _trim_ordinary(text: str, start: int, end: int) -> tuple[int, int]:
@@ -135,6 +144,8 @@ def _entity_in_context(text: str, start: int, end: int, entity: str) -> str:
         return "PERSON"
     full_name = 2 <= len(tokens) <= 3 and all(token[0].isupper() for token in tokens)
     foreign_letters = not value.isascii()
-    if full_name and (foreign_letters or (entity != "ORGANIZATION" and _PERSON_BEFORE_FULL_NAME.search(before.rstrip()))):
+    if full_name and (
+        foreign_letters or (entity != "ORGANIZATION" and _PERSON_BEFORE_FULL_NAME.search(before.rstrip()))
+    ):
         return "PERSON"
     return entity

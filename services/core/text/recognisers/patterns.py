@@ -26,9 +26,57 @@ _CARD_EDGES = r"(?<![\w.-]){}(?![\w]|[.-]\d)"
 _WORDS_BEFORE = 60  # characters searched for a word that says what a weak number is
 _SSN_WORDS = re.compile(r"\b(?:ssn|social|security|sozialversicherung\w*)\b", re.I)
 _VERSION_WORDS_BEFORE = 24
-_VERSION = re.compile(r"\b(?:versions?|ver|v|release|build|firmware|update|upgrade|patch|V8)\b[^\w\n]{0,3}$|==$|[<>]=$", re.I)
+_VERSION = re.compile(
+    r"\b(?:versions?|ver|v|release|build|firmware|update|upgrade|patch|V8)\b[^\w\n]{0,3}$|==$|[<>]=$", re.I
+)
 # Technical words that stand before an address as often as before a version.
-_NETWORK_WORDS = frozenset("ip ipv4 ipv6 host server client printer router switch firewall proxy dns dhcp vpn lan wan nat gateway ssh rdp ftp sftp http https tcp udp ping node localhost desktop laptop pc network radius smtp imap ldap nas san scanner phone mac url".split())
+_NETWORK_WORDS = frozenset(
+    [
+        "ip",
+        "ipv4",
+        "ipv6",
+        "host",
+        "server",
+        "client",
+        "printer",
+        "router",
+        "switch",
+        "firewall",
+        "proxy",
+        "dns",
+        "dhcp",
+        "vpn",
+        "lan",
+        "wan",
+        "nat",
+        "gateway",
+        "ssh",
+        "rdp",
+        "ftp",
+        "sftp",
+        "http",
+        "https",
+        "tcp",
+        "udp",
+        "ping",
+        "node",
+        "localhost",
+        "desktop",
+        "laptop",
+        "pc",
+        "network",
+        "radius",
+        "smtp",
+        "imap",
+        "ldap",
+        "nas",
+        "san",
+        "scanner",
+        "phone",
+        "mac",
+        "url",
+    ]
+)
 _ACCEPT_SCORE = 0.4  # Presidio's "medium"; weaker patterns need a word before them
 
 

@@ -69,7 +69,9 @@ def _is_phone(number: str, text: str, span: tuple[int, int], language: str) -> b
 
 
 def _is_trunk(number: str, digits: int) -> bool:
-    return 9 <= digits <= 13 and bool(_TRUNK_GROUPED.match(number)) or bool(re.match(r"^00[1-9]\d[\d ]{7,13}$", number))
+    return (9 <= digits <= 13 and bool(_TRUNK_GROUPED.match(number))) or bool(
+        re.match(r"^00[1-9]\d[\d ]{7,13}$", number)
+    )
 
 
 def _is_unseparated_national(number: str, language: str) -> bool:
