@@ -1,5 +1,171 @@
 """The console's pages: tickets, one ticket, the review queue."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
-router = APIRouter(include_in_schema=False)
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel, BeforeValidator, Field
+
+from services.core.contracts.prediction import Band
+from services.core.kit.database import connection
+from services.core.kit.errors import Conflict, InputInvalid, NotFound
+from services.core.kit.security import Principal, Role
+from services.gateway import repository, service
+from services.gateway.access import needs_in_console
+from services.gateway.endpoints.tickets import BIGINT_MAX
+from services.gateway.pages import ConsoleRoute, is_fragment, read_form, render, who_values
+from services.gateway.timeline import tell
+
+router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
+
+PAGE_SIZE = 50
+QUEUE_SIZE = 20  # about what one person answers before the order by information is worth asking for again
+
+Blank = BeforeValidator(lambda value: None if value == "" else value)  # a form sends what is not chosen as ""
+Words = Field(max_length=200, pattern=r"^[^\x00]+$")
+Viewer = Annotated[Principal, Depends(needs_in_console(Role.VIEWER))]
+Agent = Annotated[Principal, Depends(needs_in_console(Role.AGENT))]
+TicketId = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
+
+
+class Filters(BaseModel):
+    """What the tickets page is narrowed to, as its address says. `search`: our id, or how the system's id begins."""
+
+    search: Annotated[str | None, Words, Blank] = None
+    band: Annotated[Band | None, Blank] = None
+    group: Annotated[str | None, Words, Blank] = None
+    state: Annotated[Literal["received", "triaged", "filtered", "failed", "erased"] | None, Blank] = None
+    before: Annotated[int | None, Field(ge=1, le=BIGINT_MAX), Blank] = None
+
+    def address(self, **change: Any) -> str:
+        """The page's address, with some filters changed."""
+        values = self.model_dump(mode="json") | change
+        chosen = {name: value for name, value in values.items() if value is not None}
+        return f"/?{urlencode(chosen)}" if chosen else "/"
+
+
+@router.get("/")
+async def show_tickets(request: Request, who: Viewer, filters: Annotated[Filters, Query()]) -> Response:
+    """Newest first, a page at a time."""
+    wanted = {**filters.model_dump(), "tenant": who.tenant, "limit": PAGE_SIZE + 1}
+    async with connection(request.app.state.pool) as conn:
+        rows = await repository.tickets(conn, wanted)
+        values: dict[str, Any] = {"filters": filters, "tickets": rows[:PAGE_SIZE], "has_older": len(rows) > PAGE_SIZE}
+        if is_fragment(request):
+            return render(request, "tickets_table.html", values)
+        values["groups"] = await repository.groups(conn, who.tenant)
+        values["counts"] = await repository.counts(conn, who.tenant)
+    return render(request, "tickets.html", values | who_values(request, who))
+
+
+@router.get("/counts")
+async def show_counts(request: Request, who: Viewer) -> Response:
+    """The head's figures, for its own refreshing."""
+    async with connection(request.app.state.pool) as conn:
+        counts = await repository.counts(conn, who.tenant)
+    return render(request, "counts.html", {"counts": counts})
+
+
+@router.get("/tickets/{ticket_id}")
+async def show_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> Response:
+    """Everything about one ticket: what was decided, why, and what happened since."""
+    return await _ticket(request, who, ticket_id)
+
+
+@router.post("/tickets/{ticket_id}/review")
+async def review_ticket(request: Request, who: Agent, ticket_id: TicketId) -> Response:
+    """Accepts or corrects from the ticket's page."""
+    done = await _close_review(request, who, ticket_id)
+    return await _ticket(request, who, ticket_id, done=done)
+
+
+@router.post("/tickets/{ticket_id}/feedback")
+async def give_feedback(request: Request, who: Agent, ticket_id: TicketId) -> Response:
+    """Says afterwards which group was right."""
+    group = await _chosen_group(request)
+    done = (200, f"Noted: {group}. The next training learns from it.")
+    async with connection(request.app.state.pool) as conn:
+        try:
+            await service.give_feedback(conn, ticket_id, who, group=group)
+        except InputInvalid as exc:
+            done = (exc.status, exc.message)
+    return await _ticket(request, who, ticket_id, done=done)
+
+
+@router.get("/reviews")
+async def show_reviews(request: Request, who: Viewer) -> Response:
+    """The review queue, the most informative first."""
+    async with connection(request.app.state.pool) as conn:
+        reviews = await repository.open_reviews(conn, who.tenant, limit=QUEUE_SIZE)
+        groups = await repository.groups(conn, who.tenant)
+        values: dict[str, Any] = {"reviews": reviews, "groups": groups, **who_values(request, who)}
+        if is_fragment(request):
+            return render(request, "queue.html", values)
+        values["counts"] = await repository.counts(conn, who.tenant)
+    return render(request, "reviews.html", values)
+
+
+@router.post("/reviews/{ticket_id}")
+async def answer_review(request: Request, who: Agent, ticket_id: TicketId) -> Response:
+    """Accepts or corrects in the queue: the card becomes its outcome."""
+    status, message = await _close_review(request, who, ticket_id)
+    async with connection(request.app.state.pool) as conn:
+        ticket = await _found(conn, who, ticket_id)
+        groups = await repository.groups(conn, who.tenant)
+    values = {
+        "ticket": ticket,
+        "decision": _newest(ticket),
+        "groups": groups,
+        "status_code": status,
+        "message": message,
+    }
+    return render(request, "answered.html", values | who_values(request, who), status=status)
+
+
+async def _ticket(request: Request, who: Principal, ticket_id: int, *, done: tuple[int, str] = (200, "")) -> Response:
+    status, message = done
+    async with connection(request.app.state.pool) as conn:
+        ticket = await _found(conn, who, ticket_id)
+        values = {
+            "ticket": ticket,
+            "decision": _newest(ticket),
+            "history": tell(ticket),
+            "groups": await repository.groups(conn, who.tenant),
+            "status_code": status,
+            "message": message,
+            **who_values(request, who),
+        }
+        if is_fragment(request):
+            return render(request, "ticket_body.html", values, status=status)
+        values["counts"] = await repository.counts(conn, who.tenant)
+    return render(request, "ticket.html", values, status=status)
+
+
+async def _close_review(request: Request, who: Principal, ticket_id: int) -> tuple[int, str]:
+    """What became of it: a status and a sentence. Problems the person can act on are shown beside the form."""
+    try:
+        group = await _chosen_group(request)
+        async with connection(request.app.state.pool) as conn:
+            outcome = await service.close_review(conn, ticket_id, who, group=group)
+    except (Conflict, InputInvalid) as exc:
+        return exc.status, exc.message
+    return 200, f"{outcome.capitalize()}: {group}"
+
+
+async def _chosen_group(request: Request) -> str:
+    """The form always names the group: accepting means the group that the person saw, whatever was decided since."""
+    group = (await read_form(request)).get("group", "")
+    if not group:
+        raise InputInvalid("Choose a group first.")
+    return group
+
+
+async def _found(conn: repository.Connection, who: Principal, ticket_id: int) -> dict[str, Any]:
+    ticket = await repository.ticket(conn, who.tenant, ticket_id)
+    if ticket is None:
+        raise NotFound(f"There is no ticket {ticket_id}.")
+    return ticket
+
+
+def _newest(ticket: dict[str, Any]) -> dict[str, Any] | None:
+    return ticket["decisions"][-1] if ticket["decisions"] else None

@@ -1,0 +1,73 @@
+// What htmx does not do by itself: keys in the review queue, focus after an answer, and telling when the gateway is away.
+"use strict";
+
+const openCards = () => [...document.querySelectorAll("[data-review]")];
+const currentCard = () => document.activeElement?.closest("[data-review]");
+const isTyping = (element) => element.matches("input, select, textarea, [contenteditable]");
+
+function focusOn(element) {
+  element?.focus({ preventScroll: true });
+  element?.scrollIntoView({ block: "nearest" });
+}
+
+function step(by) {
+  const cards = openCards();
+  const at = cards.indexOf(currentCard());
+  focusOn(cards[at < 0 ? 0 : Math.min(Math.max(at + by, 0), cards.length - 1)]);
+}
+
+const KEYS = {
+  // Only on the card that has the focus: nobody accepts what they have not looked at.
+  a: () => currentCard()?.querySelector("[data-accept]")?.requestSubmit(),
+  c: () => currentCard()?.querySelector("select")?.focus(),
+  j: () => step(1),
+  k: () => step(-1),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && currentCard()) return focusOn(currentCard());
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const act = openCards().length ? KEYS[event.key] : undefined;
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+document.addEventListener("change", (event) => {
+  const about = event.target.closest("form")?.querySelector(".about");
+  if (about && event.target.matches("select")) about.textContent = event.target.selectedOptions[0]?.dataset.about ?? "";
+});
+
+// A page in the background asks for nothing.
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
+});
+
+// The card that was answered is gone: go on with the one after it.
+let next = null;
+document.addEventListener("htmx:before:swap", (event) => {
+  const card = event.detail.ctx.sourceElement.closest("[data-review]");
+  if (!card) return;
+  const cards = openCards();
+  next = event.detail.ctx.response.status < 400 ? (cards[cards.indexOf(card) + 1] ?? cards.find((other) => other !== card)) : card;
+  next = next?.id ?? "more";
+});
+
+document.addEventListener("htmx:after:swap", (event) => {
+  if (next) focusOn(document.getElementById(next) ?? document.getElementById("more"));
+  else if (event.detail.ctx.request?.method === "POST") focusOn(document.getElementById("answer"));
+  next = null;
+  const tickets = document.getElementById("tickets");
+  if (tickets) history.replaceState(null, "", tickets.dataset.address);
+});
+
+const notice = (text) => {
+  const line = document.getElementById("notice");
+  if (line.textContent.trim() !== text) line.replaceChildren(...(text ? [Object.assign(document.createElement("p"), { className: "problem", textContent: text })] : []));
+};
+document.addEventListener("htmx:error", () => notice("The gateway does not answer. Trying again…"));
+document.addEventListener("htmx:after:request", (event) => {
+  if (event.detail.ctx.response?.status < 400) notice("");
+});
+
+document.addEventListener("DOMContentLoaded", () => openCards()[0]?.focus({ preventScroll: true }));
