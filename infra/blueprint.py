@@ -1,7 +1,7 @@
 """
 The platform on one page: every capability, in the one order in which it is built, on any cloud.
 
-Read `build` first. A cloud is complete when its `Provider` can be constructed; what a stack promises is `infra.contract`.
+Read `build` first. A cloud is complete when its `Provider` can be constructed; a stack promises `infra.contract`.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,25 @@ from infra.settings import CONTAINERS, Settings, parse
 from infra.tags import tag_everything
 
 F = TypeVar("F")
-CAPABILITIES = (
-    "foundation network keys observability objects database bus registry secrets models cluster identity edge alerts"
-    " backup budget ci"
-).split()
+CAPABILITIES = [
+    "foundation",
+    "network",
+    "keys",
+    "observability",
+    "objects",
+    "database",
+    "bus",
+    "registry",
+    "secrets",
+    "models",
+    "cluster",
+    "identity",
+    "edge",
+    "alerts",
+    "backup",
+    "budget",
+    "ci",
+]
 
 
 @dataclass(frozen=True)

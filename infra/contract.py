@@ -1,7 +1,7 @@
 """
 What a stack promises its consumers: workloads, CI, operators. The same keys on every cloud, versioned, no secret in it.
 
-A reference (ARN, URL, resource id, secret name) says where a thing is; the consumer's own identity says whether it may use it.
+A reference (ARN, URL, resource id, secret name) says where a thing is; the consumer's identity whether it may use it.
 """
 
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Who may do what, as data. Each cloud turns an access into its own words; nothing outside this table is ever granted."""
+"""Who may do what, as data. Each cloud turns an access into its own words; nothing else is ever granted."""
 
 from enum import StrEnum
 

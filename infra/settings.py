@@ -1,5 +1,5 @@
 """
-What an operator may choose for one stack. Cloud-neutral: a size is a name, each cloud maps it to a machine in one table.
+What an operator may choose for one stack. Cloud-neutral: a size is a name, each cloud maps it to a machine.
 
 It knows no cloud SDK. Secrets never appear here: connector credentials are created empty and filled in the vault.
 """
@@ -70,7 +70,9 @@ class Cluster(Closed):
     spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")
     gpu: bool = Field(True, description="a pool for the trainer, scaled from zero")
     ssh_public_key: str | None = Field(
-        None, pattern=r"^ssh-(rsa|ed25519) \S+", description="Azure `small`: a machine must name one; port 22 stays closed"
+        None,
+        pattern=r"^ssh-(rsa|ed25519) \S+",
+        description="Azure `small`: a machine must have one; port 22 is closed",
     )
     api_allowed_cidrs: tuple[IPv4Network, ...] = Field((), description="empty: the API server is private")
 
@@ -99,7 +101,7 @@ class Objects(Closed):
 
 
 class Bus(Closed):
-    private: bool = Field(True, description="Azure: Service Bus Premium, the only tier with private endpoints and our key")
+    private: bool = Field(True, description="Azure: Service Bus Premium, the one tier with endpoints and our key")
 
 
 class Registry(Closed):
@@ -112,7 +114,7 @@ class Registry(Closed):
 
 
 class Models(Closed):
-    """Model ids are the cloud's own words. Empty: the embedded extractive model is used and no LLM access is granted."""
+    """Model ids are the cloud's own words. Empty: the embedded model is used and no LLM access granted."""
 
     names: tuple[str, ...] = ()
     capacity_ktpm: int = Field(50, ge=1, le=10_000, description="Azure deployments: thousand tokens a minute")
@@ -174,7 +176,7 @@ Tag = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,63}$")]  # GCP labels are the
 
 
 class Settings(Closed):
-    """One stack: everything but secrets. `cloud` and `environment` come from the project and stack name, never the file."""
+    """One stack: everything but secrets. `cloud` and `environment` are the project's and stack's names."""
 
     cloud: Cloud
     environment: str = Field(pattern=r"^[a-z][a-z0-9]{1,7}$")
@@ -224,13 +226,21 @@ class Settings(Closed):
         if self.profile is Profile.SMALL and (self.cluster.kind != "single-node" or self.network.nat != "none"):
             raise ValueError("a small stack must set cluster.kind: single-node and network.nat: none; else use dev")
         if self.profile is Profile.SMALL and self.cloud is Cloud.AZURE and not self.cluster.ssh_public_key:
-            raise ValueError("Azure wants cluster.ssh_public_key for a machine: ssh-keygen -t ed25519, then the .pub text")
+            raise ValueError("Azure wants cluster.ssh_public_key for a machine: the .pub text of ssh-keygen -t ed25519")
         return self
 
     @model_validator(mode="after")
     def managed_has_a_name(self) -> Self:
         if self.cluster.kind == "managed" and not self.edge.domain:
             raise ValueError("a managed cluster needs edge.domain for its certificate, such as tickets.example.com")
+        return self
+
+    @model_validator(mode="after")
+    def google_names_its_project(self) -> Self:
+        if self.cloud is Cloud.GCP and not (self.account and self.budget.billing_account):
+            raise ValueError(
+                "Google Cloud needs account (project id) and budget.billing_account (XXXXXX-XXXXXX-XXXXXX)"
+            )
         return self
 
     @model_validator(mode="after")

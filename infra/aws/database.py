@@ -1,7 +1,7 @@
 """
-PostgreSQL with pgvector: Aurora Serverless v2, or the smallest RDS instance in `small`. Workloads log in with IAM tokens.
+PostgreSQL with pgvector: Aurora Serverless v2, or the smallest RDS instance in `small`. Workloads sign in by IAM.
 
-RDS insists on an administrator password: it is made, stored and rotated by Secrets Manager, and only the migrator reads it.
+RDS insists on an administrator password: Secrets Manager makes, stores and rotates it; only the migrator reads it.
 """
 
 import pulumi_aws as aws

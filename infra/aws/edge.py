@@ -1,7 +1,7 @@
 """
-The way in: DNS zone, certificate, load balancer, WAF with a rate limit. The Gateway's pods register in the target group.
+The way in: DNS zone, certificate, load balancer, WAF with a rate limit. The Gateway's pods join the target group.
 
-In `small` the node is the way in: its address, the Gateway's own rate limit, a certificate by ACME; no WAF (6 USD a month).
+In `small` the node is the way in: the Gateway's own rate limit, a certificate by ACME, no WAF (6 USD a month).
 """
 
 import pulumi_aws as aws
@@ -17,9 +17,8 @@ GATEWAY_PORT = 8080
 def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = aws.route53.Zone(scope.name("zone"), name=domain, opts=scope.own()) if domain else None
-    if cluster.kind == "k3s":
+    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
-    assert zone and domain  # settings refuse a managed cluster without a domain
     balancer = _balancer(scope, ground)
     target = _target(scope, ground)
     _listeners(scope, balancer, target, _certificate(scope, zone, domain))

@@ -27,7 +27,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
 
 def _container(
     scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster, name: str
-) -> aws.iam.Role:  # noqa: PLR0913
+) -> aws.iam.Role:
     role = access.role(scope, name, access.plain_trust("pods.eks.amazonaws.com"))
     statements = [s for a in sorted(GRANTS[name]) for s in _statements(scope, ground, stores, a, (name,))]
     access.grant(scope, name, role, [*statements, _key_use(ground)])
@@ -62,7 +62,7 @@ def _key_use(ground: Ground[AwsFoundation]) -> Allow:
     return Allow(["kms:Decrypt", "kms:GenerateDataKey"], [ground.keys.data])
 
 
-def _statements(  # noqa: PLR0913
+def _statements(
     scope: Scope, ground: Ground[AwsFoundation], stores: Stores, what: Access, users: tuple[str, ...]
 ) -> list[Allow]:
     """The cloud's words for one access; an access to something this stack does not have is nothing."""

@@ -62,7 +62,7 @@ def _vpc(scope: Scope) -> aws.ec2.Vpc:
     return vpc
 
 
-def _tier(scope: Scope, foundation: AwsFoundation, vpc: aws.ec2.Vpc, tier: str, zones: int) -> list[aws.ec2.Subnet]:  # noqa: PLR0913
+def _tier(scope: Scope, foundation: AwsFoundation, vpc: aws.ec2.Vpc, tier: str, zones: int) -> list[aws.ec2.Subnet]:
     blocks = _blocks(scope.settings.network.cidr)
     return [
         aws.ec2.Subnet(

@@ -1,5 +1,5 @@
 """
-The cluster of `small`: one machine with k3s, replaced by an auto-scaling group of one when it dies or spot is reclaimed.
+The cluster of `small`: one machine with k3s, replaced by a scaling group of one when it dies or spot is reclaimed.
 
 Its state is the database and the buckets; its address is an Elastic IP it claims at boot. Ingress: 80 and 443, no SSH.
 """
@@ -102,7 +102,7 @@ def _boot(scope: Scope, stores: Stores, address: aws.ec2.Eip) -> Output[str]:
     return values.apply(lambda v: base64.b64encode(boot_script("aws", v).encode()).decode())
 
 
-def _template(  # noqa: PLR0913, one argument per thing a machine is made of
+def _template(
     scope: Scope,
     ground: Ground[AwsFoundation],
     firewall: aws.ec2.SecurityGroup,

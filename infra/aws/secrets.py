@@ -1,4 +1,4 @@
-"""Connector credentials: created empty, filled by a person or by the help desk's own rotation, never by this program."""
+"""Connector credentials: created empty, filled by a person or the help desk's rotation, never by this program."""
 
 import pulumi_aws as aws
 

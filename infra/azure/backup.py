@@ -53,7 +53,9 @@ def _vault(scope: Scope, ground: Ground[AzureFoundation]) -> dp.BackupVault:
     )
 
 
-def _policy(scope: Scope, ground: Ground[AzureFoundation], vault: dp.BackupVault, label: str, kind: str) -> dp.BackupPolicy:  # noqa: PLR0913
+def _policy(
+    scope: Scope, ground: Ground[AzureFoundation], vault: dp.BackupVault, label: str, kind: str
+) -> dp.BackupPolicy:
     store = {"data_store_type": "VaultStore", "object_type": "DataStoreInfoBase"}
     days = f"P{scope.settings.database.backup_days}D"
     keep = {
@@ -77,7 +79,10 @@ def _policy(scope: Scope, ground: Ground[AzureFoundation], vault: dp.BackupVault
         "name": "Weekly",
         "object_type": "AzureBackupRule",
         "data_store": store,
-        "backup_parameters": {"object_type": "AzureBackupParams", "backup_type": "Full" if kind == _POSTGRES else "Discrete"},
+        "backup_parameters": {
+            "object_type": "AzureBackupParams",
+            "backup_type": "Full" if kind == _POSTGRES else "Discrete",
+        },
         "trigger": when,
     }
     return dp.BackupPolicy(
@@ -89,7 +94,7 @@ def _policy(scope: Scope, ground: Ground[AzureFoundation], vault: dp.BackupVault
     )
 
 
-def _instance(  # noqa: PLR0913
+def _instance(
     scope: Scope,
     ground: Ground[AzureFoundation],
     vault: dp.BackupVault,

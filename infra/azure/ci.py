@@ -1,4 +1,4 @@
-"""The identity of GitHub Actions: pushes images, deploys to one namespace (or one container in `small`), nothing else."""
+"""The identity of GitHub Actions: pushes images, deploys to one namespace (in `small`: one container), no more."""
 
 from pulumi import Output
 from pulumi_azure_native import managedidentity

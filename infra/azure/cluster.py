@@ -46,13 +46,20 @@ def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.Managed
     identity = access.identity(scope, foundation, "cluster")
     ready = [
         access.assign(
-            scope, foundation, "cluster-network", Role.NETWORK_CONTRIBUTOR, to=identity.principal_id, at=ground.network.id
+            scope,
+            foundation,
+            "cluster-network",
+            Role.NETWORK_CONTRIBUTOR,
+            to=identity.principal_id,
+            at=ground.network.id,
         ),
         access.assign(
             scope, foundation, "cluster-key", Role.KEY_CRYPTO_USER, to=identity.principal_id, at=foundation.group_id
         ),
     ]
-    tier = aks.ManagedClusterSKUTier.STANDARD if scope.settings.profile is Profile.PROD else aks.ManagedClusterSKUTier.FREE
+    tier = (
+        aks.ManagedClusterSKUTier.STANDARD if scope.settings.profile is Profile.PROD else aks.ManagedClusterSKUTier.FREE
+    )
     return aks.ManagedCluster(
         scope.name("cluster"),
         resource_group_name=foundation.group,

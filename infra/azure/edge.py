@@ -1,10 +1,9 @@
 """
-The way in: Front Door with a WAF and a rate limit, its certificate, the DNS zone, and the address the Gateway answers on.
+The way in: Front Door with a WAF and a rate limit, its certificate, the DNS zone, the address the Gateway answers on.
 
 The cluster accepts HTTP(S) from Front Door only (network.py). In `small` the node is the way in, without a WAF.
 """
 
-from pulumi import Output
 from pulumi_azure_native import cdn, dns, frontdoor
 from pulumi_azure_native import network as net
 
@@ -16,9 +15,8 @@ from infra.capabilities import Cluster, Edge, Ground, Scope
 def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = _zone(scope, ground, domain) if domain else None
-    if cluster.kind == "k3s":
+    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, ground, cluster, zone)
-    assert zone and domain  # settings refuse a managed cluster without a domain
     address = _gateway_address(scope, ground)
     profile = _profile(scope, ground)
     endpoint = cdn.AFDEndpoint(
@@ -54,7 +52,9 @@ def _zone(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> dns.Zon
     )
 
 
-def _record(scope: Scope, ground: Ground[AzureFoundation], zone: dns.Zone, label: str, kind: str, name: str, **value) -> None:  # noqa: PLR0913
+def _record(
+    scope: Scope, ground: Ground[AzureFoundation], zone: dns.Zone, label: str, kind: str, name: str, **value
+) -> None:
     dns.RecordSet(
         scope.name(label),
         resource_group_name=ground.foundation.group,
@@ -107,7 +107,7 @@ def _custom_domain(
     )
 
 
-def _records(  # noqa: PLR0913
+def _records(
     scope: Scope,
     ground: Ground[AzureFoundation],
     zone: dns.Zone,

@@ -30,6 +30,4 @@ def build(scope: Scope) -> AzureFoundation:
         opts=scope.own(protect=True),
     )
     who = authorization.get_client_config_output()
-    return AzureFoundation(
-        group=group.name, group_id=group.id, tenant=who.tenant_id, subscription=who.subscription_id
-    )
+    return AzureFoundation(group=group.name, group_id=group.id, tenant=who.tenant_id, subscription=who.subscription_id)

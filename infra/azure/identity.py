@@ -62,7 +62,7 @@ def _node(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster
     )
 
 
-def _grant(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, who: Principal, what: Access) -> None:  # noqa: PLR0913
+def _grant(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, who: Principal, what: Access) -> None:
     """The cloud's words for one access. Plain database users are made in SQL by the migrator, not here."""
     if what is Access.DATABASE_ADMIN:
         _database_admin(scope, ground, stores, who)

@@ -1,4 +1,4 @@
-"""One customer-managed key in a vault nobody reaches from outside, and the one identity that services use it through."""
+"""One customer-managed key in a vault nobody reaches from outside, and the one identity services use it through."""
 
 from pulumi_azure_native import keyvault
 
@@ -31,9 +31,7 @@ def build(scope: Scope, foundation: AzureFoundation) -> Keys:
     )
     key = _key(scope, foundation, vault)
     holder = access.identity(scope, foundation, "keys")
-    ready = access.assign(
-        scope, foundation, "keys", Role.KEY_ENCRYPTION_USER, to=holder.principal_id, at=vault.id
-    )
+    ready = access.assign(scope, foundation, "keys", Role.KEY_ENCRYPTION_USER, to=holder.principal_id, at=vault.id)
     return Keys(data=key.key_uri, holder=holder.id, ready=[ready])
 
 

@@ -1,4 +1,4 @@
-"""Azure OpenAI: one account without keys, holding the named deployments only, so the right to call it is the right to these."""
+"""Azure OpenAI: one account without keys, with the named deployments: the right to call it is the right to them."""
 
 from pulumi import Resource
 from pulumi_azure_native import cognitiveservices as ai
@@ -66,7 +66,7 @@ def _our_key(ground: Ground[AzureFoundation]) -> dict:
     }
 
 
-def _deployment(  # noqa: PLR0913
+def _deployment(
     scope: Scope, ground: Ground[AzureFoundation], account: ai.Account, name: str, after: Resource
 ) -> ai.Deployment:
     """`name` is `model` or `model@version`. One after the other: the account takes one deployment at a time."""

@@ -52,7 +52,7 @@ def _firewall(scope: Scope, foundation: AzureFoundation) -> net.NetworkSecurityG
     )
 
 
-def _nodes(  # noqa: PLR0913
+def _nodes(
     scope: Scope,
     foundation: AzureFoundation,
     vnet: net.VirtualNetwork,

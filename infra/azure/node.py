@@ -58,7 +58,7 @@ def _https(url: str) -> str:
     return f"https://{account.replace('.dfs.', '.blob.')}/{container}"
 
 
-def _scale_set(  # noqa: PLR0913
+def _scale_set(
     scope: Scope,
     ground: Ground[AzureFoundation],
     identity: Output[str],

@@ -10,7 +10,11 @@ from infra.capabilities import Ground, Objects, Scope
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
-    rules = None if scope.settings.network.private_endpoints else private.closed(ground.network, field="virtual_network_resource_id")
+    rules = (
+        None
+        if scope.settings.network.private_endpoints
+        else private.closed(ground.network, field="virtual_network_resource_id")
+    )
     account = account_with_our_key(scope, ground.foundation, ground.keys, label="obj", network_rules=rules)
     _keep_versions(scope, ground, account)
     wanted = ["documents", "models"]
@@ -26,9 +30,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
         part="blob",
         zone="privatelink.blob.core.windows.net",
     )
-    diagnose(
-        scope, "blob", Output.concat(account.id, "/blobServices/default"), ground.observability.logs, ("audit",)
-    )
+    diagnose(scope, "blob", Output.concat(account.id, "/blobServices/default"), ground.observability.logs, ("audit",))
     return Objects(
         names={name: c.id for name, c in containers.items()},
         urls={name: _url(account, c.name) for name, c in containers.items()},

@@ -35,7 +35,9 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
     )
 
 
-def diagnose(scope: Scope, label: str, resource: Input[str], logs: Input[str], groups: Sequence[str] = ("audit",)) -> None:
+def diagnose(
+    scope: Scope, label: str, resource: Input[str], logs: Input[str], groups: Sequence[str] = ("audit",)
+) -> None:
     """Send a resource's own log to the workspace; `groups` are Azure's category groups."""
     monitor.DiagnosticSetting(
         scope.name(label),

@@ -8,7 +8,7 @@ from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Network, Scope
 
 
-def endpoint(  # noqa: PLR0913, the five facts a private endpoint is made of
+def endpoint(
     scope: Scope,
     foundation: AzureFoundation,
     network: Network,

@@ -1,5 +1,5 @@
 """
-Container registry without admin user or anonymous pull; Premium, where asked to be private, adds our key and an endpoint.
+Container registry without admin user or anonymous pull; Premium, where it is private, adds our key and an endpoint.
 
 Azure cannot forbid overwriting a tag for a whole registry: CI locks each image it pushes, and workloads name digests.
 """

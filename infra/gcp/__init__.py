@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from infra.gcp.foundation import GcpFoundation
     from infra.blueprint import Provider
+    from infra.gcp.foundation import GcpFoundation
 
 
 def provider() -> "Provider[GcpFoundation]":

@@ -1,1 +1,1 @@
-"""Plans the real programs without a CLI, credentials or network. It sees what they register, never what a cloud would answer."""
+"""Plans the real programs without a CLI, credentials or network. It sees registrations, not a cloud's answers."""

@@ -51,6 +51,7 @@ CALLS: dict[str, Any] = {
 
 OUTPUTS: dict[str, Any] = {
     "azure-native:resources:ResourceGroup": lambda a: {"name": a.inputs.get("resourceGroupName", a.name)},
+    "azure-native:containerregistry:Registry": lambda a: {"loginServer": f"{a.name}.azurecr.io"},
     "gcp:storage/bucket:Bucket": lambda a: {"url": f"gs://{a.name}", "name": a.name},
     "aws:acm/certificate:Certificate": lambda a: {
         "domainValidationOptions": [

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
+from pydantic import ValidationError
 
 from infra.blueprint import CAPABILITIES
 from infra.contract import Contract

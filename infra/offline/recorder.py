@@ -1,7 +1,7 @@
 """
 Runs a Pulumi program under a monitor that records every registration instead of performing it.
 
-Two worlds: `simulate` makes up outputs, so every apply runs; `preview` leaves them unknown, as a first real preview does.
+Two worlds: `simulate` makes up outputs, so every apply runs; `preview` leaves them unknown, as a real one does.
 """
 
 import os
@@ -99,7 +99,7 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
 
 
 def _without_aliases(main: Callable[[], None]) -> None:
-    """An Azure type carries dozens of aliases of its API versions; a plan from nothing needs none, and is twice as fast."""
+    """An Azure type carries dozens of aliases of its API versions; a plan needs none, and is twice as fast without."""
 
     def drop(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
         args.opts.aliases = None
@@ -145,7 +145,7 @@ class _Monitor(mocks.MockMonitor):
             type_ = parent.split("::")[2] + "$" + type_
         return "urn:pulumi:" + "::".join([rt.get_stack(), rt.get_project(), type_, name])
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802, the wire's name
+    def RegisterResource(self, request: Any) -> Any:
         _ensure_event_loop()
         if request.type != STACK:
             self._remember(request)
@@ -155,7 +155,7 @@ class _Monitor(mocks.MockMonitor):
                 _box_secret(response.object.fields[key])
         return response
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802, the wire's name
+    def RegisterResourceOutputs(self, request: Any) -> Any:
         _ensure_event_loop()
         if STACK in request.urn:
             self.recording.outputs = rpc.deserialize_properties(request.outputs, keep_unknowns=True)

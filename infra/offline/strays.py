@@ -23,7 +23,7 @@ def _walk(value: Any, path: str) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
             yield from _walk(item, f"{path}[{i}]")
-    elif isinstance(value, str) and (value != "None" and _LEAK.search(value) or _has_null(value)):
+    elif isinstance(value, str) and ((value != "None" and _LEAK.search(value)) or _has_null(value)):
         yield f"{path}: a value is missing in {value[:80]!r}; an output of a resource resolved to None"
 
 

@@ -1,0 +1,73 @@
+"""Cloud SQL for PostgreSQL with pgvector, on a private address, IAM sign-in only: no user with a password is made."""
+
+import pulumi_gcp as gcp
+
+from infra.capabilities import Database, Ground, Scope
+from infra.gcp.foundation import GcpFoundation
+from infra.settings import Size
+
+VERSION = "POSTGRES_17"
+DATABASE = "pointsman"
+TIER = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-7680", Size.LARGE: "db-custom-4-15360"}
+# Parameters stay out of the log, they may hold ticket text.
+_FLAGS = {
+    "cloudsql.iam_authentication": "on",
+    "log_min_duration_statement": "2000",
+    "log_parameter_max_length": "0",
+}
+
+
+def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
+    choices = scope.settings.database
+    instance = gcp.sql.DatabaseInstance(
+        scope.name("database"),
+        region=scope.settings.region,
+        database_version=VERSION,
+        deletion_protection=scope.settings.protect,
+        encryption_key_name=ground.keys.data,
+        settings={
+            "tier": TIER[choices.size],
+            "edition": "ENTERPRISE",
+            "disk_type": "PD_SSD",
+            "disk_size": choices.storage_gb,
+            "disk_autoresize": True,
+            "availability_type": "REGIONAL" if choices.highly_available else "ZONAL",
+            "deletion_protection_enabled": scope.settings.protect,
+            "retain_backups_on_delete": scope.settings.protect,
+            "ip_configuration": {
+                "ipv4_enabled": False,
+                "private_network": ground.network.id,
+                "ssl_mode": "ENCRYPTED_ONLY",
+                "enable_private_path_for_google_cloud_services": True,
+            },
+            "backup_configuration": _backups(choices.backup_days),
+            "database_flags": [{"name": name, "value": value} for name, value in _FLAGS.items()],
+            "insights_config": {"query_insights_enabled": True, "record_application_tags": False},
+            "user_labels": scope.settings.required_tags,
+        },
+        opts=scope.own(protect=True, depends_on=[*ground.network.ready, *ground.keys.ready]),
+    )
+    gcp.sql.Database(
+        scope.name("database"),
+        instance=instance.name,
+        name=DATABASE,
+        deletion_policy="ABANDON",  # the users' grants inside would stop a drop; the instance takes it along
+        opts=scope.own(protect=True),
+    )
+    return Database(
+        id=instance.self_link,
+        host=instance.private_ip_address,
+        name=DATABASE,
+        auth="gcp-iam",
+        resource_id=instance.name,
+    )
+
+
+def _backups(days: int) -> dict:
+    return {
+        "enabled": True,
+        "start_time": "02:30",
+        "point_in_time_recovery_enabled": True,
+        "transaction_log_retention_days": 7,  # the most this edition keeps
+        "backup_retention_settings": {"retained_backups": days, "retention_unit": "COUNT"},
+    }

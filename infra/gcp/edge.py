@@ -1,0 +1,106 @@
+"""
+The way in: a global address, a certificate map, a TLS policy and Cloud Armor, which the Gateway names; the DNS zone.
+
+In `small` the node is the way in, without Cloud Armor.
+"""
+
+import pulumi_gcp as gcp
+
+from infra.capabilities import Cluster, Edge, Ground, Scope
+from infra.gcp.foundation import GcpFoundation
+
+
+def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge:
+    domain = scope.settings.edge.domain
+    zone = _zone(scope, ground, domain) if domain else None
+    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
+        return _node(scope, cluster, zone)
+    address = gcp.compute.GlobalAddress(scope.name("edge"), address_type="EXTERNAL", opts=scope.own())
+    _record(scope, zone, "entry", f"{domain}.", "A", address.address)
+    certificates = _certificates(scope, ground, zone, domain)
+    gcp.compute.SSLPolicy(
+        scope.name("edge"),
+        name=scope.name("edge"),
+        min_tls_version="TLS_1_2",
+        profile="MODERN",
+        opts=scope.own(),
+    )
+    waf = _waf(scope).name if scope.settings.edge.waf else ""
+    return Edge(hostname=domain, address=address.address, entry=certificates.name, waf=waf, name=address.name)
+
+
+def _node(scope: Scope, cluster: Cluster, zone: gcp.dns.ManagedZone | None) -> Edge:
+    if zone:
+        _record(scope, zone, "entry", f"{scope.settings.edge.domain}.", "A", cluster.address)
+    return Edge(hostname=scope.settings.edge.domain or cluster.address, address=cluster.address, entry="node")
+
+
+def _zone(scope: Scope, ground: Ground[GcpFoundation], domain: str) -> gcp.dns.ManagedZone:
+    return gcp.dns.ManagedZone(
+        scope.name("zone"),
+        dns_name=f"{domain}.",
+        dnssec_config={"state": "on"},
+        opts=scope.own(depends_on=ground.foundation.ready),
+    )
+
+
+def _record(scope: Scope, zone: gcp.dns.ManagedZone, label: str, name, kind, value) -> None:
+    gcp.dns.RecordSet(
+        scope.name(label), managed_zone=zone.name, name=name, type=kind, ttl=300, rrdatas=[value], opts=scope.own()
+    )
+
+
+def _certificates(
+    scope: Scope, ground: Ground[GcpFoundation], zone: gcp.dns.ManagedZone, domain: str
+) -> gcp.certificatemanager.CertificateMap:
+    proof = gcp.certificatemanager.DnsAuthorization(
+        scope.name("edge"), domain=domain, opts=scope.own(depends_on=ground.foundation.ready)
+    )
+    check = proof.dns_resource_records[0]
+    _record(scope, zone, "certificate", check.name, check.type, check.data)
+    certificate = gcp.certificatemanager.Certificate(
+        scope.name("edge"),
+        managed={"domains": [domain], "dns_authorizations": [proof.id]},
+        opts=scope.own(),
+    )
+    certificates = gcp.certificatemanager.CertificateMap(
+        scope.name("edge"), name=scope.name("edge"), opts=scope.own(depends_on=ground.foundation.ready)
+    )
+    gcp.certificatemanager.CertificateMapEntry(
+        scope.name("edge"),
+        map=certificates.name,
+        hostname=domain,
+        certificates=[certificate.id],
+        opts=scope.own(),
+    )
+    return certificates
+
+
+def _waf(scope: Scope) -> gcp.compute.SecurityPolicy:
+    anyone = {"versioned_expr": "SRC_IPS_V1", "config": {"src_ip_ranges": ["*"]}}
+    limit = {
+        "priority": 1000,
+        "action": "throttle",
+        "match": anyone,
+        "rate_limit_options": {
+            "conform_action": "allow",
+            "exceed_action": "deny(429)",
+            "enforce_on_key": "IP",
+            "rate_limit_threshold": {"count": scope.settings.edge.requests_per_5min_per_ip, "interval_sec": 300},
+        },
+    }
+    rules = [_known_attack(100 + i, name) for i, name in enumerate(("sqli-v33-stable", "xss-v33-stable"))]
+    default = {"priority": 2147483647, "action": "allow", "match": anyone, "description": "default"}
+    return gcp.compute.SecurityPolicy(
+        scope.name("edge"),
+        name=scope.name("edge"),
+        type="CLOUD_ARMOR",
+        rules=[*rules, limit, default],
+        opts=scope.own(),
+    )
+
+
+def _known_attack(priority: int, name: str) -> dict:
+    """Lowest sensitivity: tickets quote error messages and SQL, and a refused webhook is a lost ticket."""
+    expression = f"evaluatePreconfiguredWaf('{name}', {{'sensitivity': 1}})"
+    return {"priority": priority, "action": "deny(403)", "match": {"expr": {"expression": expression}}}

@@ -1,0 +1,33 @@
+"""
+Vertex AI: IAM cannot name a publisher's model, so an organisation policy of the project allows the named ones only,
+and a role of our own holds the right to ask and nothing more. Calls are in the data-access log, without their text.
+"""
+
+import pulumi_gcp as gcp
+
+from infra.capabilities import Ground, Models, Scope
+from infra.gcp.foundation import GcpFoundation
+from infra.gcp.observability import audit
+
+
+def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
+    names, project = scope.settings.models.names, ground.foundation.project
+    if not names:
+        return Models(kind="embedded", endpoint="embedded")
+    allowed = [f"publishers/google/models/{name}:predict" for name in names]
+    gcp.orgpolicy.Policy(
+        scope.name("models"),
+        name=f"projects/{project}/policies/vertexai.allowedModels",
+        parent=f"projects/{project}",
+        spec={"rules": [{"values": {"allowed_values": allowed}}]},
+        opts=scope.own(depends_on=ground.foundation.ready),
+    )
+    role = gcp.projects.IAMCustomRole(
+        scope.name("models"),
+        role_id=f"{scope.settings.application}_{scope.settings.environment}_ask",
+        title="Ask the allowed models",
+        permissions=["aiplatform.endpoints.predict"],
+        opts=scope.own(),
+    )
+    audit(scope, "aiplatform")
+    return Models(kind="vertex", endpoint="https://aiplatform.googleapis.com", grants=[role.name])

@@ -1,0 +1,56 @@
+"""DB: the database survives mistakes and failures."""
+
+from collections.abc import Iterator
+
+from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
+
+_RDS = ("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
+_FLEXIBLE = "azure-native:dbforpostgresql:Server"
+_SQL = "gcp:sql/databaseInstance:DatabaseInstance"
+
+
+@rule("DB-001", "backups reach back seven days, in prod fourteen")
+def backups(stack: Stack) -> Iterator[Breach]:
+    days = 14 if stack.profile == "prod" else 7
+    message = f"Backups must reach back {days} days"
+    yield from must(stack.of(*_RDS), "backupRetentionPeriod", at_least(days), message)
+    yield from must(stack.of(_FLEXIBLE), "backup.backupRetentionDays", at_least(days), message)
+    path = "settings.backupConfiguration"
+    yield from must(stack.of(_SQL), f"{path}.backupRetentionSettings.retainedBackups", at_least(days), message)
+    yield from must(stack.of(_SQL), f"{path}.pointInTimeRecoveryEnabled", is_true, "No point-in-time recovery")
+
+
+@rule("DB-002", "in prod the database survives the loss of a zone", profiles=("prod",))
+def highly_available(stack: Stack) -> Iterator[Breach]:
+    if stack.of("aws:rds/cluster:Cluster") and len(stack.of("aws:rds/clusterInstance:ClusterInstance")) < 2:
+        yield absent(stack, "Aurora needs a second instance; set database.highly_available")
+    yield from must(stack.of("aws:rds/instance:Instance"), "multiAz", is_true, "The instance is in one zone")
+    servers = stack.of(_FLEXIBLE)
+    yield from must(servers, "highAvailability.mode", equals("ZoneRedundant"), "The server is in one zone")
+    yield from must(stack.of(_SQL), "settings.availabilityType", equals("REGIONAL"), "The instance is in one zone")
+
+
+@rule("DB-003", "the database refuses to be deleted", profiles=("small", "prod"))
+def deletion_protection(stack: Stack) -> Iterator[Breach]:
+    message = "The database can be deleted by one command; set protect"
+    yield from must(stack.of(*_RDS), "deletionProtection", is_true, message)
+    yield from must(stack.of(_SQL), "deletionProtection", is_true, message)
+    yield from ((r.urn, message) for r in stack.of(_FLEXIBLE) if not r.protect)  # Azure has no such switch: Pulumi's
+
+
+@rule("DB-004", "the database's log leaves the database")
+def logs_exported(stack: Stack) -> Iterator[Breach]:
+    message = "The database's log is not exported"
+    yield from must(stack.of(*_RDS), "enabledCloudwatchLogsExports", lambda v: "postgresql" in (v or []), message)
+    if stack.of(_FLEXIBLE) and not diagnosed(stack, "database"):
+        yield absent(stack, message)
+    for r in stack.of(_SQL):  # Cloud SQL always exports; what it writes is the flags' choice
+        names = {f["name"] for f in dig(r.inputs, "settings.databaseFlags") or []}
+        if "log_min_duration_statement" not in names:
+            yield r.urn, "The database logs no slow statements"
+
+
+def diagnosed(stack: Stack, label: str) -> bool:
+    """Whether an Azure resource sends its log to the workspace."""
+    settings = stack.of("azure-native:monitor:DiagnosticSetting")
+    return any(r.name.endswith(f"-{label}") and r.inputs.get("logs") for r in settings)

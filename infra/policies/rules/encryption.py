@@ -1,0 +1,147 @@
+"""ENC: keys at rest and in transit."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+from infra.offline.report import Resource
+from infra.policies.rules.base import Breach, Stack, at_least, dig, equals, is_set, is_true, must, rule
+
+# Where each type names the key its data lies under. Absent from the list: types that hold nothing of ours.
+OUR_KEY = {
+    "aws:amp/workspace:Workspace": "kmsKeyArn",
+    "aws:backup/vault:Vault": "kmsKeyArn",
+    "aws:cloudtrail/trail:Trail": "kmsKeyId",
+    "aws:cloudwatch/logGroup:LogGroup": "kmsKeyId",
+    "aws:ec2/launchTemplate:LaunchTemplate": "blockDeviceMappings.0.ebs.kmsKeyId",
+    "aws:ecr/repository:Repository": "encryptionConfigurations.0.kmsKey",
+    "aws:rds/cluster:Cluster": "kmsKeyId",
+    "aws:rds/instance:Instance": "kmsKeyId",
+    "aws:secretsmanager/secret:Secret": "kmsKeyId",
+    "aws:sns/topic:Topic": "kmsMasterKeyId",
+    "aws:sqs/queue:Queue": "kmsMasterKeyId",
+    "azure-native:compute:VirtualMachineScaleSet": (
+        "virtualMachineProfile.storageProfile.osDisk.managedDisk.diskEncryptionSet"
+    ),
+    "azure-native:dbforpostgresql:Server": "dataEncryption.primaryKeyURI",
+    "azure-native:storage:StorageAccount": "encryption.keyVaultProperties.keyName",
+    "gcp:artifactregistry/repository:Repository": "kmsKeyName",
+    "gcp:backupdisasterrecovery/backupVault:BackupVault": "encryptionConfig.kmsKeyName",
+    "gcp:compute/instanceTemplate:InstanceTemplate": "disks.0.diskEncryptionKey.kmsKeySelfLink",
+    "gcp:container/nodePool:NodePool": "nodeConfig.bootDiskKmsKey",
+    "gcp:logging/projectBucketConfig:ProjectBucketConfig": "cmekSettings.kmsKeyName",
+    "gcp:pubsub/topic:Topic": "kmsKeyName",
+    "gcp:secretmanager/secret:Secret": "replication.userManaged.replicas.0.customerManagedEncryption.kmsKeyName",
+    "gcp:sql/databaseInstance:DatabaseInstance": "encryptionKeyName",
+    "gcp:storage/bucket:Bucket": "encryption.defaultKmsKeyName",
+}
+# Azure sells this with the dearest tier of each only, so it is asked for in prod.
+OUR_KEY_IN_PROD = {
+    "azure-native:cognitiveservices:Account": "properties.encryption.keyVaultProperties.keyName",
+    "azure-native:containerregistry:Registry": "encryption.keyVaultProperties.keyIdentifier",
+    "azure-native:servicebus:Namespace": "encryption.keyVaultProperties.0.keyName",
+}
+_YEAR_S = 366 * 24 * 3600
+
+
+@rule("ENC-001", "data at rest lies under the customer's key")
+def customer_key(stack: Stack) -> Iterator[Breach]:
+    wanted = {**OUR_KEY, **(OUR_KEY_IN_PROD if stack.profile == "prod" else {})}
+    for type_, path in wanted.items():
+        yield from must(stack.of(type_), path, is_set, "Data at rest must lie under the customer's key")
+    yield from must(
+        [r for r in stack.of(_BUCKET_KEY) if not r.name.endswith("-audit")],  # S3 delivers logs to its own key only
+        "rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId",
+        is_set,
+        "The bucket must use the customer's key",
+    )
+    databases = stack.of("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
+    yield from must(databases, "storageEncrypted", is_true, "The database's storage is not encrypted")
+
+
+_BUCKET_KEY = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+
+
+@rule("ENC-002", "TLS 1.2 or newer on every connection")
+def modern_tls(stack: Stack) -> Iterator[Breach]:
+    message = "Connections older than TLS 1.2, or without TLS, are possible"
+    for r in stack.of("aws:rds/clusterParameterGroup:ClusterParameterGroup", "aws:rds/parameterGroup:ParameterGroup"):
+        if not any(p.get("name") == "rds.force_ssl" and p.get("value") == "1" for p in r.inputs.get("parameters", [])):
+            yield r.urn, f"{message} (rds.force_ssl is not 1)"
+    https = [r for r in stack.of("aws:lb/listener:Listener") if r.inputs.get("protocol") == "HTTPS"]
+    yield from must(https, "sslPolicy", lambda v: "TLS13-1-2" in str(v) or "TLS13-1-3" in str(v), message)
+    for r in stack.of("aws:s3/bucketPolicy:BucketPolicy"):
+        if "aws:SecureTransport" not in str(r.inputs.get("policy")):
+            yield r.urn, f"{message} (the bucket's policy refuses nothing)"
+    accounts = stack.of("azure-native:storage:StorageAccount")
+    yield from must(accounts, "minimumTlsVersion", equals("TLS1_2", "TLS1_3"), message)
+    yield from must(accounts, "enableHttpsTrafficOnly", is_true, message)
+    yield from must(stack.of("azure-native:servicebus:Namespace"), "minimumTlsVersion", equals("1.2", "1.3"), message)
+    domains = stack.of("azure-native:cdn:AFDCustomDomain")
+    yield from must(domains, "tlsSettings.minimumTlsVersion", equals("TLS12", "TLS13"), message)
+    sql = stack.of("gcp:sql/databaseInstance:DatabaseInstance")
+    strict = equals("ENCRYPTED_ONLY", "TRUSTED_CLIENT_CERTIFICATE_REQUIRED")
+    yield from must(sql, "settings.ipConfiguration.sslMode", strict, message)
+    policies = stack.of("gcp:compute/sSLPolicy:SSLPolicy")
+    yield from must(policies, "minTlsVersion", equals("TLS_1_2", "TLS_1_3"), message)
+
+
+@rule("ENC-003", "keys are rotated at least once a year")
+def keys_rotate(stack: Stack) -> Iterator[Breach]:
+    message = "The key is never rotated"
+    yield from must(stack.of("aws:kms/key:Key"), "enableKeyRotation", is_true, message)
+    vault_keys = stack.of("azure-native:keyvault:Key")
+    yield from must(vault_keys, "properties.rotationPolicy.lifetimeActions", _rotates, message)
+    yield from must(stack.of("gcp:kms/cryptoKey:CryptoKey"), "rotationPeriod", _within_a_year, message)
+
+
+def _rotates(actions: list | None) -> bool:
+    return any(dig(a, "action.type") in ("rotate", "Rotate") for a in actions or [])
+
+
+def _within_a_year(period: str | None) -> bool:
+    return bool(period) and at_least(1)(_YEAR_S - int(str(period).rstrip("s")))
+
+
+@rule("ENC-004", "Kubernetes keeps its secrets encrypted")
+def kubernetes_secrets(stack: Stack) -> Iterator[Breach]:
+    message = "Kubernetes secrets must be encrypted with the customer's key"
+    eks = stack.of("aws:eks/cluster:Cluster")
+    yield from must(eks, "encryptionConfig.provider.keyArn", is_set, message)
+    aks = stack.of("azure-native:containerservice:ManagedCluster")
+    yield from must(aks, "securityProfile.azureKeyVaultKms.enabled", is_true, message)
+    gke = stack.of("gcp:container/cluster:Cluster")
+    yield from must(gke, "databaseEncryption.state", equals("ENCRYPTED", "ALL_OBJECTS_ENCRYPTION_ENABLED"), message)
+    for r in boot_scripts(stack):
+        if "secrets-encryption: true" not in script_of(r):
+            yield r.urn, "k3s must be started with secrets-encryption: true"
+
+
+_SCRIPT = {
+    "aws:ec2/launchTemplate:LaunchTemplate": "userData",
+    "azure-native:compute:VirtualMachineScaleSet": "virtualMachineProfile.osProfile.customData",
+    "gcp:compute/instanceTemplate:InstanceTemplate": "metadataStartupScript",
+}
+
+
+def boot_scripts(stack: Stack) -> list[Resource]:
+    return stack.of(*_SCRIPT) if stack.is_k3s else []
+
+
+def script_of(resource: Resource) -> str:
+    """The boot script of a machine as text; empty when there is none or it is a value not yet known."""
+    text = dig(resource.inputs, _SCRIPT[resource.type])
+    if not isinstance(text, str) or text.startswith("#!"):
+        return text or ""
+    try:
+        return base64.b64decode(text).decode()
+    except ValueError:
+        return ""
+
+
+def policy_statements(document: str | None) -> list[dict]:
+    """The statements of an IAM document as written in a resource's input."""
+    try:
+        return list(json.loads(document or "{}").get("Statement", []))
+    except (TypeError, ValueError):
+        return []

@@ -1,0 +1,122 @@
+"""IAM: who may do what, and by which proof."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from infra.policies.rules.base import Breach, Stack, absent, dig, equals, is_false, is_set, is_true, must, rule
+from infra.policies.rules.encryption import policy_statements
+
+# These actions know no resource, so AWS insists on "*" for them.
+_WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
+_AWS_DOCUMENTS = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy")
+_AWS_BROAD = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
+_AZURE_BROAD = {
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
+}
+_GCP_GRANTS = (
+    "gcp:projects/iAMMember:IAMMember",
+    "gcp:projects/iAMBinding:IAMBinding",
+    "gcp:storage/bucketIAMMember:BucketIAMMember",
+    "gcp:pubsub/topicIAMMember:TopicIAMMember",
+    "gcp:pubsub/subscriptionIAMMember:SubscriptionIAMMember",
+    "gcp:secretmanager/secretIamMember:SecretIamMember",
+    "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
+    "gcp:serviceaccount/iAMMember:IAMMember",
+)
+_GCP_BROAD = ("roles/owner", "roles/editor", "roles/viewer")
+_STATIC_KEYS = (
+    "aws:iam/accessKey:AccessKey",
+    "aws:iam/user:User",
+    "gcp:serviceaccount/key:Key",
+    "gcp:storage/hmacKey:HmacKey",
+)
+
+
+@rule("IAM-001", "no statement gives every action, or every resource")
+def no_wildcards(stack: Stack) -> Iterator[Breach]:
+    for r in stack.of(*_AWS_DOCUMENTS):
+        for statement in policy_statements(r.inputs.get("policy")):
+            yield from ((r.urn, fact) for fact in _wide(statement))
+    for r in stack.of("azure-native:authorization:RoleDefinition"):
+        if any("*" in (p.get("actions") or []) for p in r.inputs.get("permissions") or []):
+            yield r.urn, "The role allows every action; name the actions"
+    for r in stack.of("gcp:projects/iAMCustomRole:IAMCustomRole"):
+        raised = [p for p in r.inputs.get("permissions") or [] if "*" in p or p.endswith(".setIamPolicy")]
+        if raised:
+            yield r.urn, f"The role allows {raised}; name the permissions, and never the right to grant more"
+
+
+def _wide(statement: dict[str, Any]) -> Iterator[str]:
+    if statement.get("Effect") != "Allow":
+        return
+    actions, resources = _listed(statement.get("Action")), _listed(statement.get("Resource"))
+    if any(a == "*" or a.endswith(":*") for a in actions):
+        yield f"The policy allows every action of {actions}; name the actions"
+    if "*" in resources and not set(actions) <= _WITHOUT_RESOURCE:
+        yield f"The policy allows {actions} on every resource; name the resources"
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+@rule("IAM-002", "no owner, editor or administrator role")
+def no_broad_roles(stack: Stack) -> Iterator[Breach]:
+    for r in stack.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:iam/role:Role"):
+        attached = [r.inputs.get("policyArn"), *(r.inputs.get("managedPolicyArns") or [])]
+        if any(str(arn).endswith(_AWS_BROAD) for arn in attached if arn):
+            yield r.urn, f"{attached} is an administrator's policy; grant the actions that are needed"
+    for r in stack.of("azure-native:authorization:RoleAssignment"):
+        role = str(r.inputs.get("roleDefinitionId", "")).rsplit("/", 1)[-1]
+        if role in _AZURE_BROAD:
+            yield r.urn, f"{_AZURE_BROAD[role]} is too wide; assign a data role at the resource"
+    for r in stack.of(*_GCP_GRANTS):
+        role = str(r.inputs.get("role"))
+        if role in _GCP_BROAD or role.endswith((".admin", "Admin")):
+            yield r.urn, f"{role} is too wide; grant a predefined role at the resource"
+
+
+@rule("IAM-003", "no static keys")
+def no_static_keys(stack: Stack) -> Iterator[Breach]:
+    for r in stack.of(*_STATIC_KEYS):
+        yield r.urn, "A long-lived key or user; use a workload identity"
+    accounts = stack.of("azure-native:storage:StorageAccount")
+    yield from must(accounts, "allowSharedKeyAccess", is_false, "The account's shared keys open everything in it")
+    registries = stack.of("azure-native:containerregistry:Registry")
+    yield from must(registries, "adminUserEnabled", is_false, "The registry's admin user is a shared password")
+
+
+@rule("IAM-004", "one identity per workload", profiles=("dev", "prod"))
+def one_identity_each(stack: Stack) -> Iterator[Breach]:
+    """`small` is exempt: pods on the one node share its identity, which the docs say."""
+    principals = dig(stack.contract, "identity.principals") or {}
+    if len(set(map(str, principals.values()))) < max(len(principals), 2):
+        yield absent(stack, f"Containers share an identity: {principals}")
+
+
+@rule("IAM-005", "no password and no local account")
+def no_passwords(stack: Stack) -> Iterator[Breach]:
+    databases = stack.of("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
+    yield from must(databases, "iamDatabaseAuthenticationEnabled", is_true, "IAM sign-in is off")
+    yield from must(
+        databases, "manageMasterUserPassword", is_true, "AWS must make and rotate the administrator's secret"
+    )
+    servers = stack.of("azure-native:dbforpostgresql:Server")
+    yield from must(servers, "authConfig.passwordAuth", equals("Disabled"), "Password sign-in is on")
+    clusters = stack.of("azure-native:containerservice:ManagedCluster")
+    yield from must(clusters, "disableLocalAccounts", is_true, "The cluster has local accounts")
+    yield from must(stack.of("azure-native:servicebus:Namespace"), "disableLocalAuth", is_true, "Shared keys are on")
+    ai = stack.of("azure-native:cognitiveservices:Account")
+    yield from must(ai, "properties.disableLocalAuth", is_true, "API keys are on")
+    users = stack.of("gcp:sql/user:User")
+    yield from must(users, "type", lambda v: str(v).startswith("CLOUD_IAM"), "The database user has a password")
+    for r in stack.of("gcp:sql/databaseInstance:DatabaseInstance"):
+        flags = {f["name"]: f["value"] for f in dig(r.inputs, "settings.databaseFlags") or []}
+        if flags.get("cloudsql.iam_authentication") != "on":
+            yield r.urn, "IAM sign-in is off (cloudsql.iam_authentication)"
+    yield from must(
+        [r for r in databases if r.inputs.get("masterPassword")], "none", is_set, "A password is in the inputs"
+    )

@@ -1,0 +1,112 @@
+"""NET: what can reach what."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from infra.policies.rules.base import Breach, Stack, absent, dig, equals, is_false, is_set, is_true, must, rule
+
+EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
+_WEB = {"80", "443"}
+_AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager", "sns", "sts")
+_AZURE_ENDPOINTS = ("blob", "vault", "registry", "openai")
+
+
+@rule("NET-001", "the database has no public address")
+def database_private(stack: Stack) -> Iterator[Breach]:
+    message = "The database must not be reachable from the internet"
+    instances = stack.of("aws:rds/clusterInstance:ClusterInstance", "aws:rds/instance:Instance")
+    yield from must(instances, "publiclyAccessible", is_false, message)
+    servers = stack.of("azure-native:dbforpostgresql:Server")
+    yield from must(servers, "network.publicNetworkAccess", equals("Disabled"), message)
+    sql = stack.of("gcp:sql/databaseInstance:DatabaseInstance")
+    yield from must(sql, "settings.ipConfiguration.ipv4Enabled", is_false, message)
+
+
+@rule("NET-002", "the cluster's API server is private or open to named networks only")
+def cluster_api_private(stack: Stack) -> Iterator[Breach]:
+    for r in stack.of("aws:eks/cluster:Cluster"):
+        if dig(r.inputs, "vpcConfig.endpointPublicAccess") is not False:
+            yield from _only_named(r.urn, dig(r.inputs, "vpcConfig.publicAccessCidrs"))
+    for r in stack.of("azure-native:containerservice:ManagedCluster"):
+        if dig(r.inputs, "apiServerAccessProfile.enablePrivateCluster") is not True:
+            yield from _only_named(r.urn, dig(r.inputs, "apiServerAccessProfile.authorizedIPRanges"))
+    for r in stack.of("gcp:container/cluster:Cluster"):
+        if dig(r.inputs, "privateClusterConfig.enablePrivateEndpoint") is not True:
+            blocks = dig(r.inputs, "masterAuthorizedNetworksConfig.cidrBlocks") or []
+            yield from _only_named(r.urn, [b.get("cidrBlock") for b in blocks])
+
+
+def _only_named(urn: str, networks: list[str] | None) -> Iterator[Breach]:
+    if not networks or EVERYWHERE & set(networks):
+        yield urn, f"The API server is public to {networks or 'everyone'}; name the operators' networks"
+
+
+@rule("NET-003", "nothing but the edge takes traffic from anywhere, and only HTTP and HTTPS")
+def no_open_ingress(stack: Stack) -> Iterator[Breach]:
+    for urn, is_edge, sources, ports in _ingress(stack):
+        if EVERYWHERE & set(sources) and not (is_edge and ports <= _WEB):
+            yield urn, f"Ingress from anywhere to ports {sorted(ports)}; only the edge may, on 80 and 443"
+
+
+def _ingress(stack: Stack) -> Iterator[tuple[str, bool, list[str], set[str]]]:
+    """(resource, stands at the edge, sources, ports) of every way in."""
+    for r in stack.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
+        sources = [s for s in (r.inputs.get("cidrIpv4"), r.inputs.get("cidrIpv6")) if s]
+        yield r.urn, "-edge-" in r.name, sources, _span(r.inputs.get("fromPort"), r.inputs.get("toPort"))
+    for r in stack.of("aws:ec2/securityGroup:SecurityGroup"):
+        for inline in r.inputs.get("ingress") or []:
+            sources = inline.get("cidrBlocks") or []
+            yield r.urn, False, sources, _span(inline.get("fromPort"), inline.get("toPort"))
+    for r in stack.of("azure-native:network:NetworkSecurityGroup"):
+        for inline in r.inputs.get("securityRules") or []:
+            if inline.get("direction") == "Inbound" and inline.get("access") == "Allow":
+                yield r.urn, True, _azure_sources(inline), _azure_ports(inline)
+    for r in stack.of("gcp:compute/firewall:Firewall"):
+        ports = {p for allow in r.inputs.get("allows") or [] for p in allow.get("ports") or ["all"]}
+        yield r.urn, r.inputs.get("targetTags") == ["edge"], r.inputs.get("sourceRanges") or [], ports
+
+
+def _span(low: Any, high: Any) -> set[str]:
+    if low is None or low != high:
+        return {f"{low}-{high}"}
+    return {str(low)}
+
+
+def _azure_sources(inline: dict[str, Any]) -> list[str]:
+    return [*(inline.get("sourceAddressPrefixes") or []), inline.get("sourceAddressPrefix") or ""]
+
+
+def _azure_ports(inline: dict[str, Any]) -> set[str]:
+    single = inline.get("destinationPortRange")
+    return {*(inline.get("destinationPortRanges") or []), *([single] if single else [])}
+
+
+@rule("NET-004", "network flows are logged")
+def flow_logs(stack: Stack) -> Iterator[Breach]:
+    if not stack.has_own_network:
+        return
+    logs = stack.of("aws:ec2/flowLog:FlowLog", "azure-native:network:FlowLog")
+    if stack.cloud in ("aws", "azure") and not logs:
+        yield absent(stack, "No flow log on the network; set network.flow_logs")
+    yield from must(logs, "enabled", lambda v: v is not False, "The flow log is switched off")
+    subnets = stack.of("gcp:compute/subnetwork:Subnetwork")
+    yield from must(subnets, "logConfig", is_set, "The subnet logs no flows; set network.flow_logs")
+
+
+@rule("NET-005", "platform services are reached by private addresses", profiles=("prod",))
+def private_services(stack: Stack) -> Iterator[Breach]:
+    if not stack.has_own_network:
+        return
+    if stack.cloud == "aws":
+        there = {str(r.inputs.get("serviceName", "")) for r in stack.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
+        missing = [name for name in _AWS_ENDPOINTS if not any(s.endswith("." + name) for s in there)]
+    elif stack.cloud == "azure":
+        there = {r.name.rsplit("-", 1)[-1] for r in stack.of("azure-native:network:PrivateEndpoint")}
+        missing = [n for n in _AZURE_ENDPOINTS if n not in there and (n != "openai" or stack.has_llm)]
+    else:
+        rules = stack.of("gcp:compute/globalForwardingRule:GlobalForwardingRule")
+        missing = [] if any(r.inputs.get("target") == "all-apis" for r in rules) else ["googleapis"]
+        subnets = stack.of("gcp:compute/subnetwork:Subnetwork")
+        yield from must(subnets, "privateIpGoogleAccess", is_true, "The subnet reaches Google over public addresses")
+    if missing:
+        yield absent(stack, f"No private endpoint for {', '.join(missing)}; set network.private_endpoints")

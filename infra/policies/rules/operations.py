@@ -1,0 +1,116 @@
+"""OPS: what a stack owes the people who run and pay for it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from infra.offline.report import Resource
+from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, must, rule
+
+# Types a bill or an incident leads to; each can carry tags.
+TAGGED = {
+    "aws:ec2/natGateway:NatGateway": "tags",
+    "aws:ec2/vpc:Vpc": "tags",
+    "aws:ecr/repository:Repository": "tags",
+    "aws:eks/cluster:Cluster": "tags",
+    "aws:iam/role:Role": "tags",
+    "aws:kms/key:Key": "tags",
+    "aws:lb/loadBalancer:LoadBalancer": "tags",
+    "aws:rds/cluster:Cluster": "tags",
+    "aws:rds/instance:Instance": "tags",
+    "aws:s3/bucket:Bucket": "tags",
+    "aws:sns/topic:Topic": "tags",
+    "aws:sqs/queue:Queue": "tags",
+    "azure-native:cdn:Profile": "tags",
+    "azure-native:cognitiveservices:Account": "tags",
+    "azure-native:compute:VirtualMachineScaleSet": "tags",
+    "azure-native:containerregistry:Registry": "tags",
+    "azure-native:containerservice:ManagedCluster": "tags",
+    "azure-native:dbforpostgresql:Server": "tags",
+    "azure-native:keyvault:Vault": "tags",
+    "azure-native:network:VirtualNetwork": "tags",
+    "azure-native:resources:ResourceGroup": "tags",
+    "azure-native:servicebus:Namespace": "tags",
+    "azure-native:storage:StorageAccount": "tags",
+    "gcp:artifactregistry/repository:Repository": "labels",
+    "gcp:compute/instanceTemplate:InstanceTemplate": "labels",
+    "gcp:container/cluster:Cluster": "resourceLabels",
+    "gcp:kms/cryptoKey:CryptoKey": "labels",
+    "gcp:pubsub/topic:Topic": "labels",
+    "gcp:secretmanager/secret:Secret": "labels",
+    "gcp:sql/databaseInstance:DatabaseInstance": "settings.userLabels",
+    "gcp:storage/bucket:Bucket": "labels",
+}
+STATEFUL = (
+    "aws:kms/key:Key",
+    "aws:rds/cluster:Cluster",
+    "aws:s3/bucket:Bucket",
+    "aws:secretsmanager/secret:Secret",
+    "azure-native:dbforpostgresql:Server",
+    "azure-native:keyvault:Key",
+    "azure-native:keyvault:Vault",
+    "azure-native:storage:BlobContainer",
+    "azure-native:storage:StorageAccount",
+    "gcp:kms/cryptoKey:CryptoKey",
+    "gcp:secretmanager/secret:Secret",
+    "gcp:sql/databaseInstance:DatabaseInstance",
+    "gcp:storage/bucket:Bucket",
+)
+_BUDGETS = {
+    "aws:budgets/budget:Budget": ("notifications", "threshold", 100),
+    "azure-native:consumption:Budget": ("notifications", "threshold", 100),
+    "gcp:billing/budget:Budget": ("thresholdRules", "thresholdPercent", 1),
+}
+
+
+@rule("OPS-001", "everything that costs carries the required tags")
+def tagged(stack: Stack) -> Iterator[Breach]:
+    for type_, path in TAGGED.items():
+        for r in stack.of(type_):
+            missing = sorted(set(stack.company.required_tags) - set(dig(r.inputs, path) or {}))
+            if missing:
+                yield r.urn, f"Tags are missing: {', '.join(missing)}"
+
+
+@rule("OPS-002", "a budget speaks up before and when it is spent")
+def budget(stack: Stack) -> Iterator[Breach]:
+    budgets = stack.of(*_BUDGETS)
+    if not budgets:
+        yield absent(stack, "There is no budget")
+    for r in budgets:
+        field, share, full = _BUDGETS[r.type]
+        rules = r.inputs.get(field) or []
+        shares = [rule.get(share) for rule in (rules.values() if isinstance(rules, dict) else rules)]
+        if full not in shares:
+            yield r.urn, f"The budget says nothing at 100 % (it does at {shares})"
+
+
+@rule("OPS-003", "logs have a stated end")
+def log_retention(stack: Stack) -> Iterator[Breach]:
+    message = "Logs would be kept forever, or by default"
+    yield from must(stack.of("aws:cloudwatch/logGroup:LogGroup"), "retentionInDays", at_least(1), message)
+    workspaces = stack.of("azure-native:operationalinsights:Workspace")
+    yield from must(workspaces, "retentionInDays", at_least(30), message)
+    yield from must(
+        stack.of("gcp:logging/projectBucketConfig:ProjectBucketConfig"), "retentionDays", at_least(1), message
+    )
+
+
+@rule("OPS-004", "in prod Pulumi refuses to delete what holds data", profiles=("prod",))
+def protected(stack: Stack) -> Iterator[Breach]:
+    yield from ((r.urn, "Not protected; `pulumi destroy` would take it") for r in stack.of(*STATEFUL) if not r.protect)
+
+
+@rule("OPS-005", "everything stands in an allowed region, and in the stack's own")
+def regions(stack: Stack) -> Iterator[Breach]:
+    region, allowed = str(stack.contract.get("region")), stack.company.allowed_regions
+    if allowed and region not in allowed:
+        yield absent(stack, f"Region {region} is not allowed; choose from {', '.join(allowed)}")
+    for r in stack.resources:
+        place = _place(r)
+        if place and not place.startswith((region, "global", "<computed>")):
+            yield r.urn, f"Stands in {place}, the stack in {region}"
+
+
+def _place(resource: Resource) -> str:
+    value: Any = resource.inputs.get("location") or resource.inputs.get("region")
+    return value.lower() if isinstance(value, str) else ""

@@ -1,0 +1,392 @@
+"""
+One seeded mistake per rule and cloud, made on the real plan: the plan is the passing fixture, its mutant the failing one.
+
+A mutation is small on purpose: one input, one resource or one value of the contract.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from infra.offline.report import Resource, StackPlan
+
+Mutate = Callable[[StackPlan], StackPlan]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """`profile` names the stack the mistake is made in."""
+
+    rule: str
+    cloud: str
+    what: str
+    make: Mutate
+    profile: str = "prod"
+
+
+def put(type_: str, path: str, value: Any, *, name: str = "") -> Mutate:
+    """Change one input of the first resource of a type (whose name ends with `name`)."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        target = _first(plan, type_, name)
+        return _replace(plan, target, target.model_copy(update={"inputs": _set(target.inputs, path.split("."), value)}))
+
+    return make
+
+
+def unprotect(type_: str) -> Mutate:
+    def make(plan: StackPlan) -> StackPlan:
+        target = _first(plan, type_, "")
+        return _replace(plan, target, target.model_copy(update={"protect": False}))
+
+    return make
+
+
+def drop(type_: str, *, name: str = "") -> Mutate:
+    """Remove every resource of a type (whose name ends with `name`)."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        kept = tuple(r for r in plan.resources if not (r.type == type_ and r.name.endswith(name)))
+        assert len(kept) < len(plan.resources), f"nothing to drop: {type_} {name}"
+        return plan.model_copy(update={"resources": kept})
+
+    return make
+
+
+def add(type_: str, inputs: dict[str, Any], *, name: str = "extra") -> Mutate:
+    def make(plan: StackPlan) -> StackPlan:
+        extra = Resource(urn=f"urn::{type_}::{name}", type=type_, name=name, capability="ci", parent="", inputs=inputs)
+        return plan.model_copy(update={"resources": (*plan.resources, extra)})
+
+    return make
+
+
+def promise(path: str, value: Any) -> Mutate:
+    """Change one value of the contract."""
+    return lambda plan: plan.model_copy(update={"contract": _set(plan.contract, path.split("."), value)})
+
+
+def without(capability: str) -> Mutate:
+    def make(plan: StackPlan) -> StackPlan:
+        return plan.model_copy(update={"resources": tuple(r for r in plan.resources if r.capability != capability)})
+
+    return make
+
+
+def _first(plan: StackPlan, type_: str, name: str) -> Resource:
+    return next(r for r in plan.resources if r.type == type_ and r.name.endswith(name))
+
+
+def _replace(plan: StackPlan, old: Resource, new: Resource) -> StackPlan:
+    return plan.model_copy(update={"resources": tuple(new if r is old else r for r in plan.resources)})
+
+
+def _set(value: Any, path: list[str], new: Any) -> Any:
+    if not path:
+        return new
+    step, rest = path[0], path[1:]
+    if isinstance(value, list | tuple):
+        return [_set(v, rest, new) if i == int(step) else v for i, v in enumerate(value)]
+    return {**(value or {}), step: _set((value or {}).get(step), rest, new)}
+
+
+EKS, AKS, GKE = (
+    "aws:eks/cluster:Cluster",
+    "azure-native:containerservice:ManagedCluster",
+    "gcp:container/cluster:Cluster",
+)
+RDS, PG, SQL = (
+    "aws:rds/cluster:Cluster",
+    "azure-native:dbforpostgresql:Server",
+    "gcp:sql/databaseInstance:DatabaseInstance",
+)
+ACCOUNT, BLOBS = "azure-native:storage:StorageAccount", "azure-native:storage:BlobServiceProperties"
+BUCKET, GCS = "aws:s3/bucket:Bucket", "gcp:storage/bucket:Bucket"
+DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
+ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}'
+ASK_ALL = '{"Statement":[{"Effect":"Allow","Action":["bedrock:InvokeModel"],"Resource":["arn:aws:bedrock:*::*"]}]}'
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+OWNER = "/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+LAUNCH, SCALE_SET, TEMPLATE = (
+    "aws:ec2/launchTemplate:LaunchTemplate",
+    "azure-native:compute:VirtualMachineScaleSet",
+    "gcp:compute/instanceTemplate:InstanceTemplate",
+)
+CUSTOM_DATA = "virtualMachineProfile.osProfile.customData"
+OPEN_SSH = [
+    {
+        "direction": "Inbound",
+        "access": "Allow",
+        "sourceAddressPrefix": "Internet",
+        "destinationPortRanges": ["22"],
+    }
+]
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+
+MISTAKES = (
+    Mistake(
+        "NET-001",
+        "aws",
+        "a public instance",
+        put("aws:rds/clusterInstance:ClusterInstance", "publiclyAccessible", True),
+    ),
+    Mistake("NET-001", "azure", "a public server", put(PG, "network.publicNetworkAccess", "Enabled")),
+    Mistake("NET-001", "gcp", "a public address", put(SQL, "settings.ipConfiguration.ipv4Enabled", True)),
+    Mistake("NET-002", "aws", "a public API", put(EKS, "vpcConfig.endpointPublicAccess", True)),
+    Mistake("NET-002", "azure", "a public API", put(AKS, "apiServerAccessProfile", {"enablePrivateCluster": False})),
+    Mistake("NET-002", "gcp", "a public API", put(GKE, "privateClusterConfig.enablePrivateEndpoint", False)),
+    Mistake("NET-003", "aws", "an open database", put(INGRESS, "cidrIpv4", "0.0.0.0/0", name="-database")),
+    Mistake("NET-003", "aws", "SSH at the edge", put(INGRESS, "fromPort", 22, name="-edge-http")),
+    Mistake(
+        "NET-003",
+        "azure",
+        "SSH from anywhere",
+        put("azure-native:network:NetworkSecurityGroup", "securityRules", OPEN_SSH),
+    ),
+    Mistake(
+        "NET-003",
+        "gcp",
+        "SSH from anywhere",
+        put("gcp:compute/firewall:Firewall", "sourceRanges", ["0.0.0.0/0"], name="-operators"),
+        profile="small",
+    ),
+    Mistake("NET-004", "aws", "no flow log", drop("aws:ec2/flowLog:FlowLog")),
+    Mistake("NET-004", "azure", "no flow log", drop("azure-native:network:FlowLog")),
+    Mistake("NET-004", "gcp", "a silent subnet", put("gcp:compute/subnetwork:Subnetwork", "logConfig", None)),
+    Mistake(
+        "NET-005", "aws", "no endpoint for secrets", drop("aws:ec2/vpcEndpoint:VpcEndpoint", name="-secretsmanager")
+    ),
+    Mistake("NET-005", "azure", "no endpoint for blobs", drop("azure-native:network:PrivateEndpoint", name="-blob")),
+    Mistake("NET-005", "gcp", "no private Google", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
+    Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
+    Mistake("ENC-001", "aws", "an unencrypted database", put(RDS, "storageEncrypted", False)),
+    Mistake("ENC-001", "azure", "Microsoft's key", put(ACCOUNT, "encryption.keyVaultProperties", None)),
+    Mistake("ENC-001", "azure", "a bus without our key", put("azure-native:servicebus:Namespace", "encryption", None)),
+    Mistake("ENC-001", "gcp", "Google's key", put(GCS, "encryption", None)),
+    Mistake(
+        "ENC-002",
+        "aws",
+        "an old TLS policy",
+        put("aws:lb/listener:Listener", "sslPolicy", "ELBSecurityPolicy-2016-08", name="-https"),
+    ),
+    Mistake(
+        "ENC-002", "aws", "plain SQL", put("aws:rds/clusterParameterGroup:ClusterParameterGroup", "parameters", [])
+    ),
+    Mistake("ENC-002", "azure", "TLS 1.0", put(ACCOUNT, "minimumTlsVersion", "TLS1_0")),
+    Mistake(
+        "ENC-002", "gcp", "plain SQL", put(SQL, "settings.ipConfiguration.sslMode", "ALLOW_UNENCRYPTED_AND_ENCRYPTED")
+    ),
+    Mistake("ENC-003", "aws", "a key for ever", put("aws:kms/key:Key", "enableKeyRotation", False)),
+    Mistake("ENC-003", "azure", "a key for ever", put("azure-native:keyvault:Key", "properties.rotationPolicy", None)),
+    Mistake("ENC-003", "gcp", "a key for two years", put("gcp:kms/cryptoKey:CryptoKey", "rotationPeriod", "63072000s")),
+    Mistake("ENC-004", "aws", "plain secrets", put(EKS, "encryptionConfig", None)),
+    Mistake("ENC-004", "azure", "plain secrets", put(AKS, "securityProfile.azureKeyVaultKms", None)),
+    Mistake("ENC-004", "gcp", "plain secrets", put(GKE, "databaseEncryption.state", "DECRYPTED")),
+    Mistake("ENC-004", "aws", "k3s without encryption", put(LAUNCH, "userData", "IyEvYmluL2Jhc2g="), profile="small"),
+    Mistake(
+        "ENC-004", "azure", "k3s without encryption", put(SCALE_SET, CUSTOM_DATA, "IyEvYmluL2Jhc2g="), profile="small"
+    ),
+    Mistake(
+        "ENC-004",
+        "gcp",
+        "k3s without encryption",
+        put(TEMPLATE, "metadataStartupScript", "#!/bin/bash"),
+        profile="small",
+    ),
+    Mistake("IAM-001", "aws", "every S3 action", put(ROLE_POLICY, "policy", ALL)),
+    Mistake(
+        "IAM-001",
+        "azure",
+        "a role for everything",
+        add("azure-native:authorization:RoleDefinition", {"permissions": [{"actions": ["*"]}]}),
+    ),
+    Mistake(
+        "IAM-001",
+        "gcp",
+        "the right to grant",
+        put("gcp:projects/iAMCustomRole:IAMCustomRole", "permissions", ["a.b.setIamPolicy"]),
+    ),
+    Mistake(
+        "IAM-002",
+        "aws",
+        "an administrator",
+        put(
+            "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            "policyArn",
+            "arn:aws:iam::aws:policy/AdministratorAccess",
+        ),
+    ),
+    Mistake(
+        "IAM-002", "azure", "an owner", put("azure-native:authorization:RoleAssignment", "roleDefinitionId", OWNER)
+    ),
+    Mistake("IAM-002", "gcp", "an editor", put("gcp:projects/iAMMember:IAMMember", "role", "roles/editor")),
+    Mistake(
+        "IAM-002",
+        "gcp",
+        "an object admin",
+        put("gcp:storage/bucketIAMMember:BucketIAMMember", "role", "roles/storage.objectAdmin"),
+    ),
+    Mistake("IAM-003", "aws", "an access key", add("aws:iam/accessKey:AccessKey", {"user": "x"})),
+    Mistake("IAM-003", "azure", "shared keys", put(ACCOUNT, "allowSharedKeyAccess", True)),
+    Mistake("IAM-003", "gcp", "a key file", add("gcp:serviceaccount/key:Key", {"serviceAccountId": "x"})),
+    *(
+        Mistake("IAM-004", c, "one for two", promise("identity.principals", {"gateway": "x", "worker": "x"}))
+        for c in ("aws", "azure", "gcp")
+    ),
+    Mistake("IAM-005", "aws", "no IAM sign-in", put(RDS, "iamDatabaseAuthenticationEnabled", False)),
+    Mistake("IAM-005", "azure", "passwords", put(PG, "authConfig.passwordAuth", "Enabled")),
+    Mistake("IAM-005", "gcp", "a built-in user", put("gcp:sql/user:User", "type", "BUILT_IN")),
+    Mistake(
+        "STO-001", "aws", "no block", drop("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", name="-documents")
+    ),
+    Mistake("STO-001", "azure", "public blobs", put(ACCOUNT, "allowBlobPublicAccess", True)),
+    Mistake("STO-001", "gcp", "no prevention", put(GCS, "publicAccessPrevention", "inherited")),
+    Mistake(
+        "STO-002",
+        "aws",
+        "no versions",
+        put("aws:s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status", "Suspended"),
+    ),
+    Mistake("STO-002", "azure", "no versions", put(BLOBS, "isVersioningEnabled", False)),
+    Mistake("STO-002", "gcp", "no versions", put(GCS, "versioning.enabled", False)),
+    Mistake(
+        "STO-003",
+        "aws",
+        "no end",
+        drop("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", name="-models"),
+    ),
+    Mistake("STO-003", "azure", "no end", drop("azure-native:storage:ManagementPolicy", name="-audit")),
+    Mistake("STO-003", "gcp", "no end", put(GCS, "lifecycleRules", [])),
+    Mistake("DB-001", "aws", "13 days in prod", put(RDS, "backupRetentionPeriod", 13)),
+    Mistake("DB-001", "azure", "13 days in prod", put(PG, "backup.backupRetentionDays", 13)),
+    Mistake(
+        "DB-001",
+        "gcp",
+        "13 days in prod",
+        put(SQL, "settings.backupConfiguration.backupRetentionSettings.retainedBackups", 13),
+    ),
+    Mistake("DB-002", "aws", "one instance", drop("aws:rds/clusterInstance:ClusterInstance", name="-database-1")),
+    Mistake("DB-002", "azure", "one zone", put(PG, "highAvailability.mode", "Disabled")),
+    Mistake("DB-002", "gcp", "one zone", put(SQL, "settings.availabilityType", "ZONAL")),
+    Mistake("DB-003", "aws", "no protection", put(RDS, "deletionProtection", False)),
+    Mistake("DB-003", "azure", "no protection", unprotect(PG)),
+    Mistake("DB-003", "gcp", "no protection", put(SQL, "deletionProtection", False)),
+    Mistake("DB-004", "aws", "no export", put(RDS, "enabledCloudwatchLogsExports", [])),
+    Mistake("DB-004", "azure", "no export", drop(DIAGNOSTIC, name="-database")),
+    Mistake(
+        "DB-004",
+        "gcp",
+        "no slow statements",
+        put(SQL, "settings.databaseFlags", [{"name": "cloudsql.iam_authentication", "value": "on"}]),
+    ),
+    Mistake("K8S-001", "aws", "no audit", put(EKS, "enabledClusterLogTypes", ["api"])),
+    Mistake("K8S-001", "azure", "no audit", drop(DIAGNOSTIC, name="-cluster")),
+    Mistake("K8S-001", "gcp", "no audit", put(GKE, "loggingConfig.enableComponents", ["WORKLOADS"])),
+    Mistake("K8S-002", "aws", "no pod identity", drop("aws:eks/podIdentityAssociation:PodIdentityAssociation")),
+    Mistake("K8S-002", "azure", "no pod identity", put(AKS, "securityProfile.workloadIdentity.enabled", False)),
+    Mistake("K8S-002", "gcp", "no pod identity", put(GKE, "workloadIdentityConfig", None)),
+    Mistake("REG-001", "aws", "moving tags", put("aws:ecr/repository:Repository", "imageTagMutability", "MUTABLE")),
+    Mistake(
+        "REG-001",
+        "gcp",
+        "moving tags",
+        put("gcp:artifactregistry/repository:Repository", "dockerConfig.immutableTags", False),
+    ),
+    Mistake(
+        "REG-002",
+        "aws",
+        "no scan",
+        put("aws:ecr/repository:Repository", "imageScanningConfiguration.scanOnPush", False),
+    ),
+    Mistake("REG-002", "azure", "no Defender", put("azure-native:security:Pricing", "pricingTier", "Free")),
+    Mistake(
+        "REG-002",
+        "gcp",
+        "no scan",
+        put("gcp:artifactregistry/repository:Repository", "vulnerabilityScanningConfig.enablementConfig", "DISABLED"),
+    ),
+    Mistake("BUS-001", "aws", "no dead letters", put("aws:sqs/queue:Queue", "redrivePolicy", None, name="-events")),
+    Mistake(
+        "BUS-001",
+        "azure",
+        "no dead letters",
+        put("azure-native:servicebus:Subscription", "deadLetteringOnMessageExpiration", False),
+    ),
+    Mistake(
+        "BUS-001",
+        "gcp",
+        "no dead letters",
+        put("gcp:pubsub/subscription:Subscription", "deadLetterPolicy", None, name="-events"),
+    ),
+    Mistake("SEC-001", "aws", "a password", put(RDS, "masterPassword", "correct horse")),
+    Mistake("SEC-001", "azure", "a password", put(PG, "administratorLoginPassword", "correct horse")),
+    Mistake("SEC-001", "gcp", "a private key", put(SQL, "settings.userLabels.note", "-----BEGIN PRIVATE KEY-----")),
+    Mistake("OPS-001", "aws", "no owner", put(BUCKET, "tags", {"application": "x"})),
+    Mistake("OPS-001", "azure", "no owner", put(ACCOUNT, "tags", {})),
+    Mistake("OPS-001", "gcp", "no owner", put(SQL, "settings.userLabels", {})),
+    Mistake("OPS-002", "aws", "no budget", drop("aws:budgets/budget:Budget")),
+    Mistake("OPS-002", "azure", "a silent budget", put("azure-native:consumption:Budget", "notifications", {})),
+    Mistake(
+        "OPS-002", "gcp", "a late budget", put("gcp:billing/budget:Budget", "thresholdRules", [{"thresholdPercent": 2}])
+    ),
+    Mistake("OPS-003", "aws", "logs for ever", put("aws:cloudwatch/logGroup:LogGroup", "retentionInDays", None)),
+    Mistake(
+        "OPS-003", "azure", "the default", put("azure-native:operationalinsights:Workspace", "retentionInDays", None)
+    ),
+    Mistake(
+        "OPS-003",
+        "gcp",
+        "the default",
+        put("gcp:logging/projectBucketConfig:ProjectBucketConfig", "retentionDays", None),
+    ),
+    Mistake("OPS-004", "aws", "an unprotected bucket", unprotect(BUCKET)),
+    Mistake("OPS-004", "azure", "an unprotected vault", unprotect("azure-native:keyvault:Vault")),
+    Mistake("OPS-004", "gcp", "an unprotected key", unprotect("gcp:kms/cryptoKey:CryptoKey")),
+    *(
+        Mistake("OPS-005", c, "another region", add("x:y:Z", {"location": "mars-north1"}))
+        for c in ("aws", "azure", "gcp")
+    ),
+    Mistake("LLM-001", "aws", "public prompts", drop("aws:ec2/vpcEndpoint:VpcEndpoint", name="-bedrock-runtime")),
+    Mistake(
+        "LLM-001",
+        "azure",
+        "public prompts",
+        put("azure-native:cognitiveservices:Account", "properties.publicNetworkAccess", "Enabled"),
+    ),
+    Mistake(
+        "LLM-001",
+        "azure",
+        "open to all networks in dev",
+        put("azure-native:cognitiveservices:Account", "properties.networkAcls.defaultAction", "Allow"),
+        profile="dev",
+    ),
+    Mistake("LLM-001", "gcp", "public prompts", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
+    Mistake(
+        "LLM-002",
+        "aws",
+        "no log",
+        drop("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration"),
+    ),
+    Mistake(
+        "LLM-002",
+        "aws",
+        "prompts in the log",
+        put(
+            "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
+            "loggingConfig.textDataDeliveryEnabled",
+            True,
+        ),
+    ),
+    Mistake("LLM-002", "azure", "no log", drop(DIAGNOSTIC, name="-openai")),
+    Mistake("LLM-002", "gcp", "no log", drop("gcp:projects/iAMAuditConfig:IAMAuditConfig", name="-aiplatform")),
+    Mistake("LLM-003", "aws", "every model", put(ROLE_POLICY, "policy", ASK_ALL)),
+    Mistake(
+        "LLM-003",
+        "azure",
+        "an unnamed model",
+        put("azure-native:cognitiveservices:Deployment", "deploymentName", "gpt-99"),
+    ),
+    Mistake("LLM-003", "gcp", "every model", drop("gcp:orgpolicy/policy:Policy")),
+    *(Mistake("EQ-001", c, "no bus", without("bus")) for c in ("aws", "azure", "gcp")),
+    *(Mistake("EQ-002", c, "no host", promise("database.host", "")) for c in ("aws", "azure", "gcp")),
+)
