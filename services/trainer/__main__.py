@@ -29,14 +29,20 @@ def main() -> None:
     try:
         settings = _settings(arguments)
         configure_logs("trainer", settings.log_level)
-        with _show_progress(arguments.progress) as progress:
-            report = _run(arguments, settings, progress)
+        report = _act(arguments, settings)
     except PointsmanError as exc:
         sys.exit(f"trainer: {exc}")
     sys.stdout.write(json.dumps(report) + "\n")
     if arguments.promote and not report.get("promoted", False):
         failed = "; ".join(f"{gate['name']}: {gate['detail']}" for gate in report["gates"] if not gate["passed"])
         sys.exit(f"trainer: {report['version']} is registered but not promoted. Gates not passed: {failed}")
+
+
+def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, Any]:
+    if arguments.rollback:
+        return {"version": _roll_back(settings)}
+    with _show_progress(arguments.progress) as progress:
+        return _run(arguments, settings, progress)
 
 
 def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Progress) -> dict[str, Any]:
@@ -64,6 +70,18 @@ def _train_registered(
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
 
 
+def _roll_back(settings: TrainerSettings) -> str:
+    import psycopg
+
+    from services.core.models.registry import rollback
+
+    try:
+        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
+            return rollback(conn, settings.tenant)
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+
+
 def _examples(arguments: argparse.Namespace, conn: Any, tenant: str) -> list[Example]:
     from services.trainer.repository import read_examples
 
@@ -84,8 +102,10 @@ def _fit_config(settings: TrainerSettings) -> FitConfig:
 
 
 def _settings(arguments: argparse.Namespace) -> TrainerSettings:
-    if arguments.out is not None and arguments.data is None:
-        raise ConfigurationInvalid("--out writes a bundle without a registry and needs --data FILE.")
+    if arguments.out is not None and (arguments.data is None or arguments.promote):
+        raise ConfigurationInvalid(
+            "--out writes a bundle without a registry: give --data FILE, leave --promote."
+        )
     given = {"tenant": arguments.tenant, "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}
     settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     if arguments.out is None and not settings.database_url.get_secret_value():
@@ -127,7 +147,9 @@ def _write_line(stage: str, fraction: float, detail: str) -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
     parser.add_argument("--tenant", help="whose tickets and registry (default: POINTSMAN_TENANT or 'default')")
-    parser.add_argument("--promote", action="store_true", help="put the model in service when it passes the gates")
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument("--promote", action="store_true", help="put the model in service when it passes the gates")
+    act.add_argument("--rollback", action="store_true", help="train nothing: put the champion before this one back")
     parser.add_argument("--data", type=Path, help="train on this CSV or JSONL file (.gz too) instead of the history")
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip

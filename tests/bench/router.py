@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -145,7 +146,7 @@ def _transformers(groups: int, max_tokens: int) -> tuple[Callable, Callable]:
     from transformers.utils import logging
 
     logging.set_verbosity_error()
-    tokenizer = AutoTokenizer.from_pretrained(wheel_model(), model_max_length=max_tokens)
+    tokenizer: Any = AutoTokenizer.from_pretrained(wheel_model(), model_max_length=max_tokens)
     model = AutoModelForSequenceClassification.from_pretrained(wheel_model(), num_labels=groups).eval()
     ready = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", truncation=True)
 

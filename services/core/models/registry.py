@@ -94,7 +94,7 @@ def rollback(conn: Connection[Any], tenant: str) -> str:
         (tenant, present.promoted_at if present else None),
     ).fetchone()  # fmt: skip
     if row is None:
-        raise NotFound(f"Tenant '{tenant}' has no earlier champion to go back to. List versions: pointsman models list")
+        raise NotFound(f"Tenant '{tenant}' has no earlier champion to go back to. Train another: pointsman train")
     with conn.transaction():
         conn.execute("update models set status = 'archived' where tenant = %s and status = 'champion'", (tenant,))
         # promoted_at stays: going back twice goes back two champions, not to and fro
@@ -111,7 +111,7 @@ def champion(conn: Connection[Any], tenant: str) -> ModelRecord | None:
 def find(conn: Connection[Any], version: str) -> ModelRecord:
     rows = _select(conn, "where version = %s", (version,))
     if not rows:
-        raise NotFound(f"Model version '{version}' is not registered. List versions: pointsman models list")
+        raise NotFound(f"Model version '{version}' is not registered. Train and register one: pointsman train")
     return rows[0]
 
 

@@ -16,7 +16,7 @@ from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.trainer.prepare import text_key
 from services.trainer.repository import read_examples
-from tests.services.trainer.bundles import made_up_tickets, small_bundle, small_encoder
+from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_encoder
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +125,20 @@ def test_bad_files_are_explained(tmp_path: Path, content: str, arguments: tuple[
     assert says in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "bundle").exists()
+
+
+def test_rollback_from_the_shell(database: str, tmp_path: Path):
+    """One command puts the former champion back; when there is none it says so."""
+    store = open_store(f"file://{tmp_path}/objects")
+    with psycopg.connect(database, autocommit=True) as conn:
+        for folder in (small_bundle(), other_bundle()):
+            registry.promote(conn, registry.register(conn, store, folder, tenant="default"))
+        first = load_bundle(small_bundle()).version
+        assert json.loads(run("--rollback", POINTSMAN_DATABASE_URL=database).stdout)["version"] == first
+        assert registry.champion(conn, "default").version == first
+    again = run("--rollback", POINTSMAN_DATABASE_URL=database)
+    assert again.returncode == 1
+    assert "no earlier champion" in again.stderr
 
 
 def test_missing_database_and_wrong_usage_are_explained():
