@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,13 +25,22 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def open_folder() -> Iterator[Path]:
+    """
+    A folder that every user can reach, gone after the run: under root PostgreSQL is another user.
+
+    Not pytest's own: a second run sets the mode of their common parent back while the first still uses it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pointsman-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A running server of its own for this test run."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents):  # pytest makes them 0700; the server's own user must pass
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o055)
-    server = EmbeddedPostgres(folder, free_port())
+    server = EmbeddedPostgres(open_folder / "postgres", free_port())
     server.start()
     yield server
     server.stop()

@@ -91,12 +91,29 @@ class EmbeddedPostgres:
         """Starts the server; after kill -9 its last children hold the shared memory for a moment."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
+            self._clear_lock_of_the_dead()
             try:
                 return self._pg_ctl("start", "-l", str(self.folder / "log"), "-o", self._options())
             except DatabaseUnavailable as exc:
-                if "shared memory" not in exc.message or time.monotonic() > deadline:
+                is_passing = "shared memory" in exc.message or "postmaster.pid" in exc.message
+                if not is_passing or time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_S)
+
+    def _clear_lock_of_the_dead(self) -> None:
+        """
+        Removes the lock file of a killed server that nobody reaps: PostgreSQL takes a zombie for a living one, and in
+        a container without an init it stays one for ever. Its children are gone first, or the data would have two masters.
+        """
+        if self.pid is not None and not self.is_running() and not any(map(self._works_here, psutil.process_iter())):
+            (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        try:
+            is_alive = process.status() != psutil.STATUS_ZOMBIE
+            return is_alive and process.name().startswith("postgres") and Path(process.cwd()) == self.folder / "data"
+        except psutil.Error:  # ended this moment, or another user's: our own server's user can always be read
+            return False
 
     def _options(self) -> str:
         return " ".join([f"-p {self.port}", *(f"-c {name}='{value}'" for name, value in TUNING.items())])

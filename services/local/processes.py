@@ -40,6 +40,7 @@ class Supervisor:
     home: Home
     environment: Callable[[], Mapping[str, str]]  # asked at each start: the database's password exists only later
     children: list[Child] = field(default_factory=list)
+    pauses_s: tuple[float, ...] = RESTART_PAUSES_S
     on_restart: Callable[[str, int | None], None] = lambda name, code: None
 
     def start(self, name: str, module: str) -> None:
@@ -60,7 +61,7 @@ class Supervisor:
                 continue
             if child.due_at <= child.started_at:  # just found dead
                 child.restarts = 0 if now - child.started_at > STEADY_AFTER_S else child.restarts
-                child.due_at = now + RESTART_PAUSES_S[min(child.restarts, len(RESTART_PAUSES_S) - 1)]
+                child.due_at = now + self.pauses_s[min(child.restarts, len(self.pauses_s) - 1)]
                 child.restarts += 1
                 self.on_restart(child.name, code)
             if now >= child.due_at:
