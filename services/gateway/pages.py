@@ -160,7 +160,7 @@ def ago(at: datetime, now: datetime | None = None) -> str:
 
 
 def seconds(latency_ms: float) -> str:
-    return f"{latency_ms:.0f} ms" if latency_ms < 1000 else f"{latency_ms / 1000:.1f} s"
+    return f"{latency_ms / 1000:.{2 if latency_ms < 10_000 else 0}f} s"
 
 
 def usd(amount: Decimal | None) -> str:

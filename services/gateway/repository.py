@@ -47,7 +47,8 @@ left join tickets t on t.tenant = d.tenant and t.connector = d.connector and t.e
 where d.connector = %s and d.delivery_id = %s
 """
 LISTED: LiteralString = """
-select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review
+select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review,
+       r."group" as reviewed_group
 from tickets t
 left join lateral (
     select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true

@@ -18,7 +18,7 @@ ARRIVALS = {
     "erased": "Erased for good in",
 }
 LABELS = {"close": "its group when it was closed", "review": "a review", "feedback": "feedback"}
-WRITES = {"sent": "written", "pending": "waiting", "dead": "failed for good"}
+WRITES = {"sent": "done", "pending": "waiting", "dead": "failed for good"}
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,7 @@ async def test_a_second_answer_is_told_that_it_came_too_late(
         assert "not waiting for a review" in answer.text
         assert 'role="alert"' in answer.text
     assert "Review: corrected by agent" in (await gateway.get(f"/tickets/{waiting}", headers=headers)).text
+    assert '<td class="group">Identity &amp; Access</td>' in (await gateway.get("/", headers=headers)).text
 
 
 async def test_a_group_that_does_not_exist_is_refused_beside_the_form(
