@@ -1,9 +1,11 @@
 """Plans stacks side by side: the real programs, recorded twice, checked, and laid out by capability."""
 
+import gc
 import json
 import runpy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ def plan_stacks(clouds: Sequence[str] = CLOUDS, profile: str = "dev", *, root: P
     Raises:
         ConfigurationInvalid: no such cloud or stack, or its settings do not parse.
     """
-    stacks = tuple(plan_stack(load(cloud, profile, root=root)) for cloud in clouds)
+    with _garbage_left_lying():
+        stacks = tuple(plan_stack(load(cloud, profile, root=root)) for cloud in clouds)
     return Report(stacks=stacks, parity=_parity(stacks))
 
 
@@ -77,6 +80,18 @@ def plan_stack(program: Program) -> StackPlan:
         problems=tuple(problems),
     )
     return draft.model_copy(update={"findings": tuple(check_stack(draft))})
+
+
+@contextmanager
+def _garbage_left_lying() -> Iterator[None]:
+    """Collecting among the SDKs' millions of objects takes half of a plan's time (5.5 s instead of 11.2 s of CPU)."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _resources(recording: Recording) -> tuple[Resource, ...]:

@@ -22,9 +22,8 @@ def plan(
     """Plan stacks offline: resources, posture, policies, contract and parity. Exit 1 on any problem."""
     # Pulumi and its SDKs are heavy, and only this command needs them.
     try:
-        from infra.offline.render import RENDERERS
-
         from infra.offline.plan import CLOUDS, plan_stacks
+        from infra.offline.render import RENDERERS
     except ModuleNotFoundError as exc:
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[infra]'") from exc
     clouds = CLOUDS if cloud == "all" else (cloud,)

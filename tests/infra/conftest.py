@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.offline.plan import CLOUDS, load, plan_stack
+from infra.offline.plan import CLOUDS, plan_stacks
 from infra.offline.report import StackPlan
 
 PROFILES = ("dev", "small", "prod")
@@ -11,4 +11,5 @@ Plans = dict[tuple[str, str], StackPlan]
 
 @pytest.fixture(scope="session")
 def plans() -> Plans:
-    return {(cloud, profile): plan_stack(load(cloud, profile)) for cloud in CLOUDS for profile in PROFILES}
+    reports = [plan_stacks(CLOUDS, profile) for profile in PROFILES]
+    return {(stack.cloud, stack.profile): stack for report in reports for stack in report.stacks}

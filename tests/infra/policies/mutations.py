@@ -1,5 +1,5 @@
 """
-One seeded mistake per rule and cloud, made on the real plan: the plan is the passing fixture, its mutant the failing one.
+One seeded mistake per rule and cloud, made on the real plan: the plan passes, its mutant must not.
 
 A mutation is small on purpose: one input, one resource or one value of the contract.
 """

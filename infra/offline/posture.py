@@ -1,0 +1,34 @@
+"""How a stack stands, as one word per capability: which rules speak about it, and what they found."""
+
+from infra.offline.report import StackPlan
+
+# What an auditor asks first, and the rules that answer.
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "private": ("NET-001", "NET-002", "NET-003", "NET-005", "STO-001", "LLM-001"),
+    "encrypted": ("ENC-001", "ENC-002", "ENC-003", "ENC-004"),
+    "backed up": ("DB-001", "STO-002"),
+    "protected": ("DB-003", "OPS-004"),
+    "identity": ("IAM-001", "IAM-002", "IAM-003", "IAM-004", "IAM-005", "K8S-002"),
+    "logged": ("NET-004", "DB-004", "K8S-001", "LLM-002", "OPS-003"),
+}
+# What a profile gives up on purpose; the rules know it, and so must the reader of a plan.
+GIVEN_UP: dict[tuple[str, str], tuple[str, ...]] = {
+    ("small", "private"): ("no private endpoints", "the node has a public address, 80 and 443 open"),
+    ("small", "identity"): ("pods share the node's identity",),
+    ("small", "backed up"): ("no second vault",),
+    ("dev", "private"): ("no private endpoints",),
+    ("dev", "protected"): ("may be destroyed",),
+}
+
+
+def posture(stack: StackPlan) -> dict[str, str]:
+    """Question -> `yes`, `yes, but ...` or the broken rules."""
+    broken = {f.policy for f in stack.findings}
+    return {name: _answer(stack.profile, name, sorted(broken & set(rules))) for name, rules in QUESTIONS.items()}
+
+
+def _answer(profile: str, question: str, broken: list[str]) -> str:
+    if broken:
+        return "NO: " + ", ".join(broken)
+    given_up = GIVEN_UP.get((profile, question))
+    return f"yes, but {'; '.join(given_up)}" if given_up else "yes"

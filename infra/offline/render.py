@@ -1,0 +1,106 @@
+"""A report as text: a table for people, Markdown for a pull request, JSON for programs."""
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from infra.offline.posture import posture
+from infra.offline.report import Parity, Report, StackPlan
+
+_MISSING = "missing"
+
+
+def as_json(report: Report) -> str:
+    return report.model_dump_json(indent=2)
+
+
+def as_table(report: Report) -> str:
+    return _report(report, _columns)
+
+
+def as_markdown(report: Report) -> str:
+    return _report(report, _pipes)
+
+
+RENDERERS: dict[str, Callable[[Report], str]] = {"json": as_json, "table": as_table, "markdown": as_markdown}
+Layout = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+
+
+def _report(report: Report, layout: Layout) -> str:
+    clouds = [s.cloud for s in report.stacks]
+    parts = [
+        _heading(report),
+        layout(["capability", *clouds], [_parity_row(row, report.stacks) for row in report.parity]),
+        layout(["posture", *clouds], _posture_rows(report.stacks)),
+        layout(["contract", *clouds], _contract_rows(report.stacks)),
+        *(_trouble(stack) for stack in report.stacks),
+        "The plan sees what the programs register. It cannot see a provider's own checks, quotas, names that are taken,"
+        " whether a grant suffices, or what a region offers: pointsman preflight asks the cloud.",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _heading(report: Report) -> str:
+    return "\n".join(
+        f"{s.cloud} {s.profile}: {len(s.resources)} resources, {len(s.problems)} problems, {len(s.findings)} findings,"
+        f" planned twice in {s.seconds:.1f} s"
+        for s in report.stacks
+    )
+
+
+def _parity_row(row: Parity, stacks: Sequence[StackPlan]) -> list[str]:
+    return [row.capability, *(_cell(row, stack) for stack in stacks)]
+
+
+def _cell(row: Parity, stack: StackPlan) -> str:
+    if getattr(row, stack.cloud) < 0:
+        return _MISSING
+    kinds = Counter(r.type.split(":")[-1] for r in stack.resources if r.capability == row.capability)
+    return ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in sorted(kinds.items())) or "nothing"
+
+
+def _posture_rows(stacks: Sequence[StackPlan]) -> list[list[str]]:
+    answers = [posture(stack) for stack in stacks]
+    return [[question, *(a[question] for a in answers)] for question in (answers[0] if answers else {})]
+
+
+def _contract_rows(stacks: Sequence[StackPlan]) -> list[list[str]]:
+    flat = [_flat(stack.contract) for stack in stacks]
+    keys = sorted({key for one in flat for key in one})
+    return [[key, *(one.get(key, _MISSING) for one in flat)] for key in keys]
+
+
+def _flat(value: object, path: str = "") -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {path: str(value)}
+    return {k: v for key, item in value.items() for k, v in _flat(item, f"{path}.{key}".lstrip(".")).items()}
+
+
+def _trouble(stack: StackPlan) -> str:
+    lines = [f"PROBLEM {stack.cloud}: {problem}" for problem in stack.problems]
+    lines += [f"{f.policy} {stack.cloud}: {f.resource.split('::')[-1]}: {f.message}" for f in stack.findings]
+    return "\n".join(lines)
+
+
+_WIDTH_MAX = 58
+
+
+def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns; a long cell is folded, a word at a time."""
+    folded = [[_fold(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(len(line) for row in folded for line in row[i]) for i in range(len(head))]
+    lines = []
+    for row in folded:
+        for i in range(max(len(cell) for cell in row)):
+            texts = [cell[i] if i < len(cell) else "" for cell in row]
+            lines.append("  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def _fold(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH_MAX, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
