@@ -84,13 +84,15 @@ def _read(file: str) -> str:
 def _table(language: str, score: LanguageScore) -> str:
     summary = score.as_dict()
     lines = [
-        f"{language}: {summary['texts']} texts, any-label recall {summary['any_recall']:.3f}, {summary['cpu_ms_per_text']} ms of CPU a text",
+        f"{language}: {summary['texts']} texts, any-label recall {summary['any_recall']:.3f},"
+        f" {summary['cpu_ms_per_text']} ms of CPU a text",
         f"  {'entity':<18} {'labelled':>8} {'any':>6} {'recall':>6} {'found':>6} {'precision':>9}",
     ]
     for entity, counts in sorted(score.entities.items()):
         row = counts.as_row()
         lines.append(
-            f"  {entity:<18} {row['labelled']:>8} {row['any_recall']:>6.3f} {row['recall']:>6.3f} {row['predicted']:>6} {row['precision']:>9.3f}"
+            f"  {entity:<18} {row['labelled']:>8} {row['any_recall']:>6.3f} {row['recall']:>6.3f}"
+            f" {row['predicted']:>6} {row['precision']:>9.3f}"
         )
     return "\n".join(lines)
 

@@ -114,7 +114,8 @@ def _parse(line: str, where: str) -> LabelledText:
         return LabelledText(str(row["id"]), row["lang"], row["text"], spans)
     except (ValueError, KeyError, TypeError) as exc:
         raise InputInvalid(
-            f'{where} is not a labelled text ({exc!r}). Expected {{"id", "lang", "text", "spans": [{{"start", "end", "label"}}]}}.'
+            f"{where} is not a labelled text ({exc!r}). "
+            'Expected {"id", "lang", "text", "spans": [{"start", "end", "label"}]}.'
         ) from exc
 
 

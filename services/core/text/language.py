@@ -6,14 +6,14 @@ LANGUAGES = ("en", "de", "fr", "es")
 _SAMPLE_CHARS = 4_000  # a language shows in the first lines; keeps a 1 MB body cheap
 _WORD = re.compile(r"[^\W\d_]+")
 _STOP_WORDS = {
-    "en": "the and is are was were to of in on for with my your you we it this that have has not can please from at be i me our an will "
-    "would could hi hello dear regards thanks",
-    "de": "der die das und ist sind war nicht ich wir sie ihr mein meine mit für auf von zu im in den dem ein eine bitte es kann nach bei "
-    "seit hallo guten tag grüßen gruß wurde hat als auch am",
-    "fr": "le la les et est sont était ne pas je nous vous mon ma mes avec pour sur de du des un une en dans merci bonjour à au aux que qui "
-    "ce cette cordialement plus été ai a mot",
-    "es": "el la los las y es son era no yo nosotros mi mis con para por de del un una en que se gracias hola al su lo ha buenos días saludo "
-    "saludos puedo está tiene más favor",
+    "en": "the and is are was were to of in on for with my your you we it this that have has not can please"
+    " from at be i me our an will would could hi hello dear regards thanks",
+    "de": "der die das und ist sind war nicht ich wir sie ihr mein meine mit für auf von zu im in den dem"
+    " ein eine bitte es kann nach bei seit hallo guten tag grüßen gruß wurde hat als auch am",
+    "fr": "le la les et est sont était ne pas je nous vous mon ma mes avec pour sur de du des un une en"
+    " dans merci bonjour à au aux que qui ce cette cordialement plus été ai a mot",
+    "es": "el la los las y es son era no yo nosotros mi mis con para por de del un una en que se gracias"
+    " hola al su lo ha buenos días saludo saludos puedo está tiene más favor",
 }
 _VOTES: dict[str, tuple[str, ...]] = {}
 for _language, _words in _STOP_WORDS.items():

@@ -6,7 +6,8 @@ import unicodedata
 MODEL_MAX_CHARS = 4_000  # more than any of our encoders reads (128 to 512 tokens)
 
 _HTML = re.compile(
-    r"<(?:!doctype html|/?(?:html|head|body|div|p|br|span|table|tr|td|th|ul|ol|li|a|b|i|u|strong|em|font|h[1-6]|img|style|script|blockquote"
+    r"<(?:!doctype html|/?(?:html|head|body|div|p|br|span|table|tr|td|th|ul|ol|li|a|b|i|u|strong|em|font|h[1-6]"
+    r"|img|style|script|blockquote"
     r"|pre|hr|meta|center))(?:\s[^<>]{0,4096})?/?>",
     re.I,
 )
@@ -22,13 +23,15 @@ _ATTRIBUTION = re.compile(
     re.M,
 )
 _ORIGINAL = re.compile(
-    r"^-{2,10} ?(?:Original Message|Ursprüngliche Nachricht|Message d['’]origine|Message original|Mensaje original) ?-{2,10}[ ]*$",
+    r"^-{2,10} ?(?:Original Message|Ursprüngliche Nachricht|Message d['’]origine|Message original"
+    r"|Mensaje original) ?-{2,10}[ ]*$",
     re.M | re.I,
 )
 _SIGNATURE = re.compile(r"^-- ?$", re.M)
 _SIGNATURE_MAX_LINES = 12
 _SENT_FROM = re.compile(
-    r"\n(?:Sent from my [^\n]{2,40}|Von meinem [^\n]{2,40} gesendet|Envoyé de mon [^\n]{2,40}|Enviado desde mi [^\n]{2,40})\s*\Z",
+    r"\n(?:Sent from my [^\n]{2,40}|Von meinem [^\n]{2,40} gesendet|Envoyé de mon [^\n]{2,40}"
+    r"|Enviado desde mi [^\n]{2,40})\s*\Z",
     re.I,
 )
 _REPLY_MIN_WORDS = 4  # less above the quote is "FYI": the quote is the ticket
@@ -38,7 +41,8 @@ def normalise(text: str) -> str:
     """
     Plain NFC text with single spaces and at most one blank line; every script, error code and number stays.
 
-    HTML becomes text; quoted history and a signature go only where their mark is unambiguous. Twice is the same as once.
+    HTML becomes text; quoted history and a signature go only where their mark is unambiguous.
+    Doing it twice is doing it once.
     """
     text = _visible(text)
     for _ in range(_HTML_ROUNDS):

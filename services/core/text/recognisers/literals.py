@@ -21,7 +21,7 @@ _DAY, _DAY2 = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0[1-9]|[12]\d|3[01])"
 _MONTH, _MONTH2 = r"(?:0?[1-9]|1[0-2])", r"(?:0[1-9]|1[0-2])"
 _OF = r"(?:\.? |-|/| de | of )"
 # The word of a secret, then ":" / "=" / "is"; the value is the capture group.
-_SECRET_WORD = (
+_CREDENTIAL = (  # a pattern, not a password
     r"(?:pass(?:word|wd|code|phrase)|pwd|passwort|kennwort|mot de passe|contraseña|clave|pin|secret|api[_ -]?key"
     r"|access[_ -]?key|auth[_ -]?token|token|client[_ -]?secret)"
 )
@@ -30,15 +30,19 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
     "SECRET": (
         re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),  # AWS access key id
         re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
-        re.compile(r"\bglpat-[A-Za-z0-9_-]{20,64}\b|\bxox[abprs]-[A-Za-z0-9-]{10,250}\b|\bsk-[A-Za-z0-9_-]{20,200}\b"),
+        re.compile(
+            r"\bglpat-[A-Za-z0-9_-]{20,64}\b|\bxox[abprs]-[A-Za-z0-9-]{10,250}\b"
+            r"|\bsk-[A-Za-z0-9_-]{20,200}\b"
+        ),
         re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,128}\b"),
         re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,2048}"),  # JWT
         re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\sA-Za-z0-9+/=]{1,16384}(?:-----END [A-Z ]{0,30}-----)?"),
-        re.compile(rf"\b{_SECRET_WORD}['\"]? ?[:=] ?['\"]?([^\s'\"<>,;]{{4,128}})", re.I),
-        # "the password is Summer2024!": prose needs a digit or a sign in the value, else "the password is wrong" goes too
+        re.compile(rf"\b{_CREDENTIAL}['\"]? ?[:=] ?['\"]?([^\s'\"<>,;]{{4,128}})", re.I),
+        # "the password is Summer2024!": prose needs a digit or a sign, else "the password is wrong" goes too
         re.compile(
-            rf"\b{_SECRET_WORD} (?:is|was|to|ist|lautet|auf|est|es)(?: now| jetzt| set to)?:? ['\"]?"
-            r"((?=[^\s'\"<>,;]{0,63}[\d!?@#$%^&*+=_])[^\s'\"<>,;]{4,64}\w[^\s'\"<>,;.]{0,63}|(?<=['\"])[^\s'\"<>]{4,64})",
+            rf"\b{_CREDENTIAL} (?:is|was|to|ist|lautet|auf|est|es)(?: now| jetzt| set to)?:? ['\"]?"
+            r"((?=[^\s'\"<>,;]{0,63}[\d!?@#$%^&*+=_])[^\s'\"<>,;]{4,64}\w[^\s'\"<>,;.]{0,63}"
+            r"|(?<=['\"])[^\s'\"<>]{4,64})",
             re.I,
         ),
         re.compile(r"\bbearer ([A-Za-z0-9._~+/=-]{16,4096})", re.I),
@@ -63,7 +67,8 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(rf"\b(?:{_WEEKDAYS})\b", re.I),
         # A year alone is a date only after a preposition: "Office 2016" must stay.
         re.compile(
-            r"\b(?:in|since|of|until|during|from|year|Jahr|año|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19|20)\d\d)\b(?![-.]\d)",
+            r"\b(?:in|since|of|until|during|from|year|Jahr|año|seit|im Jahr|bis|en|depuis|desde|hasta) ((?:19"
+            r"|20)\d\d)\b(?![-.]\d)",
             re.I,
         ),
     ),

@@ -4,7 +4,10 @@ import re
 
 _UPPER = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĘĚĞĪĮİŁŃŅŇŌŐŒŔŘŚŞŠŤŪŮŰŲŹŻŽΑ-ΩА-Я"
 WORD = rf"[{_UPPER}](?:[^\W\d_]|['’](?!s\b)){{0,24}}(?:-[^\W\d_]{{1,24}}){{0,2}}"
-LINK = r"(?:de la|de los|de las|van der|van den|von der|de|del|la|le|du|des|da|dos|di|van|von|zu|zum|ter|ten|den|der|bin|al|el|y|e)"
+LINK = (
+    r"(?:de la|de los|de las|van der|van den|von der|de|del|la|le|du|des|da|dos|di|van|von|zu|zum|ter|ten"
+    r"|den|der|bin|al|el|y|e)"
+)
 _MORE = rf"(?: (?:{LINK} ){{0,2}}(?:{WORD}|[{_UPPER}]\b\.?))"
 NAME = rf"{WORD}{_MORE}{{0,3}}"
 FULL_NAME = rf"{WORD}{_MORE}{{1,3}}"
@@ -15,18 +18,27 @@ ENUMERATION = re.compile(rf"\b{WORD}(?:, {WORD}){{0,20}},? (?:and|und|et|y|&) {W
 LOWER_ENUMERATION = re.compile(r"\b[^\W\d_]{3,20}(?:, [^\W\d_]{3,20}){1,20},? (?:and|und|et|y|&) [^\W\d_]{3,20}\b")
 LINKS = frozenset(re.findall(r"[a-z]+", LINK))
 
-_TITLE = r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra|Srta|Señora?|Señorita|Don|Doña|Dña"
+_TITLE = (
+    r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra"
+    r"|Srta|[Ss]eñora?|[Ss]eñorita|[Dd]on|[Dd]oña|Dña"
+)
 TITLED = re.compile(rf"\b({_TITLE}|M|D)(?:\. ?| )(?:(?:Dr|Prof|med)\.? ){{0,2}}({NAME})")
 _ROLE = (
-    r"colleague|manager|supervisor|boss|coworker|co-worker|contact(?: person)?|account holder|assignee|requester|employee|assistant|kid|son"
+    r"colleague|manager|supervisor|boss|coworker|co-worker|contact(?: person)?|account holder|assignee"
+    r"|requester|employee|assistant|kid|son"
     r"|daughter|wife|husband|partner|friend|mother|father|brother|sister|user|owner|customer|client|beneficiary"
-    r"|kollegen?|kollegin|vorgesetzte[rn]?|chefin?|kunden?|kundin|ansprechpartner(?:in)?|kontoinhaber(?:in)?|karteninhaber(?:in)?"
-    r"|mitarbeiter(?:in)?|kontakt|sachbearbeiter(?:in)?|nutzer(?:in)?|benutzer(?:in)?|inhaber(?:in)?|empfänger(?:in)?|auftraggeber(?:in)?"
-    r"|collègues?|responsable|titulaire|interlocut(?:eur|rice)|employée?|cliente?|bénéficiaire|utilisat(?:eur|rice)|destinataire|assistante?"
-    r"|compañer[oa]|titular|contacto|jef[ea]|emplead[oa]|usuari[oa]|beneficiari[oa]|encargad[oa]|destinatari[oa]|asistente"
+    r"|kollegen?|kollegin|vorgesetzte[rn]?|chefin?|kunden?|kundin|ansprechpartner(?:in)?|kontoinhaber(?:in)?"
+    r"|karteninhaber(?:in)?"
+    r"|mitarbeiter(?:in)?|kontakt|sachbearbeiter(?:in)?|nutzer(?:in)?|benutzer(?:in)?|inhaber(?:in)?"
+    r"|empfänger(?:in)?|auftraggeber(?:in)?"
+    r"|collègues?|responsable|titulaire|interlocut(?:eur|rice)|employée?|cliente?|bénéficiaire|utilisat(?:eur"
+    r"|rice)|destinataire|assistante?"
+    r"|compañer[oa]|titular|contacto|jef[ea]|emplead[oa]|usuari[oa]|beneficiari[oa]|encargad[oa]"
+    r"|destinatari[oa]|asistente"
 )
 _GREETING = (
-    r"hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|liebe[rs]?|guten (?:tag|morgen|abend)|moin|servus|sehr geehrter?"
+    r"hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|liebe[rs]?|guten (?:tag|morgen|abend)|moin"
+    r"|servus|sehr geehrter?"
     r"|bonjour|bonsoir|salut|chère?|cher|hola|estimad[oa]|querid[oa]|buen[oa]s (?:días|tardes|noches)"
 )
 _CLOSING = (
@@ -37,11 +49,14 @@ _CLOSING = (
 )
 # A full name must follow these: what follows them is often no name.
 _WEAK = (
-    r"name|this is|i am|i['’]m|says|said|attn|attention|ich bin|hier (?:ist|spricht|schreibt)|unterzeichnet(?: von)?|i\. ?a\.|i\. ?v\.|im auftrag"
-    r"|je suis|ici|c['’]est|signé|au nom de|de la part de|nom|soy|le habla|aquí|firmado|a nombre de|de parte de|nombre"
+    r"name|this is|i am|i['’]m|says|said|attn|attention|ich bin|hier (?:ist|spricht|schreibt)"
+    r"|unterzeichnet(?: von)?|i\. ?a\.|i\. ?v\.|im auftrag"
+    r"|je suis|ici|c['’]est|signé|au nom de|de la part de|nom|soy|le habla|aquí|firmado|a nombre de|de parte de"
+    r"|nombre"
 )
 _STRONG = (
-    r"my name(?: is|['’]s)|(?:everyone )?calls? me|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|mon nom est|me llamo|mi nombre es"
+    r"my name(?: is|['’]s)|(?:everyone )?calls? me|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|mon nom est"
+    r"|me llamo|mi nombre es"
     r"|named(?: him| her)?|namens|nommée?|llamad[oa]"
 )
 CUES = tuple(
@@ -51,11 +66,13 @@ CUES = tuple(
         rf"(?i:\b(?:{_STRONG}) )({NAME})",
         rf"(?i:\b(?:{_ROLE})(?: (?:is|ist|est|es|named?|namens))? ?:? )(?:(?:{_TITLE}|M)\.? )?({FULL_NAME})",
         rf"(?m:^)[ >]{{0,4}}(?i:{_GREETING}),? ({NAME})(?=\s*[,!.:\n-]|\s*$)",
-        rf"(?i:\b(?:{_CLOSING})\b)(?i: und danke| again| a todos| cordiales| distinguées)?[ ,.!]{{0,3}}\n?[ >\n]{{0,4}}({NAME})(?=[ .]{{0,2}}(?:\n|,|\||$))",
+        rf"(?i:\b(?:{_CLOSING})\b)(?i: und danke| again| a todos| cordiales"
+        rf"| distinguées)?[ ,.!]{{0,3}}\n?[ >\n]{{0,4}}({NAME})(?=[ .]{{0,2}}(?:\n|,|\||$))",
         # "Megan lives", "Danial, can I": only people do that
-        rf"\b({NAME})(?=(?i: (?:lives?|lived|says|said|told|asked|replied|wrote|complained|phoned|emailed|resigned|retired)\b))",
+        rf"\b({NAME})(?=(?i: (?:lives?|lived|said|told|asked|replied|wrote|complained|phoned|emailed"
+        rf"|resigned|retired)\b))",
         rf"(?:^|[.!?\n] ?)({WORD})(?=, (?:can|could|would|will|please) )",
-        # a line that is a name alone, in a block that goes on with a number or a mail address: a letterhead or a signature
+        # a line that is a name alone, in a block that goes on with a number or a mail address
         rf"(?m:^)[ >?|*]{{0,6}}({FULL_NAME})[ ]?(?=\n(?:[^\n]{{0,60}}\n){{0,4}}[^\n]{{0,60}}[@\d])",
     )
 )
@@ -69,6 +86,8 @@ LOWER_CUES = (
 )
 # Endings of family names in Slavic, Nordic, Baltic, Germanic, Romanian, Greek, Armenian, Georgian and Turkish use.
 FAMILY_NAME = re.compile(
-    rf"[{_UPPER}][^\W\d_]{{1,18}}(?:s?sson|sen|dóttir|dottir|datter|ová|ova|ski|ska|cki|cka|wicz|czyk|czak|ov|ev|eva|ić|ič|enko|chuk|yuk"
-    r"|[aeiouäö]nen|gård|qvist|quist|ström|strøm|mann|meier|meyer|maier|escu|eanu|ský|ská|poulos|akis|idis|oğlu|oglu|yan|shvili|adze|ffy)"
+    rf"[{_UPPER}][^\W\d_]{{1,18}}(?:s?sson|sen|dóttir|dottir|datter|ová|ova|ski|ska|cki|cka|wicz|czyk|czak|ov"
+    rf"|ev|eva|ić|ič|enko|chuk|yuk"
+    r"|[aeiouäö]nen|gård|qvist|quist|ström|strøm|mann|meier|meyer|maier|escu|eanu|ský|ská|poulos|akis|idis|oğlu"
+    r"|oglu|yan|shvili|adze|ffy)"
 )

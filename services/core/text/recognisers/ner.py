@@ -30,15 +30,18 @@ _CAMEL_NAME = re.compile(r"\b(?:Mc|Mac|De|Di|La|Le|Van|O['’])(?=[A-Z][a-z])")
 _ACRONYM_MAX_CHARS = 6  # longer words in capitals may be a town: KATRINEHOLM
 _CODE_BEFORE = frozenset("_/\\=.@#$<`[{")
 _CODE_AFTER = frozenset("_/\\=@<`[{(")
-_SHORT_ACRONYM = re.compile(r"^[A-Z0-9&./-]{1,5}s?$")
+_SHORT_ACRONYM = re.compile(r"^[A-Z0-9&./-]{1,5}s?$|^[A-Z]{1,10}-\d")  # and CVE-2024-3094
 _PERSON_AFTER = re.compile(
-    r"^(?:['’]s (?:kid|son|daughter|wife|husband|mother|father|brother|sister|boss|manager|assistant|laptop|account|mailbox)\b"
-    r"|,? (?:said|says|told|asked|replied|wrote|lives?|lived|called|wants?|needs?|complained|reported|is (?:from|out|away|on leave|my|our)"
+    r"^(?:['’]s (?:kid|son|daughter|wife|husband|mother|father|brother|sister|boss|manager|assistant|laptop"
+    r"|account|mailbox)\b"
+    r"|,? (?:said|says|told|asked|replied|wrote|lives?|lived|called|wants?|needs?|complained|reported"
+    r"|is (?:from|out|away|on leave|my|our)"
     r"|has (?:left|joined|moved|asked)|had (?:given|left|asked)|spent|can (?:i|you|we)|could you)\b)",
     re.I,
 )
 _PERSON_BEFORE = re.compile(
-    r"\b(?:named|names?|calls? me|called|kid|son|daughter|him|her|mr|mrs|ms|dr|says|said|told|asked?|starring|directed by|written by|add|remove|about|dear|hi|hello)\.? $",
+    r"\b(?:named|names?|calls? me|called|kid|son|daughter|him|her|mr|mrs|ms|dr|says|said|told|asked?|starring"
+    r"|directed by|written by|add|remove|about|dear|hi|hello)\.? $",
     re.I,
 )
 _PERSON_BEFORE_FULL_NAME = re.compile(r"\b(?:by|under|including|with|from|for|to|and|contact|user|employee)$", re.I)
@@ -74,7 +77,8 @@ def load_pipeline(package: str) -> Any:
         model = lean_import(package)
     except ImportError as exc:
         raise ConfigurationInvalid(
-            f"The spaCy model package '{package}' is not installed. Install it (pip install {package.replace('_', '-')})"
+            f"The spaCy model package '{package}' is not installed."
+            f" Install it (pip install {package.replace('_', '-')})"
             " or name another one in the redaction settings."
         ) from exc
     return model.load(exclude=list(_UNUSED_PIPES))

@@ -9,28 +9,35 @@ from services.core.text.recognisers.span import Span
 
 # Longer forms first: S.A.R.L before S.A.
 _FORM = (
-    r"S\.A\.R\.L|S\.L\.N\.?E|S\.L\.L|S\.L\.U|S\.A\.S|S\.A\.U|S\.A\.T|S\.Coop|S\.Com|S\.p\.A|S\.r\.l|Sp\. z o\.o|L\.L\.C|S\.A|S\.L|B\.V|N\.V|A/S"
-    r"|e\.\s?V|e\.\s?K|Incorporated|Inc|LLC|Ltd|Limited|Corporation|Corp|PLC|plc|LLP|GmbH|gGmbH|mbH|KGaA|OHG|oHG|GbR|SARL|SASU|SAS|EURL|SNC|SpA|Srl"
+    r"S\.A\.R\.L|S\.L\.N\.?E|S\.L\.L|S\.L\.U|S\.A\.S|S\.A\.U|S\.A\.T|S\.Coop|S\.Com|S\.p\.A|S\.r\.l|Sp\. z o\.o"
+    r"|L\.L\.C|S\.A|S\.L|B\.V|N\.V|A/S"
+    r"|e\.\s?V|e\.\s?K|Incorporated|Inc|LLC|Ltd|Limited|Corporation|Corp|PLC|plc|LLP|GmbH|gGmbH|mbH|KGaA|OHG"
+    r"|oHG|GbR|SARL|SASU|SAS|EURL|SNC|SpA|Srl"
     r"|Oyj|Oy|ApS|AG|KG|UG|SE|SA|SL|BV|NV|AB"
 )
 # Words that end many company names, and people's job titles too: weaker than a name.
 _KIND = (
-    r"Group|Holdings?|Partners|Associates|Technologies|Software|Systems|Solutions|Industries|Analytics|Consulting|Capital|Ventures|Insurance"
-    r"|Bank|Foundation|Stiftung|Verlag|Werke|Assurances|Banque|Banco|Seguros|Services|Company|Research|Investments|Labs|Media"
+    r"Group|Holdings?|Partners|Associates|Technologies|Software|Systems|Solutions|Industries|Analytics"
+    r"|Consulting|Capital|Ventures|Insurance"
+    r"|Bank|Foundation|Stiftung|Verlag|Werke|Assurances|Banque|Banco|Seguros|Services|Company|Research"
+    r"|Investments|Labs|Media"
 )
 _WORD = r"[A-ZÀ-ÞŁŚŠŽ0-9][\w'’&-]{0,30}"
 _CO = r"(?: ?& Co\.? ?(?:KGaA|KG|OHG)?)?"
 _COMPANY = re.compile(
-    rf"(?<![\w<])(?:{_WORD},? (?:(?:&|y|et|und|and) )?){{1,4}}(?:asociados |associés |hijos |fils |Söhne )?(?:(?P<form>{_FORM})|{_KIND})(?!\w)\.?{_CO}"
+    rf"(?<![\w<])(?:{_WORD},? (?:(?:&|y|et|und|and) )?){{1,4}}(?:asociados |associés |hijos |fils "
+    rf"|Söhne )?(?:(?P<form>{_FORM})|{_KIND})(?!\w)\.?{_CO}"
 )
 _COMPANY_NAME = rf"(?P<company>{_WORD}(?: (?:(?:&|y|et|und|and|of) )?{_WORD}){{0,3}})"
 _EMPLOYED = re.compile(
-    r"\b(?i:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|on behalf of|joined|left|arbeite(?:t|n)? (?:bei|für)|firma|im auftrag von|travaille (?:chez|pour)"
+    r"\b(?i:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|on behalf of|joined|left|arbeite(?:t|n)? (?:bei"
+    r"|für)|firma|im auftrag von|travaille (?:chez|pour)"
     rf"|société|entreprise|trabajo (?:en|para)|trabaja (?:en|para)|empresa) {_COMPANY_NAME}"
 )
 # "This is Jane Doe from Acme"
 _INTRODUCED = re.compile(
-    rf"\b(?i:this is|i am|i['’]m|my name is|hier ist|hier spricht|ich bin|mein name ist|ici|je suis|je m['’]appelle|soy|me llamo) {NAME}"
+    rf"\b(?i:this is|i am|i['’]m|my name is|hier ist|hier spricht|ich bin|mein name ist|ici|je suis"
+    rf"|je m['’]appelle|soy|me llamo) {NAME}"
     rf" (?:from|of|at|with|von|bei|de|chez|del?) (?:der |la )?{_COMPANY_NAME}"
 )
 _PERSON_FROM = re.compile(rf"\b{NAME} (?:is |ist |est |es )?(?:from|works for|works at) {_COMPANY_NAME}")

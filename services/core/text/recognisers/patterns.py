@@ -106,7 +106,7 @@ def _presidio_recognisers() -> list[Any]:
     )
 
     class OfflineEmailRecognizer(EmailRecognizer):
-        """Presidio's asks tldextract, which downloads the suffix list; a company's internal domain is an address too."""
+        """Presidio's asks tldextract, which downloads a list; an internal domain is an address too."""
 
         def validate_result(self, pattern_text: str) -> bool | None:
             del pattern_text

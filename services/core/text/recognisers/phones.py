@@ -13,7 +13,8 @@ from services.core.text.recognisers.span import Span
 _CANDIDATE = re.compile(r"(?<![\w./@#=<\-+])(?<!\d[,:])(?:\+ ?|\()?\d[\d ()./\-–\u00a0]{4,24}\d(?![\w@]|[.,:/-]\d)")
 _BEFORE_CHARS, _AFTER_CHARS = 48, 12
 _PHONE_WORD = re.compile(
-    r"\b(?:phone|tele\w{3,8}|tel|cell\w{0,5}|mobile|mobil\w{0,8}|fax|call(?:ing|ed)?|dial|ring|text|sms|whats ?app|reach\w{0,4}"
+    r"\b(?:phone|tele\w{3,8}|tel|cell\w{0,5}|mobile|mobil\w{0,8}|fax|call(?:ing|ed)?|dial|ring|text|sms"
+    r"|whats ?app|reach\w{0,4}"
     r"|answering|messages?|registered|contact|hotline|extension|office"
     r"|telefon\w{0,8}|handy\w{0,8}|ruf\w{0,4}|anruf\w{0,3}|rückruf|durchwahl|erreich\w{0,6}|erreichbar"
     r"|tél\w{0,8}|portable|appel\w{0,4}|rappel\w{0,4}|joindre|joignable|numéro"
@@ -25,8 +26,10 @@ _AFTER_WORD = re.compile(
 )
 # A number that follows one of these is an identifier, unless it is written with a plus.
 _ID_WORD = re.compile(
-    r"(?:ticket|order|invoice|case|ref(?:erence)?|incident|serial|version|ver|build|release|error|code|po|sku|account|customer|id"
-    r"|kb|port|item|part|policy|claim|iban|amount|total|card|asset|tag|rechnung\w*|kundennummer|auftrag\w*|bestell\w*|fehler\w*"
+    r"(?:ticket|order|invoice|case|ref(?:erence)?|incident|serial|version|ver|build|release|error|code|po|sku"
+    r"|account|customer|id"
+    r"|kb|port|item|part|policy|claim|iban|amount|total|card|asset|tag|rechnung\w*|kundennummer|auftrag\w*"
+    r"|bestell\w*|fehler\w*"
     r"|vorgang\w*|commande|facture|client|dossier|erreur|pedido|factura|cliente|incidencia|tarjeta|karte|carte)"
     r"(?: ?(?:number|no|nr|nummer|num|id|is|ist|est|es|n°|número))?[ .:#-]{0,3}$",
     re.I,

@@ -13,14 +13,18 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-.'’][^\W\d_]+)*")
 
 _PLACE = rf"(?P<place>{WORD}(?:[ -](?:{LINK} ){{0,2}}{WORD}){{0,2}})"
 _CUES = (
-    r"travel(?:l?ing|s)? to|flew to|fly(?:ing)? to|flight to|based in|located in|lives? in|living in|lived in|offices? in|moved to|born in"
+    r"travel(?:l?ing|s)? to|flew to|fly(?:ing)? to|flight to|based in|located in|lives? in|living in|lived in"
+    r"|offices? in|moved to|born in"
     r"|home (?:city|town)|city of|town of|village of|visit(?:ing)?|branch in|site in"
     r"|wohnhaft in|wohnt in|standort|filiale(?: in)?|niederlassung(?: in)?|zweigstelle(?: in)?|büro in"
-    r"|habite à|site de|(?:imprimante|serveur|poste|équipe|usine|magasin|entrepôt|impresora|servidor|equipo|almacén|planta|fábrica) de|agence de|bureau de|ville de|succursale de|oficina de|sede de|sucursal de|ciudad de|vive en|tienda de"
+    r"|habite à|site de|(?:imprimante|serveur|poste|équipe|usine|magasin|entrepôt|impresora|servidor|equipo"
+    r"|almacén|planta|fábrica) de|agence de|bureau de|ville de|succursale de|oficina de|sede de|sucursal de"
+    r"|ciudad de|vive en|tienda de"
 )
 # A bare preposition before a capital: a place in French and Spanish; in German also a noun, mostly told by its ending.
 _PREPOSITION = {
-    "de": r"(?:in|aus|nach) (?!\w*(?:ung|ungen|heit|keit|schaft|tion|tionen|tät|nis|ment|ing|enz|anz|ie|ik|ur|form|weise)\b)",
+    "de": r"(?:in|aus|nach) (?!\w*(?:ung|ungen|heit|keit|schaft|tion|tionen|tät|nis|ment|ing|enz|anz|ie|ik|ur"
+    r"|form|weise)\b)",
     "fr": r"(?:à|À) ",
     "es": r"(?:en|desde) ",
 }

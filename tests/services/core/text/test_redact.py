@@ -1,0 +1,167 @@
+import threading
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.core.kit.errors import ConfigurationInvalid
+from services.core.text.normalise import normalise
+from services.core.text.redact import RedactionConfig, Redactor, build_redactor, restore
+
+PLANTED = {
+    "EMAIL_ADDRESS": "jane.doe@example.com",
+    "PHONE_NUMBER": "+44 7700 900123",
+    "IBAN_CODE": "DE89370400440532013000",
+    "CREDIT_CARD": "4111 1111 1111 1111",
+    "IP_ADDRESS": "203.0.113.77",
+    "US_SSN": "536-22-8726",
+    "SECRET": "AKIAIOSFODNN7EXAMPLE",
+    "URL": "https://intranet.example.com/u/jdoe",
+    "PERSON": "Jane Kowalska",
+}
+KEPT = (
+    "0x80070005",
+    "INC0012345",
+    "ORA-00942",
+    "HTTP 502",
+    "KB5005565",
+    "10.0.19041.1288",
+    "CVE-2024-3094",
+    "Windows 11 23H2",
+    "ticket 1234567",
+    "order 20240017",
+    "Office 2016",
+    "5.1.67",
+    "ERR-4711-22",
+    "SR-2024-000981",
+    "Outlook 16.0.1.2",
+    "port 8080",
+)
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WORDS = st.sampled_from(
+    [
+        "the printer",
+        "is broken",
+        "Anna",
+        "Mr. Weber",
+        "calls",
+        "\n",
+        ", ",
+        "Müller GmbH",
+        "in Paris",
+        "0x80070005",
+        "<PERSON_1>",
+        "<b>",
+        "&lt;p&gt;",
+        "12 Baker Street",
+        "password: hunter22",
+        "On Monday",
+        "-- ",
+        "> quoted",
+        "Sehr geehrte Frau Schmidt",
+        "04 97 50 89 35",
+    ]
+)
+TEXTS = st.one_of(st.lists(WORDS, max_size=12).map(" ".join), st.text(max_size=200))
+
+
+@QUICK
+@given(text=TEXTS)
+def test_restoring_gives_the_normalised_text(redactor: Redactor, text: str) -> None:
+    """Nothing is lost between redaction and write-back, whatever the text contains."""
+    redacted = redactor.redact(text)
+    assert restore(redacted.fields["text"], redacted.vault) == normalise(text)
+
+
+@QUICK
+@given(text=TEXTS)
+def test_redacting_twice_is_redacting_once(redactor: Redactor, text: str) -> None:
+    """Placeholders are left alone, and nothing new is found around them."""
+    once = redactor.redact(text)
+    twice = redactor.redact(once.fields["text"], once.language)
+    assert twice.fields == once.fields
+    assert twice.vault == {}
+
+
+@QUICK
+@given(
+    entity=st.sampled_from(sorted(PLANTED)),
+    before=st.sampled_from(["", "Please check ", "Hallo,\n", "Bonjour, voici ", "see: "]),
+    after=st.sampled_from(["", " today.", "\nThanks", ", merci", " (urgent)"]),
+)
+def test_a_planted_value_never_leaks(redactor: Redactor, entity: str, before: str, after: str) -> None:
+    """The value is in the vault and nowhere in the text."""
+    redacted = redactor.redact(f"{before}{PLANTED[entity]}{after}")
+    assert PLANTED[entity] not in redacted.fields["text"]
+    assert PLANTED[entity] in redacted.vault.values()
+
+
+@pytest.mark.parametrize("code", KEPT)
+def test_codes_versions_and_ids_stay(redactor: Redactor, code: str) -> None:
+    """Routing needs them: a wrong redaction here costs accuracy and protects nobody."""
+    text = f"Since the update it fails with {code} on the laptop"
+    assert redactor.redact(text).fields["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "hidden"),
+    [
+        ("de", "Guten Tag,\nich komme nicht ins VPN.\nMit freundlichen Grüßen\nUwe Brandtner", "Uwe Brandtner"),
+        ("de", "Bitte rufen Sie Frau Oberhauser zurück", "Oberhauser"),
+        ("fr", "Bonjour,\nle compte est bloqué.\nCordialement,\nMaëlys Corbinot", "Maëlys Corbinot"),
+        ("fr", "Merci de rappeler Mme Thévenard au 04 97 50 89 35", "Thévenard"),
+        ("es", "Hola, la cuenta no funciona.\nUn saludo,\nIker Zubizarreta", "Iker Zubizarreta"),
+        ("es", "La señora Etxeberria no puede entrar", "Etxeberria"),
+        ("de", "Meine Adresse: Lindenstraße 14b, 20095 Hamburg", "Lindenstraße 14b"),
+        ("fr", "J'habite 12 rue des Lilas, 75011 Paris", "12 rue des Lilas"),
+        ("es", "Envíen a Calle Mayor 5, 28013 Madrid", "Calle Mayor 5"),
+        ("en", "Ship it to 221 Baker Street, London", "221 Baker Street"),
+    ],
+)
+def test_names_and_addresses_go_in_every_language(redactor: Redactor, language: str, text: str, hidden: str) -> None:
+    """Greetings, titles, signatures and street words of the four languages are known."""
+    assert hidden not in redactor.redact(text, language).fields["text"]
+
+
+def test_fields_share_their_placeholders(redactor: Redactor) -> None:
+    """The same person in subject and body is the same placeholder, so a summary can refer to them."""
+    redacted = redactor.redact_fields(
+        {"subject": "Access for jane@example.com", "body": "jane@example.com cannot log in"}
+    )
+    assert redacted.fields == {"subject": "Access for <EMAIL_ADDRESS_1>", "body": "<EMAIL_ADDRESS_1> cannot log in"}
+
+
+def test_a_name_found_once_is_hidden_everywhere(redactor: Redactor) -> None:
+    """A family name alone is hidden when the full name stands elsewhere in the ticket."""
+    text = redactor.redact("Regards from Anna Lindqvist.\nPlease ask Lindqvist about it").fields["text"]
+    assert "Lindqvist" not in text
+
+
+def test_a_placeholder_the_customer_wrote_is_never_reused(redactor: Redactor) -> None:
+    """Else restoring would put one person's data where another wrote a placeholder."""
+    redacted = redactor.redact("Template says <EMAIL_ADDRESS_1>, mine is jane@example.com")
+    assert redacted.fields["text"] == "Template says <EMAIL_ADDRESS_1>, mine is <EMAIL_ADDRESS_2>"
+
+
+def test_only_configured_entities_are_hidden() -> None:
+    """A company may keep organisations, say, and hide the rest."""
+    redactor = build_redactor(RedactionConfig(models={}, entities=frozenset({"EMAIL_ADDRESS"})))
+    assert redactor.redact("jane@example.com, 203.0.113.77").fields["text"] == "<EMAIL_ADDRESS_1>, 203.0.113.77"
+
+
+def test_a_missing_model_is_named_with_the_fix() -> None:
+    """The start stops with the package to install, not with an ImportError."""
+    with pytest.raises(ConfigurationInvalid, match=r"xx_no_such_model.*pip install"):
+        build_redactor(RedactionConfig(models={"*": "xx_no_such_model"}))
+
+
+def test_threads_may_share_a_redactor(redactor: Redactor) -> None:
+    """Eight threads get what one gets."""
+    text = "Hi, I am Jane Kowalska, +44 7700 900123, jane@example.com"
+    expected, answers = redactor.redact(text), []
+    threads = [threading.Thread(target=lambda: answers.append(redactor.redact(text))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 8
