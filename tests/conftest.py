@@ -7,12 +7,16 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from services.core.kit.database import migrate
 from services.local.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from tests.platform import Platform
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +68,15 @@ def database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     yield _with_database(postgres.url, name)
     with psycopg.connect(postgres.url, autocommit=True) as conn:
         conn.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def platform(open_folder: Path) -> Iterator["Platform"]:
+    """All containers as real processes for the tests that share them; each test brings tickets of its own."""
+    from tests.platform import run_platform
+
+    with run_platform(open_folder / "platform") as running:
+        yield running
 
 
 def free_port() -> int:

@@ -1,0 +1,121 @@
+"""`pointsman up` through its accidents: killed, interrupted, started twice, ports taken, folder closed."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.local.home import Home
+from services.local.platform import claim, is_ready, prepare
+from tests.platform import build_home, promote, user_environment
+from tests.services.trainer.bundles import small_bundle
+
+TIMEOUT_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def home(open_folder: Path) -> Iterator[Home]:
+    """A laptop that has a model already; nothing runs."""
+    home = build_home(open_folder / "laptop")
+    claim(home, print)
+    prepare(home)
+    promote(home, small_bundle())
+    home.postgres.stop()
+    home.running_file.unlink()
+    yield home
+    home.postgres.stop()
+
+
+def start(home: Home, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "services.cli", "up", *arguments]
+    return subprocess.Popen(
+        command, env=user_environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.cli", "up", *arguments]
+    environment = user_environment(home) | environment
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+
+def wait_ready(home: Home, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not is_ready(home):
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # another process: nothing to wait on but its answer
+
+
+def test_once_shows_mock_tickets_triaged_and_leaves_nothing_running(home: Home) -> None:
+    """Exit 0, a row for each ticket, no process left, PostgreSQL stopped."""
+    done = run(home, "--once", "--mock", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [
+        line
+        for line in done.stdout.splitlines()
+        if any(band in line for band in ("AUTO_ROUTE", "HUMAN_REVIEW", "ESCALATE"))
+    ]
+    assert len(rows) == 3
+    assert not home.postgres.is_running()
+    assert not home.running_file.exists()
+
+
+def test_a_killed_supervisor_is_cleaned_up_after(home: Home) -> None:
+    """kill -9 leaves containers and PostgreSQL; the next start ends the first and reattaches the second."""
+    first = start(home, "--mock", "0")
+    wait_ready(home, first)
+    children = psutil.Process(first.pid).children()
+    first.kill()
+    first.wait()
+    assert home.postgres.is_running()
+    done = run(home, "--once", "--mock", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Ended {len(children)} processes" in done.stderr
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
+def test_an_interrupt_stops_everything(home: Home) -> None:
+    """Ctrl-C: exit 0 and nothing left."""
+    process = start(home, "--mock", "0")
+    wait_ready(home, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT_S) == 0
+    assert not home.postgres.is_running()
+
+
+def test_a_second_start_says_that_the_first_runs(home: Home) -> None:
+    """Exit 1 with the process and the address; the first goes on."""
+    first = start(home, "--mock", "0")
+    wait_ready(home, first)
+    second = run(home, "--once")
+    assert second.returncode == 1
+    assert f"already runs here (process {first.pid})" in second.stderr.replace("\n", " ")
+    assert is_ready(home)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(TIMEOUT_S) == 0
+
+
+def test_a_taken_port_is_named_with_the_setting_that_moves_ours(home: Home) -> None:
+    """Exit 1, the port and the variable; nothing was started."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", home.settings.gateway_port))
+        other.listen()
+        done = run(home, "--once")
+    assert done.returncode == 1
+    assert f"Port {home.settings.gateway_port} is taken" in done.stderr
+    assert "POINTSMAN_GATEWAY_PORT=" in done.stderr
+    assert not home.postgres.is_running()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_fix(home: Home) -> None:
+    """Exit 1 and POINTSMAN_HOME, no traceback."""
+    done = run(home, "--once", POINTSMAN_HOME="/proc/pointsman")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "POINTSMAN_HOME" in done.stderr

@@ -1,0 +1,100 @@
+"""Decisions as pure functions: what is left alone, decided, written, and reviewed first."""
+
+import pytest
+
+from services.core.contracts.prediction import Band, Prediction, ScoredGroup
+from services.core.contracts.priority import PriorityAnswer
+from services.core.contracts.ticket import Priority, Requester, Status, Ticket
+from services.worker.decide import Gathered, decide, review_urgency, update_for, why_left_alone
+from services.worker.settings import Filters
+
+TICKET = Ticket(connector="desk", external_id="1", subject="VPN down", requester=Requester(email="jo@example.com"))
+TOP = (ScoredGroup(group="Network", probability=0.9), ScoredGroup(group="Access", probability=0.06))
+PREDICTION = Prediction(
+    top=TOP, confidence=0.93, similarity=0.8, band=Band.AUTO_ROUTE, reason="Reaches its threshold.", model_version="m1"
+)
+PRIORITY = PriorityAnswer(priority=Priority.HIGH, impact="high", urgency="medium", reason="everyone", by="extractive")
+
+
+def gathered(**changes: object) -> Gathered:
+    facts = {
+        "ticket_id": "7",
+        "prediction": PREDICTION,
+        "priority": PRIORITY,
+        "groups": frozenset({"Network", "Access"}),
+        "shadow": False,
+        "latency_ms": 12.0,
+    }
+    return Gathered(**(facts | changes))  # ty: ignore[invalid-argument-type]
+
+
+@pytest.mark.parametrize(
+    ("ticket", "filters", "why"),
+    [
+        ({}, {}, None),
+        ({"status": Status.SOLVED}, {}, "it is solved already"),
+        ({"group": "Network"}, {}, "it is in the group Network already"),
+        ({"group": "Network"}, {"skip_grouped": False}, None),
+        ({}, {"excluded_subjects": ("^vpn",)}, "its subject is excluded"),
+        ({}, {"excluded_requesters": ("JO@example.com",)}, "its requester is excluded"),
+        ({}, {"excluded_requesters": ("@example.com",)}, "its requester is excluded"),
+        ({}, {"excluded_requesters": ("@ample.com", "o@example.com")}, None),
+    ],
+)
+def test_filters_leave_alone_what_they_name_and_nothing_else(ticket: dict, filters: dict, why: str | None) -> None:
+    """Closed, grouped, excluded subjects and requesters; a domain is not matched by its end."""
+    assert why_left_alone(TICKET.model_copy(update=ticket), Filters(**filters)) == why
+
+
+def test_a_wrong_pattern_stops_the_start_with_an_example() -> None:
+    """A bad regular expression is a configuration error, not a ticket's."""
+    with pytest.raises(ValueError, match="not a regular expression"):
+        Filters(excluded_subjects=("(",))
+
+
+def test_a_confident_prediction_is_written_with_its_reason() -> None:
+    """Group, priority, tags and a private note under the ticket's key."""
+    update = update_for(decide(gathered()), "Z-1")
+    assert update is not None
+    assert (update.key, update.external_id, update.group, update.priority) == ("7:new", "Z-1", "Network", Priority.HIGH)
+    assert "confidence 93%" in (update.note or "")
+    assert "Access 6%" in (update.note or "")
+
+
+def test_an_invented_group_is_never_written() -> None:
+    """A group that the catalogue does not have goes to a person."""
+    decision = decide(gathered(groups=frozenset({"Access"})))
+    assert decision.band is Band.HUMAN_REVIEW
+    assert "not active in the label catalogue" in decision.reason
+    assert update_for(decision, "Z-1") is None
+
+
+def test_an_escalation_asks_for_a_person_without_naming_a_group() -> None:
+    """It must be seen in the system where people work; a guess is not presented as a decision."""
+    update = update_for(decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.ESCALATE}))), "Z-1")
+    assert update is not None
+    assert (update.group, "pointsman-escalated" in update.tags) == (None, True)
+
+
+@pytest.mark.parametrize("band", list(Band))
+def test_shadow_writes_nothing(band: Band) -> None:
+    """Everything runs, nothing leaves."""
+    decision = decide(gathered(shadow=True, prediction=PREDICTION.model_copy(update={"band": band})))
+    assert decision.group == "Network"
+    assert update_for(decision, "Z-1") is None
+
+
+def test_without_a_router_a_person_decides_and_the_priority_stays() -> None:
+    """No guess: no group, review, and the reason."""
+    decision = decide(gathered(prediction=None, why_unrouted="The router did not answer; a person decides."))
+    assert (decision.group, decision.band, decision.decided_by) == (None, Band.HUMAN_REVIEW, "fallback")
+    assert decision.priority is Priority.HIGH
+
+
+def test_the_review_queue_starts_with_escalations_then_with_close_calls() -> None:
+    """The smaller the margin, the more a person's answer teaches."""
+    close = (ScoredGroup(group="Network", probability=0.41), ScoredGroup(group="Access", probability=0.40))
+    escalated = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.ESCALATE})))
+    near = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.HUMAN_REVIEW, "top": close})))
+    clear = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.HUMAN_REVIEW})))
+    assert review_urgency(escalated) > review_urgency(near) > review_urgency(clear)
