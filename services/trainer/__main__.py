@@ -103,9 +103,7 @@ def _fit_config(settings: TrainerSettings) -> FitConfig:
 
 def _settings(arguments: argparse.Namespace) -> TrainerSettings:
     if arguments.out is not None and (arguments.data is None or arguments.promote):
-        raise ConfigurationInvalid(
-            "--out writes a bundle without a registry: give --data FILE, leave --promote."
-        )
+        raise ConfigurationInvalid("--out writes a bundle without a registry: give --data FILE, leave --promote.")
     given = {"tenant": arguments.tenant, "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}
     settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     if arguments.out is None and not settings.database_url.get_secret_value():
@@ -154,7 +152,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
-    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default 120)")
+    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default: 0.05 a ticket, 60 to 540)")
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
     return parser.parse_args()

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 OPSET = 17
 FLOAT_FILE = "encoder.float.onnx"
 INT8_LOSS_MAX = 0.005  # accuracy on the held-out part; beyond it the float graph is kept
-PARITY_ROWS = 1_000
+PARITY_ROWS = 500
+BUDGET_PER_ROW_S = 0.05
+BUDGET_MIN_S, BUDGET_MAX_S = 60.0, 540.0  # 10,000 tickets with everything in ten minutes
 
 
 def export_tuned(
@@ -35,7 +37,7 @@ def export_tuned(
         TuneConfig(
             base_model=config.base_model or wheel_model(),
             max_tokens=config.max_tokens,
-            budget_s=config.budget_s,
+            budget_s=config.budget_s or derive_budget_s(len(split.train)),
             epochs=config.epochs,
             threads=config.threads,
             seed=config.seed,
@@ -58,6 +60,10 @@ def export_frozen(
     quantise(folder)
     progress("export", 1.0, f"frozen encoder for {len(split.labels)} groups")
     return {"epochs": 0.0}
+
+
+def derive_budget_s(rows: int) -> float:
+    return min(BUDGET_MAX_S, max(BUDGET_MIN_S, BUDGET_PER_ROW_S * rows))
 
 
 def wheel_model() -> str:

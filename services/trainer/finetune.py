@@ -123,6 +123,35 @@ def _place_prototypes(module: Any, tokens: list[list[int]], labels: NDArray[np.i
         module.prototypes.copy_(torch.nn.functional.normalize(sums, dim=-1))
 
 
+class Pace:
+    """
+    How far a run is: by steps alone when `epochs` is given, else by steps or seconds, whichever is further.
+
+    A machine that becomes busy meanwhile gets fewer steps, not more time; the learning rate follows.
+    """
+
+    def __init__(self, config: TuneConfig, per_epoch: int) -> None:
+        self._budget_s = config.budget_s if config.epochs is None else math.inf
+        self._per_epoch = per_epoch
+        self._total = per_epoch * (config.epochs or EPOCHS_MAX)
+        self._started = self._warm = time.monotonic()
+        self.known = config.epochs is not None  # whether the number of epochs is settled
+
+    def done(self, step: int) -> float:
+        """Share of the run that is over (1 or more: stop) before `step`, counted from 0."""
+        now = time.monotonic()
+        if step == TIMED_STEPS[0]:
+            self._warm = now
+        if step == TIMED_STEPS[1] and not self.known:
+            step_s = (now - self._warm) / (TIMED_STEPS[1] - TIMED_STEPS[0])
+            self._total = _affordable_steps(self._budget_s - (self._warm - self._started), step_s, self._per_epoch)
+            self.known = True
+        return max(step / self._total, (now - self._started) / self._budget_s)
+
+    def describe(self, step: int) -> str:
+        return f"epoch {step / self._per_epoch:.1f} of {self._total / self._per_epoch:.1f}"
+
+
 def _train(
     module: Any,
     tokens: list[list[int]],
@@ -132,32 +161,32 @@ def _train(
     progress: Callable[[float, str], None],
 ) -> float:
     """Runs the loop; the number of epochs actually done."""
-    import torch
-
     module.train()
     optimiser = _build_optimiser(module)
     rates = [group["lr"] for group in optimiser.param_groups]
     per_epoch = math.ceil(len(tokens) / BATCH)
-    total = per_epoch * (config.epochs or EPOCHS_MAX)
-    started = warm = time.monotonic()
+    pace, step = Pace(config, per_epoch), 0
     for step, rows in enumerate(_batches(tokens, config.seed)):
-        if step == TIMED_STEPS[0]:
-            warm = time.monotonic()
-        if step == TIMED_STEPS[1] and config.epochs is None:
-            step_s = (time.monotonic() - warm) / (TIMED_STEPS[1] - TIMED_STEPS[0])
-            total = _affordable_steps(config.budget_s - (warm - started), step_s, per_epoch)
-        if step >= total:
+        if (done := pace.done(step)) >= 1:
             break
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * _triangle(step, total)
-        optimiser.zero_grad(set_to_none=True)
-        _backward(module, tokens, labels, rows)
-        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        if config.epochs is None and step < TIMED_STEPS[1]:
-            continue  # the number of epochs is not known yet
-        progress((step + 1) / total, f"epoch {(step + 1) / per_epoch:.1f} of {total / per_epoch:.1f}")
-    return total / per_epoch
+            group["lr"] = rate * _triangle(done)
+        _step(module, optimiser, tokens, labels, rows)
+        if pace.known:
+            progress(done, pace.describe(step))
+    progress(1.0, f"{step / per_epoch:.1f} epochs")
+    return step / per_epoch
+
+
+def _step(
+    module: Any, optimiser: Any, tokens: list[list[int]], labels: NDArray[np.int32], rows: NDArray[np.int64]
+) -> None:
+    import torch
+
+    optimiser.zero_grad(set_to_none=True)
+    _backward(module, tokens, labels, rows)
+    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimiser.step()
 
 
 def _backward(module: Any, tokens: list[list[int]], labels: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
@@ -195,10 +224,9 @@ def _affordable_steps(budget_s: float, step_s: float, per_epoch: int) -> int:
     return min(EPOCHS_MAX, steps // per_epoch) * per_epoch
 
 
-def _triangle(step: int, total: int) -> float:
-    """Learning rate over its peak: up within the warm-up, then down to 0."""
-    warm = max(1, round(total * WARM_UP_SHARE))
-    return min((step + 1) / warm, max(0.0, (total - step) / max(1, total - warm)))
+def _triangle(done: float) -> float:
+    """Learning rate over its peak when `done` (0..1) of the run is over: up within the warm-up, then down to 0."""
+    return min((done + WARM_UP_SHARE / 10) / WARM_UP_SHARE, (1 - done) / (1 - WARM_UP_SHARE))
 
 
 def _batches(tokens: list[list[int]], seed: int) -> Iterator[NDArray[np.int64]]:
