@@ -2,6 +2,7 @@
 
 import inspect
 from functools import cache
+from typing import Any
 
 import pulumi
 
@@ -22,7 +23,7 @@ def _tagged(
     field = _field(type(args.resource))
     if field is None or args.type_ in _OTHER_MEANING:
         return None
-    own = args.props.get(field) or {}
+    own: Any = args.props.get(field) or {}
     return pulumi.ResourceTransformationResult({**args.props, field: {**tags, **own}}, args.opts)
 
 

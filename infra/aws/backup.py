@@ -4,6 +4,8 @@ A second copy of database and documents in a vault of its own, which the stack's
 `small` relies on the database's point-in-time recovery and the buckets' versions; its empty component says so.
 """
 
+from typing import Any
+
 import pulumi_aws as aws
 from pulumi import Output
 
@@ -29,7 +31,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> None:
         aws.backup.VaultLockConfiguration(
             name, backup_vault_name=vault.name, min_retention_days=7, max_retention_days=400, opts=scope.own()
         )
-    daily = {
+    daily: Any = {
         "rule_name": "daily",
         "target_vault_name": vault.name,
         "schedule": "cron(30 2 * * ? *)",

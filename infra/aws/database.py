@@ -4,6 +4,8 @@ PostgreSQL with pgvector: Aurora Serverless v2, or the smallest RDS instance in 
 RDS insists on an administrator password: Secrets Manager makes, stores and rotates it; only the migrator reads it.
 """
 
+from typing import Any
+
 import pulumi_aws as aws
 
 from infra.aws.foundation import AwsFoundation
@@ -12,7 +14,7 @@ from infra.capabilities import Database, Ground, Scope
 ENGINE_VERSION = "17.5"  # pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS
 DATABASE = "pointsman"
 # Slow statements only: a full statement log would hold ticket text.
-_LOGGING = [
+_LOGGING: Any = [
     {"name": "log_min_duration_statement", "value": "2000"},
     {"name": "log_parameter_max_length", "value": "0"},
     {"name": "rds.force_ssl", "value": "1"},

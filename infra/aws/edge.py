@@ -4,6 +4,8 @@ The way in: DNS zone, certificate, load balancer, WAF with a rate limit. The Gat
 In `small` the node is the way in: the Gateway's own rate limit, a certificate by ACME, no WAF (6 USD a month).
 """
 
+from typing import Any
+
 import pulumi_aws as aws
 
 from infra.aws.foundation import AwsFoundation
@@ -133,7 +135,7 @@ def _listeners(
 
 
 def _record(scope: Scope, zone: aws.route53.Zone, balancer: aws.lb.LoadBalancer) -> None:
-    alias = {"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}
+    alias: Any = {"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}
     aws.route53.Record(
         scope.name("entry"),
         zone_id=zone.zone_id,
@@ -146,7 +148,7 @@ def _record(scope: Scope, zone: aws.route53.Zone, balancer: aws.lb.LoadBalancer)
 
 def _waf(scope: Scope, ground: Ground[AwsFoundation], balancer: aws.lb.LoadBalancer) -> aws.wafv2.WebAcl:
     limit = {"limit": scope.settings.edge.requests_per_5min_per_ip, "aggregate_key_type": "IP"}
-    rules = [
+    rules: Any = [
         {"name": "rate", "priority": 0, "action": {"block": {}}, "statement": {"rate_based_statement": limit}},
         _managed("AWSManagedRulesCommonRuleSet", 1),
         _managed("AWSManagedRulesKnownBadInputsRuleSet", 2),
@@ -182,5 +184,5 @@ def _managed(name: str, priority: int) -> dict:
     return {"name": name, "priority": priority, "override_action": {"none": {}}, "statement": group}
 
 
-def _seen(name: str) -> dict:
+def _seen(name: str) -> Any:
     return {"cloudwatch_metrics_enabled": True, "sampled_requests_enabled": False, "metric_name": name}

@@ -1,5 +1,7 @@
 """Buckets for documents, models and the event lake: private, versioned, our key, access logged."""
 
+from typing import Any
+
 import pulumi_aws as aws
 from pulumi import Output
 
@@ -34,7 +36,7 @@ def _bucket(scope: Scope, ground: Ground[AwsFoundation], label: str) -> aws.s3.B
         name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=scope.own()
     )
     aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=scope.own())
-    ours = {"sse_algorithm": "aws:kms", "kms_master_key_id": ground.keys.data}
+    ours: Any = {"sse_algorithm": "aws:kms", "kms_master_key_id": ground.keys.data}
     aws.s3.BucketServerSideEncryptionConfiguration(
         name,
         bucket=bucket.id,
@@ -55,14 +57,14 @@ def _bucket(scope: Scope, ground: Ground[AwsFoundation], label: str) -> aws.s3.B
 
 def _lifecycle(scope: Scope, bucket: aws.s3.Bucket, label: str) -> None:
     choices = scope.settings.objects
-    tidy = {
+    tidy: Any = {
         "id": "tidy",
         "status": "Enabled",
         "filter": {"prefix": ""},
         "noncurrent_version_expiration": {"noncurrent_days": choices.noncurrent_days},
         "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
     }
-    cool = {"transitions": [{"days": choices.archive_after_days, "storage_class": "GLACIER_IR"}]}
+    cool: Any = {"transitions": [{"days": choices.archive_after_days, "storage_class": "GLACIER_IR"}]}
     aws.s3.BucketLifecycleConfiguration(
         scope.name(label),
         bucket=bucket.id,

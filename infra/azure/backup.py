@@ -4,6 +4,8 @@ A second copy of database and blobs in a backup vault of its own, immutable in p
 `small` relies on the database's point-in-time recovery and the blobs' versions; its empty component says so.
 """
 
+from typing import Any
+
 from pulumi import Input
 from pulumi_azure_native import dataprotection as dp
 
@@ -58,7 +60,7 @@ def _policy(
 ) -> dp.BackupPolicy:
     store = {"data_store_type": "VaultStore", "object_type": "DataStoreInfoBase"}
     days = f"P{scope.settings.database.backup_days}D"
-    keep = {
+    keep: Any = {
         "name": "Default",
         "object_type": "AzureRetentionRule",
         "is_default": True,
@@ -75,7 +77,7 @@ def _policy(
         "schedule": {"repeating_time_intervals": [_WEEKLY], "time_zone": "UTC"},
         "tagging_criteria": [{"is_default": True, "tagging_priority": 99, "tag_info": {"tag_name": "Default"}}],
     }
-    take = {
+    take: Any = {
         "name": "Weekly",
         "object_type": "AzureBackupRule",
         "data_store": store,
@@ -104,7 +106,7 @@ def _instance(
     resource: Input[str],
     ready: list,
 ) -> None:
-    source = {
+    source: Any = {
         "object_type": "Datasource",
         "datasource_type": kind,
         "resource_id": resource,

@@ -80,7 +80,7 @@ def _namespace(scope: Scope, ground: Ground[AzureFoundation]) -> sb.Namespace:
     namespace = sb.Namespace(
         name,
         resource_group_name=ground.foundation.group,
-        sku={"name": tier, "tier": tier.value, **({"capacity": 1} if private_bus else {})},
+        sku=sb.SBSkuArgs(name=tier, tier=sb.SkuTier(tier.value), capacity=1 if private_bus else None),
         disable_local_auth=True,
         minimum_tls_version="1.2",
         public_network_access="Disabled" if private_bus else "Enabled",

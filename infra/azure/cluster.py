@@ -4,6 +4,8 @@ AKS: private API server, Entra and Azure RBAC only, workload identity, etcd secr
 Three pools: system, spot workers, GPU for the trainer; the last two start from nothing. `small` is node.py.
 """
 
+from typing import Any
+
 from pulumi import Output
 from pulumi_azure_native import containerservice as aks
 
@@ -29,8 +31,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         _pool_of_gpus(scope, ground, cluster)
     diagnose(scope, "cluster", cluster.id, ground.observability.logs, ("audit",))
     if stores.registry.id:
-        kubelet = cluster.identity_profile.apply(lambda p: (p or {}).get("kubeletidentity"))
-        puller = kubelet.apply(lambda k: k.object_id if k else "kubelet")
+        puller = cluster.identity_profile.apply(_kubelet)
         access.assign(scope, ground.foundation, "pull", Role.ACR_PULL, to=puller, at=stores.registry.id)
     return Cluster(
         name=cluster.name,
@@ -39,6 +40,12 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         id=cluster.id,
         issuer=cluster.oidc_issuer_profile.apply(lambda p: p.issuer_url if p else ""),
     )
+
+
+def _kubelet(profile: Any) -> str:
+    """The principal by which the nodes pull images; offline nobody has made it yet."""
+    kubelet = (profile or {}).get("kubeletidentity")
+    return kubelet.object_id if kubelet else "kubelet"
 
 
 def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.ManagedCluster:
@@ -99,14 +106,14 @@ def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.Managed
     )
 
 
-def _api_access(scope: Scope) -> dict:
+def _api_access(scope: Scope) -> Any:
     allowed = [str(cidr) for cidr in scope.settings.cluster.api_allowed_cidrs]
     if allowed:
         return {"enable_private_cluster": False, "authorized_ip_ranges": allowed}
     return {"enable_private_cluster": True, "private_dns_zone": "system"}
 
 
-def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
+def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
     count = max(2, scope.settings.network.zones) if scope.settings.profile is Profile.PROD else 1
     return {
         **_machine(scope, ground, MACHINE[scope.settings.cluster.size]),
@@ -119,7 +126,7 @@ def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
     }
 
 
-def _machine(scope: Scope, ground: Ground[AzureFoundation], size: str) -> dict:
+def _machine(scope: Scope, ground: Ground[AzureFoundation], size: str) -> Any:
     return {
         "vm_size": size,
         "vnet_subnet_id": ground.network.nodes[0],
@@ -133,7 +140,7 @@ def _machine(scope: Scope, ground: Ground[AzureFoundation], size: str) -> dict:
     }
 
 
-def _spot() -> dict:
+def _spot() -> Any:
     return {
         "scale_set_priority": "Spot",
         "scale_set_eviction_policy": "Delete",
@@ -144,6 +151,7 @@ def _spot() -> dict:
 
 def _pool_of_workers(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> None:
     spot = scope.settings.cluster.spot
+    machine: Any = {**_machine(scope, ground, MACHINE[scope.settings.cluster.size]), **(_spot() if spot else {})}
     aks.AgentPool(
         scope.name("pool-workers"),
         resource_group_name=ground.foundation.group,
@@ -155,12 +163,13 @@ def _pool_of_workers(scope: Scope, ground: Ground[AzureFoundation], cluster: aks
         enable_auto_scaling=True,
         node_taints=[_SPOT_TAINT] if spot else [],
         opts=scope.own(),
-        **{**_machine(scope, ground, MACHINE[scope.settings.cluster.size]), **(_spot() if spot else {})},
+        **machine,
     )
 
 
 def _pool_of_gpus(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> None:
     spot = scope.settings.training.spot
+    machine: Any = {**_machine(scope, ground, GPU_MACHINE), "os_sku": "Ubuntu", **(_spot() if spot else {})}
     aks.AgentPool(
         scope.name("pool-gpu"),
         resource_group_name=ground.foundation.group,
@@ -172,5 +181,5 @@ def _pool_of_gpus(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.Ma
         enable_auto_scaling=True,
         node_taints=["nvidia.com/gpu=true:NoSchedule", *([_SPOT_TAINT] if spot else [])],
         opts=scope.own(),
-        **{**_machine(scope, ground, GPU_MACHINE), "os_sku": "Ubuntu", **(_spot() if spot else {})},
+        **machine,
     )

@@ -4,6 +4,8 @@ The way in: Front Door with a WAF and a rate limit, its certificate, the DNS zon
 The cluster accepts HTTP(S) from Front Door only (network.py). In `small` the node is the way in, without a WAF.
 """
 
+from typing import Any
+
 from pulumi_azure_native import cdn, dns, frontdoor
 from pulumi_azure_native import network as net
 
@@ -136,8 +138,8 @@ def _route(
         load_balancing_settings={"sample_size": 4, "successful_samples_required": 3},
         health_probe_settings={
             "probe_path": "/health",
-            "probe_protocol": "Https",
-            "probe_request_type": "GET",
+            "probe_protocol": cdn.ProbeProtocol.HTTPS,
+            "probe_request_type": cdn.HealthProbeRequestType.GET,
             "probe_interval_in_seconds": 30,
         },
         opts=scope.own(),
@@ -174,7 +176,7 @@ def _route(
 def _waf(
     scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, custom: cdn.AFDCustomDomain
 ) -> frontdoor.Policy:
-    limit = {
+    limit: Any = {
         "name": "rate",
         "priority": 1,
         "rule_type": "RateLimitRule",
@@ -195,7 +197,7 @@ def _waf(
         custom_rules={"rules": [limit]},
         opts=scope.own(),
     )
-    association = {"domains": [{"id": custom.id}], "patterns_to_match": ["/*"]}
+    association: Any = {"domains": [{"id": custom.id}], "patterns_to_match": ["/*"]}
     cdn.SecurityPolicy(
         scope.name("edge"),
         resource_group_name=ground.foundation.group,

@@ -1,5 +1,7 @@
 """One customer-managed key in a vault nobody reaches from outside, and the one identity services use it through."""
 
+from typing import Any
+
 from pulumi_azure_native import keyvault
 
 from infra.azure import access
@@ -37,7 +39,7 @@ def build(scope: Scope, foundation: AzureFoundation) -> Keys:
 
 def _key(scope: Scope, foundation: AzureFoundation, vault: keyvault.Vault) -> keyvault.Key:
     kind = keyvault.JsonWebKeyType.RSA if scope.settings.is_small else keyvault.JsonWebKeyType.RS_A_HSM
-    rotate = {"action": {"type": "rotate"}, "trigger": {"time_after_create": _NINETY_DAYS}}
+    rotate: Any = {"action": {"type": "rotate"}, "trigger": {"time_after_create": _NINETY_DAYS}}
     return keyvault.Key(
         scope.name("data"),
         resource_group_name=foundation.group,

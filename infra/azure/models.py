@@ -1,5 +1,7 @@
 """Azure OpenAI: one account without keys, with the named deployments: the right to call it is the right to them."""
 
+from typing import Any
+
 from pulumi import Resource
 from pulumi_azure_native import cognitiveservices as ai
 
@@ -34,7 +36,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
 def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:
     foundation = ground.foundation
     is_private = scope.settings.network.private_endpoints
-    rules = {"default_action": "Deny"} if is_private else private.closed(ground.network)
+    rules: Any = {"default_action": "Deny"} if is_private else private.closed(ground.network)
     name = foundation.unique(f"{scope.settings.prefix}-ai")
     return ai.Account(
         scope.name("models"),
@@ -56,7 +58,7 @@ def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:
     )
 
 
-def _our_key(ground: Ground[AzureFoundation]) -> dict:
+def _our_key(ground: Ground[AzureFoundation]) -> Any:
     vault, name = key_parts(ground.keys)
     return {
         "encryption": {

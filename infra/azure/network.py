@@ -4,6 +4,8 @@ A virtual network in three subnets: nodes (out through NAT), data (delegated to 
 `small` has no NAT: its one node has an address of its own and a security group that lets HTTP(S) in and nothing else.
 """
 
+from typing import Any
+
 from pulumi import Resource
 from pulumi_azure_native import network as net
 
@@ -36,7 +38,7 @@ def build(scope: Scope, foundation: AzureFoundation) -> Network:
 def _firewall(scope: Scope, foundation: AzureFoundation) -> net.NetworkSecurityGroup:
     """HTTP(S) comes from Front Door, or in `small` from anywhere; all else stays inside (Azure's default rules)."""
     source = "Internet" if scope.settings.is_small else "AzureFrontDoor.Backend"
-    rule = {
+    rule: Any = {
         "name": "web",
         "priority": 100,
         "direction": net.SecurityRuleDirection.INBOUND,

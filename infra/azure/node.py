@@ -5,6 +5,7 @@ Its state is the database and the containers of the storage account. Ingress: 80
 """
 
 import base64
+from typing import Any
 
 from pulumi import Output
 from pulumi_azure_native import compute
@@ -66,7 +67,7 @@ def _scale_set(
     label: Output[str],
 ) -> compute.VirtualMachineScaleSet:
     spot = scope.settings.cluster.spot
-    on_spot = {
+    on_spot: Any = {
         "priority": compute.VirtualMachinePriorityTypes.SPOT,
         "eviction_policy": compute.VirtualMachineEvictionPolicyTypes.DEALLOCATE,
         "billing_profile": {"max_price": -1},
@@ -99,7 +100,7 @@ def _scale_set(
     )
 
 
-def _login(scope: Scope, custom_data: Output[str]) -> dict:
+def _login(scope: Scope, custom_data: Output[str]) -> Any:
     """Azure wants a way to log in; a public key is the one that is not a secret, and port 22 is closed."""
     key = {"path": "/home/operator/.ssh/authorized_keys", "key_data": scope.settings.cluster.ssh_public_key}
     return {
@@ -110,7 +111,7 @@ def _login(scope: Scope, custom_data: Output[str]) -> dict:
     }
 
 
-def _disk(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
+def _disk(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
     encryption = compute.DiskEncryptionSet(
         scope.name("node"),
         resource_group_name=ground.foundation.group,
@@ -127,7 +128,7 @@ def _disk(scope: Scope, ground: Ground[AzureFoundation]) -> dict:
     }
 
 
-def _interface(ground: Ground[AzureFoundation], label: Output[str]) -> dict:
+def _interface(ground: Ground[AzureFoundation], label: Output[str]) -> Any:
     address = {
         "name": "public",
         "sku": {"name": "Standard", "tier": "Regional"},

@@ -1,5 +1,7 @@
 """One storage account with a container each for documents, models and the event lake: private, versioned, our key."""
 
+from typing import Any
+
 from pulumi import Input, Output
 from pulumi_azure_native import storage
 
@@ -40,7 +42,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
 
 def _keep_versions(scope: Scope, ground: Ground[AzureFoundation], account: storage.StorageAccount) -> None:
     choices, group = scope.settings.objects, ground.foundation.group
-    kept = {"enabled": True, "days": choices.noncurrent_days}
+    kept: Any = {"enabled": True, "days": choices.noncurrent_days}
     storage.BlobServiceProperties(
         scope.name("objects"),
         resource_group_name=group,
@@ -61,13 +63,13 @@ def _keep_versions(scope: Scope, ground: Ground[AzureFoundation], account: stora
     )
 
 
-def _tidy(days: int) -> dict:
+def _tidy(days: int) -> Any:
     old = {"delete": {"days_after_creation_greater_than": days}}
     definition = {"filters": {"blob_types": ["blockBlob"]}, "actions": {"version": old}}
     return {"name": "tidy", "type": "Lifecycle", "enabled": True, "definition": definition}
 
 
-def _cool(days: int) -> dict:
+def _cool(days: int) -> Any:
     cooler = {"tier_to_cool": {"days_after_modification_greater_than": days}}
     filters = {"blob_types": ["blockBlob"], "prefix_match": ["lake/"]}
     return {

@@ -5,6 +5,7 @@ Log Analytics encrypts with Microsoft's key: a customer key needs a dedicated cl
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pulumi import Input, Output
 from pulumi_azure_native import monitor, operationalinsights, storage
@@ -63,7 +64,7 @@ def _workspace(scope: Scope, foundation: AzureFoundation) -> operationalinsights
 
 def _action_group(scope: Scope, foundation: AzureFoundation) -> monitor.ActionGroup:
     email = scope.settings.observability.alert_email
-    receivers = [{"name": "platform", "email_address": email, "use_common_alert_schema": True}] if email else []
+    receivers: Any = [{"name": "platform", "email_address": email, "use_common_alert_schema": True}] if email else []
     return monitor.ActionGroup(
         scope.name("alerts"),
         resource_group_name=foundation.group,
@@ -78,7 +79,7 @@ def _action_group(scope: Scope, foundation: AzureFoundation) -> monitor.ActionGr
 
 def _archive(scope: Scope, foundation: AzureFoundation, keys: Keys) -> Output[str]:
     account = account_with_our_key(scope, foundation, keys, label="aud", network_rules=None)
-    rule = {
+    rule: Any = {
         "name": "expire",
         "type": "Lifecycle",
         "enabled": True,
@@ -101,7 +102,7 @@ def _archive(scope: Scope, foundation: AzureFoundation, keys: Keys) -> Output[st
 
 
 def account_with_our_key(
-    scope: Scope, foundation: AzureFoundation, keys: Keys, *, label: str, network_rules: dict | None
+    scope: Scope, foundation: AzureFoundation, keys: Keys, *, label: str, network_rules: Any
 ) -> storage.StorageAccount:
     """A storage account as we want all of them: Entra only, TLS 1.2, our key, closed network."""
     settings = scope.settings
@@ -118,7 +119,7 @@ def account_with_our_key(
         minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
         enable_https_traffic_only=True,
         public_network_access="Enabled" if network_rules else "Disabled",
-        network_rule_set=network_rules or {"default_action": "Deny", "bypass": "AzureServices"},
+        network_rule_set=network_rules or {"default_action": storage.DefaultAction.DENY, "bypass": "AzureServices"},
         identity={"type": storage.IdentityType.USER_ASSIGNED, "user_assigned_identities": [keys.holder]},
         encryption={
             "key_source": storage.KeySource.MICROSOFT_KEYVAULT,

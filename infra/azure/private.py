@@ -1,5 +1,7 @@
 """Private endpoints: a service's address inside our network, and the DNS zone that makes its public name mean it."""
 
+from typing import Any
+
 from pulumi import Input
 from pulumi_azure_native import network as net
 from pulumi_azure_native import privatedns
@@ -29,7 +31,7 @@ def endpoint(
         return
     dns = linked_zone(scope, foundation, network, label=label, zone=zone)
     name = scope.name(label)
-    link = {"name": label, "private_link_service_id": service, "group_ids": [part]}
+    link: Any = {"name": label, "private_link_service_id": service, "group_ids": [part]}
     subnet = network.endpoints or network.data[0]
     private = net.PrivateEndpoint(
         name,

@@ -3,6 +3,8 @@ A vault for connector credentials. Azure has no empty secret, so the names are p
 `az keyvault secret set` makes the secret. No value ever passes through this program.
 """
 
+from typing import Any
+
 from pulumi import Output
 from pulumi_azure_native import keyvault
 
@@ -14,9 +16,9 @@ from infra.capabilities import Ground, Scope, Secrets
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
     foundation = ground.foundation
-    rules = private.closed(ground.network)
+    rules: Any = private.closed(ground.network)
     if scope.settings.network.private_endpoints:
-        rules = {**rules, "virtual_network_rules": []}
+        rules: Any = {**rules, "virtual_network_rules": []}
     vault = keyvault.Vault(
         scope.name("secrets"),
         resource_group_name=foundation.group,

@@ -1,6 +1,7 @@
 """Service accounts and single grants. Always one member, never a whole policy: we own our grants, not the project's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi_gcp as gcp
 from pulumi import Input, Output, Resource
@@ -24,7 +25,7 @@ def on_project(scope: Scope, label: str, role: Input[str], member: Input[str], *
     Args:
         only: an IAM condition expression that narrows it to one resource.
     """
-    condition = {"title": "one-resource", "expression": only} if only else None
+    condition: Any = {"title": "one-resource", "expression": only} if only else None
     gcp.projects.IAMMember(
         scope.name(label),
         project=scope.settings.account,

@@ -1,6 +1,7 @@
 """What wakes a person: dead letters, a busy or full database, errors at the edge. All go to the one channel."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi_gcp as gcp
 from pulumi import Input, Output
@@ -19,7 +20,7 @@ class Alarm:
 def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, edge: Edge) -> None:
     channel = ground.observability.alerts
     for label, alarm in _alarms(scope, ground, stores).items():
-        condition = {
+        condition: Any = {
             "filter": alarm.filter,
             "comparison": "COMPARISON_GT",
             "threshold_value": alarm.threshold,

@@ -5,6 +5,8 @@ Objects keep their versions and seven days of soft delete. `small` relies on the
 and the buckets' versions; its empty component says so.
 """
 
+from typing import Any
+
 import pulumi_gcp as gcp
 
 from infra.capabilities import Ground, Scope, Stores
@@ -25,7 +27,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> None:
         encryption_config={"kms_key_name": ground.keys.data},
         opts=scope.own(protect=True, depends_on=[*ground.foundation.ready, *ground.keys.ready]),
     )
-    nightly = {"start_hour_of_day": 2, "end_hour_of_day": 8}
+    nightly: Any = {"start_hour_of_day": 2, "end_hour_of_day": 8}
     plan = gcp.backupdisasterrecovery.BackupPlan(
         name,
         backup_plan_id=name,

@@ -4,6 +4,8 @@ GKE: private nodes and control plane, workload identity, Dataplane V2, secrets u
 Three pools: system, spot workers, GPU for the trainer; the last two start from nothing. `small` is node.py.
 """
 
+from typing import Any
+
 import pulumi_gcp as gcp
 from pulumi import Output
 
@@ -57,7 +59,7 @@ def _control_plane(
     scope: Scope, ground: Ground[GcpFoundation], nodes: gcp.serviceaccount.Account
 ) -> gcp.container.Cluster:
     choices, region = scope.settings.cluster, scope.settings.region
-    allowed = [
+    allowed: Any = [
         {"cidr_block": str(cidr), "display_name": f"operators-{i}"} for i, cidr in enumerate(choices.api_allowed_cidrs)
     ]
     existing = scope.settings.network.existing
@@ -102,7 +104,7 @@ def _control_plane(
     )
 
 
-_SHIELD = {"enable_secure_boot": True, "enable_integrity_monitoring": True}
+_SHIELD: Any = {"enable_secure_boot": True, "enable_integrity_monitoring": True}
 _SPOT_TAINT = {"key": "pointsman/spot", "value": "true", "effect": "NO_SCHEDULE"}
 
 
@@ -139,7 +141,7 @@ def _pool(
     )
 
 
-def _machine(scope: Scope, label: str) -> dict:
+def _machine(scope: Scope, label: str) -> Any:
     if label == "gpu":
         drivers = {"gpu_driver_version": "DEFAULT"}
         return {

@@ -1,5 +1,7 @@
 """Cloud SQL for PostgreSQL with pgvector, on a private address, IAM sign-in only: no user with a password is made."""
 
+from typing import Any
+
 import pulumi_gcp as gcp
 
 from infra.capabilities import Database, Ground, Scope
@@ -8,7 +10,7 @@ from infra.settings import Size
 
 VERSION = "POSTGRES_17"
 DATABASE = "pointsman"
-TIER = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-7680", Size.LARGE: "db-custom-4-15360"}
+TIER: Any = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-7680", Size.LARGE: "db-custom-4-15360"}
 # Parameters stay out of the log, they may hold ticket text.
 _FLAGS = {
     "cloudsql.iam_authentication": "on",
@@ -63,7 +65,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
     )
 
 
-def _backups(days: int) -> dict:
+def _backups(days: int) -> Any:
     return {
         "enabled": True,
         "start_time": "02:30",

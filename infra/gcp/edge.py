@@ -4,6 +4,8 @@ The way in: a global address, a certificate map, a TLS policy and Cloud Armor, w
 In `small` the node is the way in, without Cloud Armor.
 """
 
+from typing import Any
+
 import pulumi_gcp as gcp
 
 from infra.capabilities import Cluster, Edge, Ground, Scope
@@ -78,7 +80,7 @@ def _certificates(
 
 def _waf(scope: Scope) -> gcp.compute.SecurityPolicy:
     anyone = {"versioned_expr": "SRC_IPS_V1", "config": {"src_ip_ranges": ["*"]}}
-    limit = {
+    limit: Any = {
         "priority": 1000,
         "action": "throttle",
         "match": anyone,
@@ -89,8 +91,8 @@ def _waf(scope: Scope) -> gcp.compute.SecurityPolicy:
             "rate_limit_threshold": {"count": scope.settings.edge.requests_per_5min_per_ip, "interval_sec": 300},
         },
     }
-    rules = [_known_attack(100 + i, name) for i, name in enumerate(("sqli-v33-stable", "xss-v33-stable"))]
-    default = {"priority": 2147483647, "action": "allow", "match": anyone, "description": "default"}
+    rules: Any = [_known_attack(100 + i, name) for i, name in enumerate(("sqli-v33-stable", "xss-v33-stable"))]
+    default: Any = {"priority": 2147483647, "action": "allow", "match": anyone, "description": "default"}
     return gcp.compute.SecurityPolicy(
         scope.name("edge"),
         name=scope.name("edge"),

@@ -4,6 +4,8 @@ A VPC with one regional subnet; managed services are reached by private peering 
 `small` has no NAT: its one node has an address of its own, and a firewall that lets HTTP(S) in and nothing else.
 """
 
+from typing import Any
+
 import pulumi_gcp as gcp
 from pulumi import Resource
 
@@ -37,8 +39,8 @@ def build(scope: Scope, foundation: GcpFoundation) -> Network:
 
 def _nodes(scope: Scope, vpc: gcp.compute.Network) -> gcp.compute.Subnetwork:
     blocks = [str(block) for block in scope.settings.network.cidr.subnets(prefixlen_diff=4)]
-    flow = {"aggregation_interval": "INTERVAL_10_MIN", "flow_sampling": 0.5, "metadata": "INCLUDE_ALL_METADATA"}
-    ranges = [
+    flow: Any = {"aggregation_interval": "INTERVAL_10_MIN", "flow_sampling": 0.5, "metadata": "INCLUDE_ALL_METADATA"}
+    ranges: Any = [
         {"range_name": PODS, "ip_cidr_range": "100.64.0.0/14"},
         {"range_name": SERVICES, "ip_cidr_range": "100.68.0.0/20"},
     ]

@@ -1,5 +1,7 @@
 """Buckets for documents, models and the event lake: private, versioned, our key; reads are in the audit log."""
 
+from typing import Any
+
 import pulumi_gcp as gcp
 
 from infra.capabilities import Ground, Objects, Scope
@@ -21,8 +23,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Objects:
 
 def _bucket(scope: Scope, ground: Ground[GcpFoundation], label: str) -> gcp.storage.Bucket:
     choices = scope.settings.objects
-    old = {"action": {"type": "Delete"}, "condition": {"days_since_noncurrent_time": choices.noncurrent_days}}
-    cool = {
+    old: Any = {"action": {"type": "Delete"}, "condition": {"days_since_noncurrent_time": choices.noncurrent_days}}
+    cool: Any = {
         "action": {"type": "SetStorageClass", "storage_class": "NEARLINE"},
         "condition": {"age": choices.archive_after_days},
     }

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as rt
 from pulumi.runtime.stack import run_in_stack
@@ -74,6 +73,7 @@ def record(program: Program, *, simulate: bool) -> Recording:
 
 
 def _run(program: Program, recording: Recording, simulate: bool) -> None:
+    no_root: Any = None
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
@@ -86,9 +86,9 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
             dry_run=not simulate,
             organization="offline",
         )
-        settings.monitor_features = set(monitor.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures)
+        settings.monitor_features = set(monitor.GetDeploymentInfo(None).supportedFeatures)
         rt.configure(settings)
-        rt.set_root_resource(None)
+        rt.set_root_resource(no_root)
         pulumi.runtime.set_all_config(dict(program.config))
         loop.set_exception_handler(lambda *_: None)  # the awaited program reports its error; its siblings repeat it
         loop.run_until_complete(run_in_stack(lambda: _without_aliases(program.main)))
@@ -115,7 +115,7 @@ class _World(mocks.Mocks):
     def __init__(self, program: Program, simulate: bool) -> None:
         self.program, self.simulate = program, simulate
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:
         if args.token not in self.program.calls:
             raise LookupError(
                 f"The plan has no answer for the data source {args.token}. Add it to infra.offline.answers."
@@ -177,10 +177,9 @@ class _Monitor(mocks.MockMonitor):
         )
 
 
-def _box_secret(value: struct_pb2.Value) -> None:
-    plain = struct_pb2.Value()
+def _box_secret(value: Any) -> None:
+    plain = type(value)()
     plain.CopyFrom(value)
-    boxed = struct_pb2.Struct()
-    boxed.update({rpc._special_sig_key: rpc._special_secret_sig})
-    boxed.fields["value"].CopyFrom(plain)
-    value.struct_value.CopyFrom(boxed)
+    value.struct_value.Clear()
+    value.struct_value.update({rpc._special_sig_key: rpc._special_secret_sig})
+    value.struct_value.fields["value"].CopyFrom(plain)

@@ -44,7 +44,9 @@ def _class(token: str, pattern: str) -> type | None:
     if not _loaded(package):
         return None
     for resource_module in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):
-        info = resource_module.mod_info
+        info = getattr(resource_module, "mod_info", None)
+        if info is None:
+            continue
         if name := info["classes"].get(token):
             return getattr(importlib.import_module(info["fqn"]), pattern.format(name), None)
     return None
