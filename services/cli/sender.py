@@ -135,7 +135,7 @@ class Sender:
         return row, why
 
     def _call(self, row: Row) -> tuple[bytes, dict[str, str]]:
-        external_id = f"{row.external_id}#{self.run}"
+        external_id = f"{row.external_id}~{self.run}"
         build = {ConnectorName.GENERIC: _generic, ConnectorName.ZENDESK: _zendesk, ConnectorName.JSON: self._json}
         return build[self._connector](row, external_id)
 

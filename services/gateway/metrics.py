@@ -2,9 +2,7 @@
 
 from prometheus_client import Counter, Histogram
 
-DELIVERIES = Counter(
-    "pointsman_deliveries_total", "Webhook calls by what became of them", ["connector", "outcome"]
-)
+DELIVERIES = Counter("pointsman_deliveries_total", "Webhook calls by what became of them", ["connector", "outcome"])
 INGEST_SECONDS = Histogram(
     "pointsman_ingest_seconds",
     "From the first byte of a webhook call to its answer",

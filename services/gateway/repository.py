@@ -70,7 +70,7 @@ TICKET = """
 select id, connector, external_id, status, state, language, subject, body, current_group, created_at, updated_at
 from tickets where tenant = %s and id = %s
 """
-PARTS = {
+PARTS: dict[str, LiteralString] = {
     "deliveries": "select d.kind, d.delivery_id, d.received_at from deliveries d "
     "join tickets t using (tenant, connector, external_id) where t.id = %s order by d.id",
     "decisions": "select decision || jsonb_build_object('decided_at', decided_at) as decision from decisions "
@@ -192,7 +192,7 @@ async def ticket(conn: Connection, tenant: str, ticket_id: int) -> dict[str, Any
     row = await (await conn.execute(TICKET, (tenant, ticket_id))).fetchone()
     if row is None:
         return None
-    parts = {name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()}
+    parts: dict[str, Any] = {name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()}
     parts["review"] = parts["review"][0] if parts["review"] else None
     parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]
     return {**row, **parts}

@@ -18,6 +18,7 @@ from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal
 from services.gateway import repository
+from services.gateway.metrics import CORRECTIONS
 
 Outcome = Literal["accepted", "duplicate", "ignored"]
 
@@ -117,6 +118,7 @@ async def close_review(
         await audit.append(
             conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")})
         )
+    CORRECTIONS.labels(state).inc()
     return state
 
 

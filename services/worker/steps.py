@@ -19,7 +19,13 @@ from services.core.contracts.priority import LabelText, PriorityAnswer, Priority
 from services.core.contracts.ticket import Priority, Ticket
 from services.core.kit import audit, outbox
 from services.core.kit.database import Connection, Pool, connection
-from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable, NotFound
+from services.core.kit.errors import (
+    ConfigurationInvalid,
+    ConnectorRejected,
+    ConnectorUnavailable,
+    LlmUnavailable,
+    NotFound,
+)
 from services.core.llm import ledger
 from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
@@ -140,13 +146,22 @@ async def leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
 
 
 async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
-    """The ticket as its system has it now, or as the webhook brought it where the system cannot be asked."""
+    """
+    The ticket as its system has it now, or as the webhook brought it where the system cannot be asked.
+
+    Raises:
+        ConnectorUnavailable: the system does not answer, and the webhook brought no text to go on with.
+    """
     connector = outside.connectors.get(known.connector)
+    has_text = bool(known.subject or known.body)
     try:
         fetched = await connector.fetch(known.external_id) if connector else None
-    except NotFound:
-        fetched = None  # deleted meanwhile: what came in is still worth a decision
-    if fetched is None or not (fetched.subject or fetched.body):
+    except (NotFound, ConnectorRejected, ConnectorUnavailable) as exc:
+        if isinstance(exc, ConnectorUnavailable) and not has_text:
+            raise
+        log.warning("worker.ticket.not_fetched", connector=known.connector, error=type(exc).__name__)
+        fetched = None
+    if fetched is None or (has_text and not (fetched.subject or fetched.body)):
         return known
     return fetched
 

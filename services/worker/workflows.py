@@ -24,13 +24,17 @@ def register(outside: Outside) -> None:
     @DBOS.workflow(name="new_ticket")
     async def new_ticket(ticket_id: str) -> str:
         row, workflow_id = int(ticket_id), _workflow_id()
-        left_alone = await _run("prepare", STORE_RETRIES, steps.prepare, outside, row)
+        try:
+            left_alone = await _run("prepare", STORE_RETRIES, steps.prepare, outside, row)
+        except Exception as exc:
+            why = _for_a_person("prepare", row, exc, "The ticket could not be read; a person decides.")
+            return await _run("record", STORE_RETRIES, steps.record, outside, row, workflow_id, None, None, why)
         if left_alone:
             await _run("leave_alone", STORE_RETRIES, steps.leave_alone, outside, row, left_alone)
             return "left alone"
         prediction, why = await _route(outside, row)
         group = prediction["top"][0]["group"] if prediction else None
-        priority = await _run("prioritise", STORE_RETRIES, steps.prioritise, outside, row, group, workflow_id)
+        priority = await _prioritise(outside, row, group, workflow_id)
         return await _run("record", STORE_RETRIES, steps.record, outside, row, workflow_id, prediction, priority, why)
 
     @DBOS.workflow(name="solved_ticket")
@@ -50,9 +54,23 @@ async def _route(outside: Outside, ticket_id: int) -> tuple[dict[str, Any] | Non
     """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
     try:
         return await _run("route", ROUTE_RETRIES, steps.route, outside, ticket_id), ""
-    except Exception as exc:  # the outermost loop of this workflow: any failure of the router ends with a person
-        log.error("worker.ticket.unrouted", ticket_id=ticket_id, error=type(exc).__name__)
-        return None, "The router did not answer; a person decides."
+    except Exception as exc:
+        return None, _for_a_person("route", ticket_id, exc, "The router did not answer; a person decides.")
+
+
+async def _prioritise(outside: Outside, ticket_id: int, group: str | None, workflow_id: str) -> dict[str, Any] | None:
+    """The priority, or None: a ticket without one still gets its group."""
+    try:
+        return await _run("prioritise", STORE_RETRIES, steps.prioritise, outside, ticket_id, group, workflow_id)
+    except Exception as exc:
+        _for_a_person("prioritise", ticket_id, exc, "")
+        return None
+
+
+def _for_a_person(step: str, ticket_id: int, error: Exception, why: str) -> str:
+    """Notes that a step has failed for good; whatever the failure, the ticket must end with a person."""
+    log.error("worker.step.failed", step=step, ticket_id=ticket_id, error=type(error).__name__)
+    return why
 
 
 async def _run(name: str, retries: dict[str, Any], step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

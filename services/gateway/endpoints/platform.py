@@ -37,7 +37,7 @@ async def read_health(request: Request) -> JSONResponse:
     """200 while tickets can be taken in, 503 when they cannot."""
     state = request.app.state
     counts, router_is_up = await asyncio.gather(_counts(state), _is_router_up(state))
-    dependencies = {
+    dependencies: dict[str, Literal["ok", "down"]] = {
         "database": "ok" if counts is not None else "down",
         "router": "ok" if router_is_up else "down",
         "worker": "ok" if counts and counts["workers"] else "down",

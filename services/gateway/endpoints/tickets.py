@@ -154,6 +154,8 @@ async def replay_dead_letters(request: Request, who: Admin, replay: Replay) -> d
     """Tries one again, or all; keys stay the same, so nothing takes effect twice."""
     async with connection(request.app.state.pool) as conn, conn.transaction():
         replayed = await repository.replay(conn, replay.id)
-        entry = audit.Entry(who.tenant, f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed})
+        entry = audit.Entry(
+            who.tenant, f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed}
+        )
         await audit.append(conn, entry)
     return {"replayed": replayed}

@@ -12,12 +12,16 @@ from services.core.connectors import generic
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
 
 
-def call(external_id: str = "A-1", *, type: str = "ticket.created", at: datetime | None = None, **data: object) -> bytes:
+def call(
+    external_id: str = "A-1", *, type: str = "ticket.created", at: datetime | None = None, **data: object
+) -> bytes:
     event = {"type": type, "timestamp": (at or datetime.now(UTC)).isoformat(), "data": {"id": external_id, **data}}
     return json.dumps(event).encode()
 
 
-async def post(gateway: httpx.AsyncClient, body: bytes, delivery_id: str = "d-1", *, now: datetime | None = None) -> httpx.Response:
+async def post(
+    gateway: httpx.AsyncClient, body: bytes, delivery_id: str = "d-1", *, now: datetime | None = None
+) -> httpx.Response:
     headers = generic.sign(SECRET, body, delivery_id=delivery_id, now=now or datetime.now(UTC))
     return await gateway.post("/hooks/generic", content=body, headers=headers)
 
@@ -34,7 +38,12 @@ async def test_a_signed_call_becomes_a_ticket_and_a_workflow(gateway: httpx.Asyn
     answer = await post(gateway, call(subject="VPN down", body="since 9:15"))
     assert answer.status_code == 202
     assert answer.json() == {"status": "accepted", "ticket_id": "1", "external_id": "A-1"}
-    assert [count(database, table) for table in ("deliveries", "tickets", "raw.texts", "dbos.workflow_status")] == [1, 1, 1, 1]
+    assert [count(database, table) for table in ("deliveries", "tickets", "raw.texts", "dbos.workflow_status")] == [
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
 async def test_the_same_delivery_ten_times_at_once_is_one_ticket(gateway: httpx.AsyncClient, database: str) -> None:
@@ -118,10 +127,18 @@ async def test_without_a_database_the_sender_is_told_to_retry(settings) -> None:
     assert (health.status_code, health.json()["status"]) == (503, "down")
 
 
-async def test_plain_json_opens_a_ticket_in_the_desk_once(gateway: httpx.AsyncClient, database: str, keys: Keys) -> None:
-    """IN-4: title, description, email, priority, source, metadata; a repeated idempotency key gives the first ticket."""
-    ticket = {"title": "Laptop broken", "description": "It smokes.", "email": "a@example.com", "priority": "high",
-              "source": "n8n", "metadata": {"form": 7}}
+async def test_plain_json_opens_a_ticket_in_the_desk_once(
+    gateway: httpx.AsyncClient, database: str, keys: Keys
+) -> None:
+    """IN-4: title, description, email, priority, source, metadata; a repeated key gives the first ticket."""
+    ticket = {
+        "title": "Laptop broken",
+        "description": "It smokes.",
+        "email": "a@example.com",
+        "priority": "high",
+        "source": "n8n",
+        "metadata": {"form": 7},
+    }
     headers = Keys.header(keys.agent) | {"Idempotency-Key": "k1"}
     answers = await asyncio.gather(*(gateway.post("/webhook/ticket", json=ticket, headers=headers) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200] * 4 + [202]

@@ -21,7 +21,9 @@ async def reviewed(gateway: httpx.AsyncClient, database: str) -> int:
     """A ticket that waits for a review; Network is proposed, Network and Access exist."""
     await post(gateway, call(subject="VPN down"))
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("insert into catalogue (tenant, kind, name) values ('default','group','Network'), ('default','group','Access')")
+        conn.execute(
+            "insert into catalogue (tenant, kind, name) select 'default', 'group', unnest(array['Network', 'Access'])"
+        )
         conn.execute("update tickets set subject = 'VPN down', body = ''")
     decision = Decision(
         ticket_id="1", group="Network", confidence=0.7, band=Band.HUMAN_REVIEW, top3=TOP, reason="Below its threshold."
@@ -61,7 +63,9 @@ async def test_accepting_writes_back_labels_and_audits(
     answer = await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=Keys.header(keys.agent))
     assert answer.json() == {"ticket_id": "1", "review": "accepted"}
     with psycopg.connect(database, row_factory=dict_row) as conn:
-        assert conn.execute('select key, payload ->> \'group\' as g from outbox').fetchall() == [{"key": "1:review", "g": "Network"}]
+        assert conn.execute("select key, payload ->> 'group' as g from outbox").fetchall() == [
+            {"key": "1:review", "g": "Network"}
+        ]
         assert conn.execute('select "group", source, by from labels').fetchall() == [
             {"group": "Network", "source": "review", "by": "agent"}
         ]
