@@ -45,4 +45,4 @@ lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv)
 	@mkdir -p locks
 	@$(UV) --all-extras --group build | $(TORCHLESS) > locks/all.lock
 	@$(UV) $(foreach e,gateway router worker trainer local tracing,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/run.lock
-	@$(UV) $(foreach e,gateway router worker trainer local tracing infra test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock
+	@$(UV) $(foreach e,gateway router worker trainer local tracing infra cost test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock
