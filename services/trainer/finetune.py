@@ -19,7 +19,6 @@ HEAD_RATE = 2e-2
 WEIGHT_DECAY = 0.01
 WARM_UP_SHARE = 0.1
 LOGIT_SCALE = 20.0  # cosines are within -1..1: softmax needs a wider range
-TIMED_STEPS = (3, 13)  # the first steps compile kernels; ten after them tell the speed
 SLICE_TOKENS = 1_024  # activations of one slice: 1.1 GiB at the peak with 128-token texts, 1.8 GiB without slices
 POOL_BATCHES = 32  # batches sorted by length within pools of this many
 
@@ -125,31 +124,19 @@ def _place_prototypes(module: Any, tokens: list[list[int]], labels: NDArray[np.i
 
 class Pace:
     """
-    How far a run is: by steps alone when `epochs` is given, else by steps or seconds, whichever is further.
+    How far a run is: by steps when `epochs` is given, else by seconds of the budget, with EPOCHS_MAX as the end.
 
-    A machine that becomes busy meanwhile gets fewer steps, not more time; the learning rate follows.
+    The learning rate follows it, so a machine that becomes busy gets fewer steps and still a finished schedule.
     """
 
     def __init__(self, config: TuneConfig, per_epoch: int) -> None:
         self._budget_s = config.budget_s if config.epochs is None else math.inf
-        self._per_epoch = per_epoch
         self._total = per_epoch * (config.epochs or EPOCHS_MAX)
-        self._started = self._warm = time.monotonic()
-        self.known = config.epochs is not None  # whether the number of epochs is settled
+        self._started = time.monotonic()
 
     def done(self, step: int) -> float:
         """Share of the run that is over (1 or more: stop) before `step`, counted from 0."""
-        now = time.monotonic()
-        if step == TIMED_STEPS[0]:
-            self._warm = now
-        if step == TIMED_STEPS[1] and not self.known:
-            step_s = (now - self._warm) / (TIMED_STEPS[1] - TIMED_STEPS[0])
-            self._total = _affordable_steps(self._budget_s - (self._warm - self._started), step_s, self._per_epoch)
-            self.known = True
-        return max(step / self._total, (now - self._started) / self._budget_s)
-
-    def describe(self, step: int) -> str:
-        return f"epoch {step / self._per_epoch:.1f} of {self._total / self._per_epoch:.1f}"
+        return max(step / self._total, (time.monotonic() - self._started) / self._budget_s)
 
 
 def _train(
@@ -172,8 +159,7 @@ def _train(
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _triangle(done)
         _step(module, optimiser, tokens, labels, rows)
-        if pace.known:
-            progress(done, pace.describe(step))
+        progress(done, f"epoch {step / per_epoch:.1f}")
     progress(1.0, f"{step / per_epoch:.1f} epochs")
     return step / per_epoch
 
@@ -214,14 +200,6 @@ def _build_optimiser(module: Any) -> Any:
         ],
         fused=True,
     )
-
-
-def _affordable_steps(budget_s: float, step_s: float, per_epoch: int) -> int:
-    """Whole epochs when at least one fits into the budget, else as many steps as do."""
-    steps = int(budget_s / step_s)
-    if steps < per_epoch:
-        return max(TIMED_STEPS[1] + 1, steps)
-    return min(EPOCHS_MAX, steps // per_epoch) * per_epoch
 
 
 def _triangle(done: float) -> float:
