@@ -75,13 +75,16 @@ def fit_judged(examples: Sequence[Example], out: Path, config: FitConfig, progre
     Raises:
         InputInvalid: the examples cannot train a router; the message says why and what to do.
     """
+    from threadpoolctl import threadpool_limits
+
     started = time.monotonic()
     if out.exists():
         raise ConfigurationInvalid(f"{out} exists already. Name a folder that does not, or remove it.")
     split = prepare(examples, held_out_share=config.held_out_share)
     progress("prepare", 1.0, f"{len(split.train)} train, {len(split.held_out)} held out, {len(split.labels)} groups")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fit-") as scratch:
+    blas = threadpool_limits(config.threads, user_api="blas")  # spinning BLAS threads cost more than they give here
+    with blas, tempfile.TemporaryDirectory(dir=out.parent, prefix=".fit-") as scratch:
         folder = Path(scratch, "bundle")
         folder.mkdir()
         manifest, judged = _fit_into(folder, split, config, progress)
