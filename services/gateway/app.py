@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.core.connectors.registry import build_connectors
 from services.core.kit.database import build_pool
@@ -44,7 +46,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.middleware("http")(_add_headers)
+    app.add_middleware(_SafeHeaders)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
     configure_traces("gateway", app=app)
@@ -83,10 +85,20 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": "InputInvalid", "message": "; ".join(problems)}, 422)
 
 
-async def _add_headers(request: Request, call_next):  # Starlette's own types are not public
-    response = await call_next(request)
-    if request.url.path.startswith("/static/"):
-        response.headers["Cache-Control"] = "no-cache"  # kept by the browser, but asked for: an update shows at once
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class _SafeHeaders:
+    """Adds HEADERS to every answer that does not say otherwise. Plain ASGI: Starlette's wrapper costs 0.2 ms a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if scope["path"].startswith("/static/"):
+                    headers["Cache-Control"] = "no-cache"  # kept, but asked for again: an update shows at once
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safe if scope["type"] == "http" else send)
