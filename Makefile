@@ -5,7 +5,7 @@ ARGS   ?=
 SETS   := run test all
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden contracts bench faults lock
+.PHONY: help run test check golden contracts plan bench faults lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,10 +23,15 @@ check: ## ruff and ty
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check
 
 golden: ## rewrites golden files; read the diff
-	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q -k golden
+	@$(PYTHON) services/local/install.py test
+	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_stacks.py
 
 contracts: ## writes design/contracts/*.schema.json from services/core/contracts
 	@$(BIN)/python -m services.core.contracts.schemas
+
+plan: ## the three cloud stacks side by side, offline; ARGS="all --profile small"
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/pointsman plan $(ARGS)
 
 bench: ## speed and memory, as ratios beside the machine's own ceiling (minutes)
 	@$(PYTHON) services/local/install.py test

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from services.cli import admin, audit, dead_letters, history, redact, submit, tickets, train, up
+from services.cli import (
+    admin,
+    audit,
+    dead_letters,
+    history,
+    plan,
+    preflight,
+    redact,
+    smoke,
+    submit,
+    tickets,
+    train,
+    up,
+)
 from services.core.kit.errors import PointsmanError
 
 app = typer.Typer(
@@ -20,6 +33,9 @@ app.command("status")(tickets.status)
 app.command("tickets")(tickets.tickets)
 app.command("ticket")(tickets.ticket)
 app.command("train")(train.train)
+app.command("plan")(plan.plan)
+app.command("preflight")(preflight.preflight)
+app.command("smoke")(smoke.smoke)
 app.add_typer(history.app, name="history")
 app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
-from services.core.kit.telemetry import configure_logs
+from services.core.kit.telemetry import configure_logs, configure_traces
 from services.router.settings import RouterSettings
 from services.router.slim import import_slim
 
@@ -15,6 +15,7 @@ def main() -> None:
     try:
         settings = _settings(arguments)
         configure_logs("router", settings.log_level)
+        configure_traces("router")
         _serve(settings)
     except PointsmanError as exc:
         sys.exit(f"router: {exc}")

@@ -40,7 +40,7 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     database_url = settings.database_url.get_secret_value()
     pool = build_pool(database_url, min_size=2, max_size=settings.worker_pool_size)
-    metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr="127.0.0.1")
+    metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr=settings.worker_metrics_host)
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)

@@ -46,6 +46,7 @@ class WorkerSettings(PlatformSettings):
     worker_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
     worker_concurrency: int = Field(default=24, ge=1)  # more tickets in flight than cores: most of a ticket is waiting
     worker_pool_size: int = Field(default=12, ge=2)
+    worker_metrics_host: str = "127.0.0.1"  # 0.0.0.0 in a container, for Prometheus
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
     queue_poll_s: float = Field(default=0.1, gt=0)
     router_url: str = "http://127.0.0.1:8081"
