@@ -86,7 +86,7 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 class _SafeHeaders:
-    """Adds HEADERS to every answer that does not say otherwise. Plain ASGI: Starlette's wrapper costs 0.2 ms a request."""
+    """Adds HEADERS to every answer that says nothing else. Plain ASGI: Starlette's wrapper costs 0.3 ms a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
