@@ -1,5 +1,7 @@
 """Every stack is planned once for the whole session; the plans are frozen, so tests can share them."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from infra.offline.plan import CLOUDS, plan_stacks
@@ -13,3 +15,23 @@ Plans = dict[tuple[str, str], StackPlan]
 def plans() -> Plans:
     reports = [plan_stacks(CLOUDS, profile) for profile in PROFILES]
     return {(stack.cloud, stack.profile): stack for report in reports for stack in report.stacks}
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """A server that behaves like AWS, for boto3 and for obstore."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any words will do for moto; the point is that nobody's real ones are used."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)

@@ -1,0 +1,41 @@
+"""`pointsman smoke`: does what `pulumi up` made work?"""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.outcomes import print_outcomes
+from services.cli.output import Format, FormatOption
+from services.core.kit.errors import ConfigurationInvalid
+
+
+def smoke(
+    cloud: Annotated[str, typer.Argument(help="aws, azure or gcp")],
+    profile: Annotated[str, typer.Option(help="the stack whose contract is asked for")] = "dev",
+    contract: Annotated[Path | None, typer.Option(help="contract as JSON; without it Pulumi is asked")] = None,
+    format_: FormatOption = Format.TABLE,
+) -> None:
+    """One check per capability of a deployed stack, and a round trip of a test object and message."""
+    from infra.smoke.run import read_contract
+    from infra.smoke.run import smoke as run
+
+    text = contract.read_text() if contract else _from_pulumi(cloud, profile)
+    print_outcomes(run(read_contract(text, cloud)), format_)
+
+
+def _from_pulumi(cloud: str, profile: str) -> str:
+    import infra
+
+    folder = Path(infra.__file__).parent / "stacks" / cloud
+    if not folder.is_dir():
+        raise ConfigurationInvalid(f"No cloud {cloud!r}. Choose aws, azure or gcp.")
+    command = ["pulumi", "stack", "output", "contract", "--json", "--stack", profile, "--cwd", str(folder)]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError as exc:
+        raise ConfigurationInvalid("The Pulumi CLI is not installed. Install it, or pass --contract FILE.") from exc
+    except subprocess.CalledProcessError as exc:
+        reason = exc.stderr.strip().splitlines()[-1] if exc.stderr.strip() else "no reason given"
+        raise ConfigurationInvalid(f"Pulumi has no contract of {cloud}/{profile}: {reason}") from exc
