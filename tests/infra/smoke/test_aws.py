@@ -114,9 +114,9 @@ def _key(aws: Any) -> str:
 
 def _cluster(aws: Any, subnets: list[str]) -> str:
     vpc = {"subnetIds": subnets}
-    return aws("eks").create_cluster(name=PREFIX, roleArn="arn:aws:iam::123456789012:role/x", resourcesVpcConfig=vpc)["cluster"][
-        "name"
-    ]
+    return aws("eks").create_cluster(name=PREFIX, roleArn="arn:aws:iam::123456789012:role/x", resourcesVpcConfig=vpc)[
+        "cluster"
+    ]["name"]
 
 
 def _database(aws: Any) -> str:

@@ -1,0 +1,102 @@
+"""What an operator may write into Pulumi.<stack>.yaml, and how a mistake in it is answered."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.offline.plan import CLOUDS
+from infra.preflight.local import load_settings
+from infra.schema import settings_schema
+from infra.settings import Settings, parse
+from services.core.kit.errors import ConfigurationInvalid
+from tests.golden import check_golden
+from tests.infra.conftest import PROFILES
+
+
+def raw(cloud: str = "aws", profile: str = "prod", **changed: Any) -> dict[str, Any]:
+    """A valid stack's settings as the file holds them, with a change."""
+    settings = load_settings(cloud, profile)
+    return {**json.loads(settings.model_dump_json(exclude={"cloud", "environment"})), **changed}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_sample_stacks_parse(cloud: str, profile: str) -> None:
+    """The nine files of the repository are valid."""
+    assert load_settings(cloud, profile).profile == profile
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"network": {"zonse": 3}}, "network.zonse: Extra inputs are not permitted"),
+        ({"protect": False}, "a prod stack must set protect"),
+        ({"database": {"highly_available": False, "backup_days": 35}}, "must set database.highly_available"),
+        ({"database": {"highly_available": True, "backup_days": 13}}, "database.backup_days >= 14"),
+        ({"database": {"scaling_min": 8, "scaling_max": 2}}, "scaling_min 8.0 is above scaling_max 2.0"),
+        ({"edge": {}}, "a managed cluster needs edge.domain"),
+        ({"region": "eu-west-1"}, "region 'eu-west-1' is not in allowed_regions"),
+        ({"observability": {"log_days": 31}}, "observability.log_days: Input should be 30"),
+        ({"options": {"images": {"gatway": "x"}}}, r"names no container of ours: \['gatway'\]"),
+        ({"budget": {"usd_per_month": 0}}, "budget.usd_per_month: Input should be greater than 0"),
+        ({"application": "Point_sman"}, "application: String should match pattern"),
+        ({"identity": {"permissions_boundary_arn": "boundary"}}, "permissions_boundary_arn: String should match"),
+    ],
+)
+def test_mistake_is_answered_with_field_and_fix(changed: dict[str, Any], words: str) -> None:
+    """One error names the file, the field and what is wrong."""
+    with pytest.raises(ConfigurationInvalid, match=words) as found:
+        parse("aws", "prod", raw(**changed))
+    assert "Pulumi.prod.yaml of aws" in found.value.message
+
+
+def test_small_refuses_what_would_break_its_price() -> None:
+    """A NAT gateway or a managed control plane is a third of the budget each."""
+    with pytest.raises(ConfigurationInvalid, match=r"single-node and network\.nat: none"):
+        parse("aws", "small", raw(profile="small", network={"nat": "single"}))
+
+
+def test_azure_small_needs_a_public_key() -> None:
+    """Azure makes no machine without a way to log in."""
+    stack = raw("azure", "small")
+    stack["cluster"]["ssh_public_key"] = None
+    with pytest.raises(ConfigurationInvalid, match=r"cluster\.ssh_public_key"):
+        parse("azure", "small", stack)
+
+
+def test_google_needs_project_and_billing_account() -> None:
+    """Both are the company's; neither can be guessed."""
+    with pytest.raises(ConfigurationInvalid, match=r"account \(project id\) and budget.billing_account"):
+        parse("gcp", "prod", raw("gcp", account=""))
+
+
+def test_a_stack_may_be_named_otherwise_than_its_profile() -> None:
+    """Two prod stacks in one company: `prodeu` says profile: prod, and is held to prod's rules."""
+    assert parse("aws", "prodeu", raw(profile="prod")).profile == "prod"
+    with pytest.raises(ConfigurationInvalid, match="must set protect"):
+        parse("aws", "prodeu", raw(profile="prod", protect=False))
+
+
+def test_own_tags_cannot_hide_the_required_ones() -> None:
+    """What the bill is sorted by is the stack's own fact."""
+    settings = parse("aws", "prod", raw(tags={"application": "other", "team": "x"}))
+    assert settings.required_tags["application"] == "pointsman"
+    assert settings.required_tags["team"] == "x"
+
+
+def test_golden_schema_for_editors() -> None:
+    """Editors complete Pulumi.<stack>.yaml from this file; it is generated."""
+    path = Path(__file__).parents[2] / "infra" / "stacks" / "settings.schema.json"
+    check_golden(path, settings_schema())
+
+
+def test_schema_refuses_unknown_keys_at_every_level() -> None:
+    """The editor underlines what the program would refuse."""
+    schema = json.loads(settings_schema())
+    assert schema["additionalProperties"] is False
+    objects = [d for d in schema["$defs"].values() if d.get("type") == "object"]
+    assert all(d["additionalProperties"] is False for d in objects)
+    assert set(schema["properties"]) == set(Settings.model_fields) - {"cloud", "environment"}
