@@ -1,0 +1,1 @@
+"""The policies: plain functions in `rules/`, one registry, two callers (the offline plan and CrossGuard)."""

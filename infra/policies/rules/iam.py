@@ -93,7 +93,7 @@ def no_static_keys(stack: Stack) -> Iterator[Breach]:
 def one_identity_each(stack: Stack) -> Iterator[Breach]:
     """`small` is exempt: pods on the one node share its identity, which the docs say."""
     principals = dig(stack.contract, "identity.principals") or {}
-    if len(set(map(str, principals.values()))) < max(len(principals), 2):
+    if stack.contract and len(set(map(str, principals.values()))) < max(len(principals), 2):
         yield absent(stack, f"Containers share an identity: {principals}")
 
 

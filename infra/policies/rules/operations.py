@@ -102,12 +102,12 @@ def protected(stack: Stack) -> Iterator[Breach]:
 
 @rule("OPS-005", "everything stands in an allowed region, and in the stack's own")
 def regions(stack: Stack) -> Iterator[Breach]:
-    region, allowed = str(stack.contract.get("region")), stack.company.allowed_regions
-    if allowed and region not in allowed:
+    region, allowed = str(stack.contract.get("region") or ""), stack.company.allowed_regions
+    if allowed and region and region not in allowed:
         yield absent(stack, f"Region {region} is not allowed; choose from {', '.join(allowed)}")
     for r in stack.resources:
         place = _place(r)
-        if place and not place.startswith((region, "global", "<computed>")):
+        if region and place and not place.startswith((region, "global", "<computed>")):
             yield r.urn, f"Stands in {place}, the stack in {region}"
 
 

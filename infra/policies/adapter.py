@@ -1,0 +1,71 @@
+"""Turns what CrossGuard hands over into what the rules read. It imports no policy engine, so tests can call it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from infra.offline.report import Resource
+from infra.policies.rules.base import Stack
+
+_STACK = "pulumi:pulumi:Stack"
+
+
+def stack_of(resources: Iterable[Any]) -> Stack:
+    """
+    The stack as rules see it. Cloud and profile come from the contract the stack exports, else from its URNs.
+
+    Args:
+        resources: objects with `urn`, `resource_type`, `name`, `props`, `opts.protect` and `parent`.
+    """
+    listed = list(resources)
+    contract = next((plain(r.props).get("contract") for r in listed if r.resource_type == _STACK), None)
+    known = contract if isinstance(contract, dict) else {}
+    stack, project = _names(listed)
+    by_urn = {r.urn: r for r in listed}
+    return Stack(
+        cloud=str(known.get("cloud") or project.removeprefix("pointsman-")),
+        profile=str(known.get("profile") or stack),
+        resources=tuple(
+            _resource(r, by_urn) for r in listed if not r.resource_type.startswith(("pulumi:", "pointsman:"))
+        ),
+        contract=known,
+    )
+
+
+def plain(value: Any) -> Any:
+    """CrossGuard wraps values in proxies; rules want what JSON can hold."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _names(resources: list[Any]) -> tuple[str, str]:
+    """(stack, project) out of `urn:pulumi:stack::project::type::name`."""
+    if not resources:
+        return "", ""
+    stack, project, *_ = resources[0].urn.removeprefix("urn:pulumi:").split("::")
+    return stack, project
+
+
+def _resource(resource: Any, by_urn: dict[str, Any]) -> Resource:
+    return Resource(
+        urn=resource.urn,
+        type=resource.resource_type,
+        name=resource.name,
+        capability=_capability(resource, by_urn),
+        parent=resource.parent.urn if resource.parent else "",
+        inputs=plain(resource.props),
+        protect=bool(resource.opts.protect),
+    )
+
+
+def _capability(resource: Any, by_urn: dict[str, Any]) -> str:
+    """The name of the component a resource belongs to."""
+    parent = resource.parent
+    while parent is not None:
+        found = by_urn.get(parent.urn, parent)
+        if found.resource_type.startswith("pointsman:"):
+            return found.name
+        parent = found.parent
+    return ""
