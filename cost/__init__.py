@@ -1,0 +1,1 @@
+"""What the platform costs: dated prices, a usage model, and pure functions from a planned stack to a bill."""
