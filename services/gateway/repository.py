@@ -145,37 +145,39 @@ class Ingested:
 
 async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha256: str) -> Ingested:
     """Takes a delivery in, once: rows and workflow in one statement, so in one transaction."""
-    workflow, stage = WORKFLOWS.get(delivery.kind, (None, ""))
-    ticket = delivery.ticket
-    cursor = await conn.execute(
-        INGEST,
-        {
-            "tenant": tenant,
-            "connector": delivery.connector,
-            "delivery_id": delivery.delivery_id,
-            "kind": delivery.kind,
-            "external_id": delivery.external_id,
-            "body_sha256": body_sha256,
-            "status": "deleted" if delivery.kind is DeliveryKind.DELETED else ticket.status if ticket else "new",
-            "group": ticket.group if ticket else None,
-            "occurred_at": delivery.occurred_at,
-            "ticket": Jsonb(ticket.model_dump(mode="json")) if ticket else None,
-            # A thin update must not replace the text that creation brought.
-            "has_text": ticket is not None
-            and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
-            "workflow": workflow,
-            "stage": stage,
-            "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.SOLVED else "",
-            "queue": QUEUE,
-            "application": APPLICATION,
-        },
-    )
+    cursor = await conn.execute(INGEST, ingest_values(delivery, tenant=tenant, body_sha256=body_sha256))
     row = await cursor.fetchone()
     if row is not None:
         return Ingested(row["id"], is_duplicate=False)
     cursor = await conn.execute(FIND, (tenant, delivery.connector, delivery.external_id))
     row = await cursor.fetchone()
     return Ingested(row["id"] if row else None, is_duplicate=True)
+
+
+def ingest_values(delivery: Delivery, *, tenant: str, body_sha256: str) -> dict[str, Any]:
+    """What INGEST asks for."""
+    workflow, stage = WORKFLOWS.get(delivery.kind, (None, ""))
+    ticket = delivery.ticket
+    return {
+        "tenant": tenant,
+        "connector": delivery.connector,
+        "delivery_id": delivery.delivery_id,
+        "kind": delivery.kind,
+        "external_id": delivery.external_id,
+        "body_sha256": body_sha256,
+        "status": "deleted" if delivery.kind is DeliveryKind.DELETED else ticket.status if ticket else "new",
+        "group": ticket.group if ticket else None,
+        "occurred_at": delivery.occurred_at,
+        "ticket": Jsonb(ticket.model_dump(mode="json")) if ticket else None,
+        # A thin update must not replace the text that creation brought.
+        "has_text": ticket is not None
+        and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
+        "workflow": workflow,
+        "stage": stage,
+        "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.SOLVED else "",
+        "queue": QUEUE,
+        "application": APPLICATION,
+    }
 
 
 async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:
