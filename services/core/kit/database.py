@@ -17,7 +17,7 @@ Pool = AsyncConnectionPool[Connection]
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together migrate one after the other
-# A host that vanished is noticed within some 20 s, in use (user timeout) and idle (keepalives); the system's own default
+# A vanished host is noticed within some 20 s, in use (user timeout) and idle (keepalives); the system's own default
 # is a quarter of an hour and more. Source: PostgreSQL 18 manual, 32.1.2.
 TCP_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
 POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before

@@ -1,0 +1,95 @@
+"""
+`make bench`: speed and memory of the platform beside this machine's own ceiling.
+
+    python -m tests.bench [ingest|end-to-end|router|memory|all] [--quick] [--format table|json]
+
+Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
+whatever else it was doing; its load is printed with them.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+
+from tests.bench.report import Row, as_json, as_table, describe_machine
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured. `seconds` is the length of one measurement where time is what is fixed."""
+
+    rounds: int
+    requests: int
+    tickets: int
+    seconds: float
+    is_quick: bool = False
+
+
+FULL = Size(rounds=5, requests=4_000, tickets=1_500, seconds=8)
+QUICK = Size(rounds=2, requests=1_000, tickets=250, seconds=2, is_quick=True)
+
+
+def main() -> None:
+    arguments = _parse_arguments()
+    load_before = os.getloadavg()[0]
+    size = QUICK if arguments.quick else FULL
+    rooms = list(ROOMS) if arguments.room == "all" else [arguments.room]
+    rows: list[Row] = []
+    with redirect_stdout(sys.stderr):  # what libraries print is no part of the answer
+        for room in rooms:
+            print(f"measuring: {room}")
+            rows += ROOMS[room](size)
+    machine = describe_machine(load_before)
+    sys.stdout.write((as_json if arguments.format == "json" else as_table)(machine, rows) + "\n")
+
+
+def measure_ingest(size: Size) -> list[Row]:
+    from tests.bench import ingest
+
+    return ingest.measure(rounds=size.rounds, seconds=size.seconds / 2, requests=size.requests)
+
+
+def measure_end_to_end(size: Size) -> list[Row]:
+    from tests.bench import bundles, end_to_end
+
+    bundle = bundles.quick_bundle() if size.is_quick else bundles.full_bundle()
+    return end_to_end.measure(bundle, tickets=size.tickets, steady_s=3 * size.seconds)
+
+
+def measure_router(size: Size) -> list[Row]:
+    from tests.bench import bundles, router_rows
+
+    bundle = bundles.quick_bundle() if size.is_quick else bundles.full_bundle()
+    return router_rows.measure(bundle, seconds=size.seconds / 2)
+
+
+def measure_memory(size: Size) -> list[Row]:
+    from tests.bench import bundles, memory
+
+    bundle = bundles.quick_bundle() if size.is_quick else bundles.full_bundle()
+    return memory.measure(bundle, tickets=size.tickets // 2)
+
+
+ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
+    "ingest": measure_ingest,
+    "end-to-end": measure_end_to_end,
+    "router": measure_router,
+    "memory": measure_memory,
+}
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("room", nargs="?", default="all", choices=[*ROOMS, "all"], help="what to measure (all)")
+    parser.add_argument("--quick", action="store_true", help="under two minutes; rougher figures")
+    parser.add_argument("--format", choices=["table", "json"], default="table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The measurements still run and tell what they should; how fast they find this machine is not asserted."""
+
+import json
+import os
+
+from tests.bench import end_to_end, ingest, memory
+from tests.bench.containers import run_containers
+from tests.bench.report import Row, Target, as_json, as_table, describe_machine
+from tests.services.trainer.bundles import small_bundle
+
+
+def test_ingest_is_measured_beside_pgbench_and_stores_all_it_accepts() -> None:
+    """A tiny run through a real gateway and the real pgbench; it raises when a webhook was lost."""
+    rows = ingest.measure(rounds=1, seconds=1, requests=100)
+    values = {row.what: row.value for row in rows}
+    assert values["gateway / pgbench, 32 connections"] > 0
+    assert 0 < values["gateway p50"] <= values["gateway p99"]
+    assert {row.target for row in rows} >= {Target(at_least=0.6), Target(at_most=50)}
+
+
+def test_end_to_end_counts_processor_time_by_container() -> None:
+    """A tiny burst and stream through all real processes: each of them shows up, and so does its memory."""
+    with run_containers(list(end_to_end.CHILDREN), bundle=small_bundle()) as containers:
+        found = end_to_end.burst(containers, 6)
+        steady = end_to_end.stream(containers, per_s=20, seconds=0.3)
+        used = containers.memory()
+    assert found.per_s > 0
+    assert found.cpu_ms["worker"] > 0
+    assert 0 < steady.p50_ms <= steady.p99_ms
+    assert set(used) == {*end_to_end.CHILDREN, memory.DATABASE}
+    assert all(0 < use.private <= use.pss for use in used.values())
+
+
+def test_a_report_says_what_was_held_and_on_which_machine() -> None:
+    """Table and JSON carry the same figures, verdicts and load."""
+    rows = [Row("room", "fast", 0.7, "", Target(at_least=0.6)), Row("room", "slow", 80, "ms", Target(at_most=50))]
+    machine = describe_machine(os.getloadavg()[0])
+    table, told = as_table(machine, rows), json.loads(as_json(machine, rows))
+    assert "held (>= 0.6)" in table
+    assert "MISSED (<= 50)" in table
+    assert [row["held"] for row in told["rows"]] == [True, False]
+    assert told["machine"]["cores"] == machine.cores
