@@ -1,5 +1,8 @@
 """`pointsman audit`: proves that nobody has changed the record of decisions."""
 
+from dataclasses import asdict
+from typing import Annotated
+
 import psycopg
 import typer
 
@@ -11,25 +14,36 @@ app = typer.Typer(no_args_is_help=True, help="The append-only, hash-chained log 
 
 
 @app.command("verify")
-def verify(format: FormatOption = Format.TABLE) -> None:
+def verify(
+    anchor: Annotated[
+        str, typer.Option(help="A head that an earlier run printed: proves that the end was not cut.")
+    ] = "",
+    format: FormatOption = Format.TABLE,
+) -> None:
     """
-    Recompute every hash of the chain. Exit 1 when an entry was changed, removed or inserted.
+    Recompute every hash of the chain. Exit 1 when an entry was changed, or removed or inserted before the head.
+
+    A removed end shows only against an anchor: keep the printed head elsewhere and give it next time.
 
     Examples:
 
       pointsman audit verify
 
-      pointsman audit verify --format json
+      pointsman audit verify --anchor 1042:9f3c... --format json
     """
     with open_platform() as settings, psycopg.connect(settings.database_url.get_secret_value()) as conn:
         report = audit.verify(conn)
+        is_anchored = not anchor or audit.has_anchor(conn, anchor)
+    is_intact = report.is_intact and is_anchored
     if format is Format.JSON:
-        print_json({"entries": report.entries, "intact": report.is_intact, "first_broken": report.first_broken})
-    elif report.is_intact:
-        typer.echo(f"The audit chain is intact: {report.entries} entries.")
+        print_json({**asdict(report), "anchored": is_anchored, "intact": is_intact})
+    elif is_intact:
+        typer.echo(f"The audit chain is intact: {report.entries} entries. Head: {report.head}")
+    elif not is_anchored:
+        typer.echo(f"The entry {anchor[:80]} is not in the chain any more: its end was cut or written anew.")
     else:
         typer.echo(f"The audit chain is broken at entry {report.first_broken} of {report.entries}.")
-    if not report.is_intact:
+    if not is_intact:
         raise typer.Exit(1)
 
 

@@ -9,6 +9,7 @@ import psycopg
 
 from services.core.kit.errors import PointsmanError
 from services.local.home import Home
+from services.local.mock.catalogue import labels
 
 MOCK_HISTORY = 1500  # enough for twelve groups, and under three minutes on two cores with everything (2026-11)
 
@@ -28,9 +29,21 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
     started = time.monotonic()
     if not has_history:
         say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
+        _describe_mock_groups(home)
         _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY), "--tenant", *tenant)
     _run(home, "services.trainer", "--tenant", *tenant, "--promote")
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
+
+
+def _describe_mock_groups(home: Home) -> None:
+    """The mock company's label catalogue: a company's own groups get their descriptions from its administrators."""
+    rows = [(home.settings.tenant, label.name, label.description, rank) for rank, label in enumerate(labels())]
+    with psycopg.connect(home.postgres.url) as conn:
+        conn.cursor().executemany(
+            "insert into catalogue (tenant, kind, name, description, rank) values (%s, 'group', %s, %s, %s) "
+            "on conflict do nothing",
+            rows,
+        )
 
 
 def _run(home: Home, module: str, *arguments: str) -> None:

@@ -48,7 +48,6 @@ STATES = {
     "received": "Being triaged",
     "triaged": "Triaged",
     "filtered": "Left alone",
-    "failed": "Failed",
     "erased": "Erased",
 }
 

@@ -109,21 +109,31 @@ select band, count(*) as tickets from (
 
 # Letters that failed for good, and workflows that did: both can be replayed under their own key.
 DEAD_LETTERS = """
-select id::text as id, kind, ticket_id::text as ticket_id, connector, attempts, last_error as why, settled_at as since
-from outbox where state = 'dead'
+select o.id::text as id, o.kind, o.ticket_id::text as ticket_id, o.connector, o.attempts, o.last_error as why,
+       o.settled_at as since
+from outbox o join tickets t on t.id = o.ticket_id where o.state = 'dead' and t.tenant = %(tenant)s
 union all
-select workflow_uuid, 'workflow ' || name, split_part(workflow_uuid, ':', 2), null, recovery_attempts::int, status,
-       to_timestamp(updated_at / 1000.0)
-from dbos.workflow_status
-where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
+select w.workflow_uuid, 'workflow ' || w.name, t.id::text, t.connector, w.recovery_attempts::int, w.status,
+       to_timestamp(w.updated_at / 1000.0)
+from dbos.workflow_status w join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
+where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
+  and t.tenant = %(tenant)s
 order by since limit 1000
 """
+# The engine keeps a failed step's error and would raise it again without calling the step: it has to go first.
 REPLAY_WORKFLOWS = """
-update dbos.workflow_status set
+with failed as (
+    select w.workflow_uuid from dbos.workflow_status w
+    join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
+    where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
+      and t.tenant = %(tenant)s and (%(id)s::text is null or w.workflow_uuid = %(id)s)
+), forgotten as (
+    delete from dbos.operation_outputs o using failed f where o.workflow_uuid = f.workflow_uuid and o.error is not null
+)
+update dbos.workflow_status w set
     status = 'ENQUEUED', queue_name = %(queue)s, owner_xid = null, started_at_epoch_ms = null,
     recovery_attempts = 0, error = null, updated_at = (extract(epoch from now()) * 1000)::bigint
-where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
-  and (%(id)s::text is null or workflow_uuid = %(id)s) returning workflow_uuid
+from failed f where w.workflow_uuid = f.workflow_uuid returning w.workflow_uuid
 """
 
 # Which workflow a delivery starts. Solving may happen again after a reopening, so its id carries the delivery's.
@@ -194,7 +204,9 @@ async def ticket(conn: Connection, tenant: str, ticket_id: int) -> dict[str, Any
     row = await (await conn.execute(TICKET, (tenant, ticket_id))).fetchone()
     if row is None:
         return None
-    parts: dict[str, Any] = {name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()}
+    parts: dict[str, Any] = {
+        name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()
+    }
     parts["review"] = parts["review"][0] if parts["review"] else None
     parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]
     return {**row, **parts}
@@ -217,15 +229,15 @@ async def counts(conn: Connection, tenant: str) -> dict[str, Any]:
     return {**(row or {}), "bands": {entry["band"]: entry["tickets"] for entry in bands}}
 
 
-async def dead_letters(conn: Connection) -> list[DictRow]:
+async def dead_letters(conn: Connection, tenant: str) -> list[DictRow]:
     """What failed for good, oldest first."""
-    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION})).fetchall()
+    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION, "tenant": tenant})).fetchall()
 
 
-async def replay(conn: Connection, letter_id: str | None) -> int:
-    """Makes one dead letter or failed workflow due again, or all; returns how many."""
+async def replay(conn: Connection, tenant: str, letter_id: str | None) -> int:
+    """Makes one dead letter or failed workflow due again, or all of the tenant's; returns how many."""
     replayed = 0
     if letter_id is None or (letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19):
-        replayed = await outbox.replay(conn, int(letter_id) if letter_id else None)
-    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id}
+        replayed = await outbox.replay(conn, tenant, int(letter_id) if letter_id else None)
+    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id, "tenant": tenant}
     return replayed + len(await (await conn.execute(REPLAY_WORKFLOWS, values)).fetchall())

@@ -13,7 +13,6 @@ from services.core.kit.database import migrate
 from services.core.kit.errors import Unavailable
 from services.core.kit.security import Role, create_key
 from services.local.home import Home
-from services.local.mock.catalogue import labels
 from services.local.processes import Supervisor, check_ports, clear_leftovers, remember
 
 READY_TIMEOUT_S = 90.0
@@ -89,12 +88,11 @@ def claim(home: Home, say: Say) -> None:
 
 
 def prepare(home: Home) -> None:
-    """Starts PostgreSQL, migrates, makes a key and, where there is none, a label catalogue."""
+    """Starts PostgreSQL, migrates and makes a key."""
     url = home.postgres.start()
     migrate(url)
     with psycopg.connect(url, autocommit=True) as conn:
         _ensure_key(home, conn)
-        _ensure_catalogue(conn, home.settings.tenant)
 
 
 def _ensure_key(home: Home, conn: psycopg.Connection) -> None:
@@ -103,18 +101,6 @@ def _ensure_key(home: Home, conn: psycopg.Connection) -> None:
     known = conn.execute("select 1 from api_keys where name = %s and revoked_at is null", (KEY_NAME,)).fetchone()
     if known is None or not file.exists():
         home.write_private(file, create_key(conn, name=KEY_NAME, role=Role.ADMIN, tenant=home.settings.tenant))
-
-
-def _ensure_catalogue(conn: psycopg.Connection, tenant: str) -> None:
-    """The mock company's groups, when there are none yet."""
-    known = conn.execute("select 1 from catalogue where tenant = %s and kind = 'group' limit 1", (tenant,)).fetchone()
-    if known is not None:
-        return
-    rows = [(tenant, label.name, label.description, rank) for rank, label in enumerate(labels())]
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "insert into catalogue (tenant, kind, name, description, rank) values (%s, 'group', %s, %s, %s)", rows
-        )
 
 
 def _wait_ready(home: Home, supervisor: Supervisor) -> None:

@@ -103,7 +103,7 @@ class EmbeddedPostgres:
     def _clear_lock_of_the_dead(self) -> None:
         """
         Removes the lock file of a killed server that nobody reaps: PostgreSQL takes a zombie for a living one, and in
-        a container without an init it stays one for ever. Its children are gone first, or the data would have two masters.
+        a container without an init it stays one. Its children are gone first, or the data would have two masters.
         """
         if self.pid is not None and not self.is_running() and not any(map(self._works_here, psutil.process_iter())):
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)

@@ -59,8 +59,17 @@ def train(
     if promote and passed:
         with place.conn.transaction():
             registry.promote(place.conn, version)
+            offer_groups(place, fitted.manifest.labels)
         progress("promote", 1.0, version)
     return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+
+
+def offer_groups(place: Registry, groups: Sequence[str]) -> None:
+    """Puts the model's groups into the label catalogue, where they may be answered; those switched off stay off."""
+    place.conn.cursor().executemany(
+        "insert into catalogue (tenant, kind, name) values (%s, 'group', %s) on conflict do nothing",
+        [(place.tenant, group) for group in groups],
+    )
 
 
 def judge_candidate(fitted: Fitted, place: Registry, config: GateConfig) -> list[Gate]:

@@ -121,6 +121,18 @@ def routed_event(decision: Decision, *, at: datetime) -> Event:
     )
 
 
+def solved_event(ticket_id: str, group: str | None, *, workflow_id: str, at: datetime) -> Event:
+    """A ticket was solved, by whom: what a data warehouse compares with the route."""
+    return Event(
+        id=workflow_id,
+        source="pointsman/worker",
+        type="pointsman.ticket.solved.v1",
+        subject=ticket_id,
+        time=at,
+        data={"group": group},
+    )
+
+
 def note_for(decision: Decision) -> str:
     """The private note: what was decided, why, and by which model."""
     others = ", ".join(f"{entry.group} {entry.probability:.0%}" for entry in decision.top3[1:])

@@ -58,6 +58,11 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      vectors as (delete from ticket_vectors where tenant = %(tenant)s and ref = %(ref)s),
      written as (delete from notes where ticket_id = %(id)s),
      letters as (delete from outbox where ticket_id = %(id)s),
+     reasons as (update decisions set decision = decision || '{"priority_reason": "", "summary": null}'
+                 where ticket_id = %(id)s),
+     checkpoints as (delete from dbos.operation_outputs o using dbos.workflow_status w
+                     where w.workflow_uuid = o.workflow_uuid and split_part(w.workflow_uuid, ':', 2) = %(id)s::text
+                       and w.status in ('SUCCESS', 'ERROR')),
      answers as (delete from llm_cache where tenant = %(tenant)s and ticket_id = %(id)s::text)
 update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
 """
@@ -133,5 +138,5 @@ async def close_review(conn: Connection, ticket_id: int) -> None:
 
 
 async def erase(conn: Connection, tenant: str, ticket_id: int) -> None:
-    """Text, vault, vectors and notes go; ids, decisions' numbers and the audit log stay."""
+    """Text, vault, vectors, notes and reasons that quote go; ids, decisions' numbers and the audit log stay."""
     await conn.execute(ERASE, {"tenant": tenant, "id": ticket_id, "ref": f"ticket/{ticket_id}"})

@@ -1,8 +1,8 @@
 """Steps for tickets that people have taken or solved: label, summary, similar tickets, erasure."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
@@ -17,7 +17,7 @@ from services.core.llm.prompted import summary_fallback
 from services.core.models.texts import join_text
 from services.core.search import similar
 from services.worker import repository
-from services.worker.decide import OWN_TAG
+from services.worker.decide import OWN_TAG, solved_event
 from services.worker.steps import Outside, fetch_or_known
 
 log = structlog.get_logger()
@@ -66,6 +66,11 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
         await _put_note(
             conn, outside, ticket_id, talk.ticket, stage=workflow_id, note=_summary_note(summary), tags=summary.tags
         )
+        if outside.settings.events_url:
+            event = solved_event(str(ticket_id), talk.ticket.group, workflow_id=workflow_id, at=datetime.now(UTC))
+            await outbox.put(
+                conn, f"{event.id}:event", event.model_dump(mode="json"), kind="event", ticket_id=ticket_id
+            )
         detail = {"group": talk.ticket.group, "by": summary.by, "prompt_version": summary.prompt_version}
         await audit.append(
             conn, audit.Entry(outside.tenant, "worker", "ticket.summarised", f"ticket/{ticket_id}", detail)
@@ -120,7 +125,7 @@ async def _conversation(outside: Outside, ticket_id: int) -> Conversation | None
     fields = {"subject": ticket.subject, "body": ticket.body} | {
         f"c{i}": comment.body for i, comment in enumerate(said)
     }
-    safe = await asyncio.to_thread(outside.redactor.redact_fields, fields)
+    safe = await outside.redact(fields)
     async with connection(outside.pool) as conn:
         await repository.store_redacted(conn, ticket_id, ticket, safe)
     spoken = tuple((_speaker(ticket, comment.author_id), safe.fields[f"c{i}"]) for i, comment in enumerate(said))

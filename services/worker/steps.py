@@ -6,7 +6,8 @@ Steps take and return ids, scores and labels as JSON, because the workflow engin
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,7 @@ from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
 from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
-from services.core.text.redact import Redactor
+from services.core.text.redact import Redacted, Redactor
 from services.worker import repository
 from services.worker.decide import Gathered, decide, routed_event, update_for, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
@@ -52,10 +53,16 @@ class Outside:
     redactor: Redactor
     router: RouterClient
     llm: MeteredLlm
+    # One thread: redaction is pure computing, so that more only wait for each other, at twice the processor time.
+    computing: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="redact"))
 
     @property
     def tenant(self) -> str:
         return self.settings.tenant
+
+    async def redact(self, fields: Mapping[str, str]) -> Redacted:
+        """Beside the event loop: it takes milliseconds during which other tickets' I/O would stand still."""
+        return await asyncio.get_running_loop().run_in_executor(self.computing, self.redactor.redact_fields, fields)
 
 
 async def prepare(outside: Outside, ticket_id: int) -> str | None:
@@ -67,8 +74,7 @@ async def prepare(outside: Outside, ticket_id: int) -> str | None:
     ticket = await fetch_or_known(outside, known)
     why = why_left_alone(ticket, outside.settings.filters)
     fields = {"subject": ticket.subject, "body": ticket.body}
-    # In a thread: name recognition takes milliseconds during which other tickets' I/O would stand still.
-    safe = await asyncio.to_thread(outside.redactor.redact_fields, fields)
+    safe = await outside.redact(fields)
     async with connection(outside.pool) as conn:
         await repository.store_redacted(conn, ticket_id, ticket, safe)
     return why

@@ -10,7 +10,6 @@ from contextlib import suppress
 import structlog
 
 from services.core.kit.database import Connection, connection
-from services.core.kit.errors import PointsmanError
 from services.core.llm import ledger
 from services.core.models.texts import join_text
 from services.core.search import similar
@@ -48,10 +47,19 @@ async def upkeep(outside: Outside, *, stop: asyncio.Event) -> None:
         done = 0
         try:
             done = await _one_batch(outside)
-        except PointsmanError as exc:
+        except Exception as exc:  # nobody waits for upkeep: whatever fails is tried again
             log.warning("worker.upkeep.postponed", error=type(exc).__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), BETWEEN_BATCHES_S if done else PAUSE_S)
+
+
+# Checkpoints of workflows that ended well: their decisions, notes and audit entries stay, the engine's copies go.
+FORGET_WORKFLOWS = """
+delete from dbos.workflow_status where workflow_uuid in (
+    select workflow_uuid from dbos.workflow_status
+    where status = 'SUCCESS' and updated_at < (extract(epoch from now() - interval '30 days') * 1000)::bigint
+    limit 1000)
+"""
 
 
 async def _one_batch(outside: Outside) -> int:
@@ -60,6 +68,7 @@ async def _one_batch(outside: Outside) -> int:
             return 0
         try:
             await ledger.prune(conn)
+            await conn.execute(FORGET_WORKFLOWS)
             return await _index_batch(outside, conn)
         finally:
             await conn.execute("select pg_advisory_unlock(%s)", (LOCK,))

@@ -7,12 +7,7 @@ from pydantic import Field
 
 from services.core.contracts.base import Contract
 
-EventType = Literal[
-    "pointsman.ticket.received.v1",
-    "pointsman.ticket.routed.v1",
-    "pointsman.ticket.corrected.v1",
-    "pointsman.ticket.solved.v1",
-]
+EventType = Literal["pointsman.ticket.routed.v1", "pointsman.ticket.solved.v1"]
 
 
 class Event(Contract):

@@ -12,7 +12,9 @@ APPEND = "select audit_append(%s, %s, %s, %s, %s)"
 
 # Compares every row with the hash its content and its predecessor demand, and looks for gaps.
 VERIFY = """
-select count(*) as entries, min(seq) filter (where broken) as first_broken from (
+select count(*) as entries, min(seq) filter (where broken) as first_broken,
+       (select seq || ':' || hash from audit order by seq desc limit 1) as head
+from (
     select seq,
            hash <> audit_hash(previous, seq, at, tenant, actor, action, subject, detail)
            or previous <> coalesce(lag(hash) over (order by seq), '')
@@ -23,10 +25,16 @@ select count(*) as entries, min(seq) filter (where broken) as first_broken from 
 
 @dataclass(frozen=True)
 class ChainReport:
-    """`first_broken` is the first entry whose hash, link or number is wrong; None when the chain is whole."""
+    """
+    `first_broken` is the first entry whose hash, link or number is wrong; None when the chain is whole.
+
+    `head` is the newest entry's `number:hash`. Kept elsewhere it is an anchor: a chain that lost its end still looks
+    whole in itself.
+    """
 
     entries: int
     first_broken: int | None
+    head: str | None
 
     @property
     def is_intact(self) -> bool:
@@ -47,6 +55,13 @@ class Entry:
 async def append(conn: AsyncConnection[Any], entry: Entry) -> None:
     """Adds one entry in the caller's transaction. Call it last there: it holds the chain's lock until commit."""
     await conn.execute(APPEND, (entry.tenant, entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
+
+
+def has_anchor(conn: Connection, anchor: str) -> bool:
+    """Whether the entry that was once the head, `number:hash`, is still there unchanged."""
+    number, _, digest = anchor.partition(":")
+    found = conn.execute("select 1 from audit where seq::text = %s and hash = %s", (number, digest)).fetchone()
+    return found is not None
 
 
 def verify(conn: Connection) -> ChainReport:

@@ -40,8 +40,10 @@ SENT = "update outbox set state = 'sent', settled_at = now(), result = %s, last_
 RETRY = "update outbox set due_at = now() + make_interval(secs => %s), last_error = %s where id = %s"
 DEAD = "update outbox set state = 'dead', settled_at = now(), last_error = %s where id = %s"
 REPLAY = """
-update outbox set state = 'pending', attempts = 0, due_at = now(), settled_at = null
-where state = 'dead' and (%(id)s::bigint is null or id = %(id)s) returning id
+update outbox o set state = 'pending', attempts = 0, due_at = now(), settled_at = null
+from tickets t
+where t.id = o.ticket_id and t.tenant = %(tenant)s and o.state = 'dead' and (%(id)s::bigint is null or o.id = %(id)s)
+returning o.id
 """
 
 
@@ -74,9 +76,9 @@ async def put(
     await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload))))
 
 
-async def replay(conn: AsyncConnection[Any], letter_id: int | None = None) -> int:
-    """Makes one dead letter, or all, due again; returns how many."""
-    cursor = await conn.execute(REPLAY, {"id": letter_id})
+async def replay(conn: AsyncConnection[Any], tenant: str, letter_id: int | None = None) -> int:
+    """Makes one dead letter of the tenant, or all, due again; returns how many."""
+    cursor = await conn.execute(REPLAY, {"id": letter_id, "tenant": tenant})
     return len(await cursor.fetchall())
 
 
@@ -105,9 +107,11 @@ async def _settle(pool: Pool, deliver: Deliver, letter: Letter) -> None:
         result = await deliver(letter)
     except PointsmanError as exc:
         await _postpone(pool, letter, exc)
-        return
-    async with connection(pool) as conn:
-        await conn.execute(SENT, (result, letter.id))
+    except Exception as exc:  # one letter's unforeseen failure must not stop all the others
+        await _postpone(pool, letter, Unavailable(f"unforeseen {type(exc).__name__}"))
+    else:
+        async with connection(pool) as conn:
+            await conn.execute(SENT, (result, letter.id))
 
 
 async def _postpone(pool: Pool, letter: Letter, error: PointsmanError) -> None:

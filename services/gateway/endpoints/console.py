@@ -34,7 +34,7 @@ class Filters(BaseModel):
     search: Annotated[str | None, Words, Blank] = None
     band: Annotated[Band | None, Blank] = None
     group: Annotated[str | None, Words, Blank] = None
-    state: Annotated[Literal["received", "triaged", "filtered", "failed", "erased"] | None, Blank] = None
+    state: Annotated[Literal["received", "triaged", "filtered", "erased"] | None, Blank] = None
     before: Annotated[int | None, Field(ge=1, le=BIGINT_MAX), Blank] = None
 
     def address(self, **change: Any) -> str:

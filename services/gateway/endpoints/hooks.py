@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -66,10 +67,13 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
             "A connector is switched on by its secret, for example POINTSMAN_CONNECTORS__ZENDESK_SECRETS."
         )
     try:
-        state.hook_gate.pass_or_refuse(connector)
         body = await read_body(request, state.settings.max_body_bytes)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        done = await service.receive(state.pool, known, headers, body, tenant=state.settings.tenant)
+        known.verify(headers, body, now=datetime.now(UTC))
+        state.hook_gate.pass_or_refuse(
+            connector
+        )  # after the signature: a flood of forgeries must not cost the real one
+        done = await service.receive(state.pool, known.parse(headers, body), body, tenant=state.settings.tenant)
     except PointsmanError as exc:
         DELIVERIES.labels(connector, type(exc).__name__).inc()
         raise

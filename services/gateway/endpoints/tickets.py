@@ -31,7 +31,7 @@ class TicketRow(BaseModel):
     connector: str
     external_id: str
     status: str
-    state: Literal["received", "triaged", "filtered", "failed", "erased"]
+    state: Literal["received", "triaged", "filtered", "erased"]
     subject: str | None
     created_at: datetime
     decision: Decision | None
@@ -81,7 +81,7 @@ async def list_tickets(
     before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
     band: Band | None = None,
     group: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]+$")] = None,
-    state: Literal["received", "triaged", "filtered", "failed", "erased"] | None = None,
+    state: Literal["received", "triaged", "filtered", "erased"] | None = None,
 ) -> TicketPage:
     """Newest first, a page at a time."""
     filters = {"tenant": who.tenant, "before": before, "band": band, "group": group, "state": state, "limit": limit}
@@ -146,14 +146,14 @@ async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
 async def list_dead_letters(request: Request, who: Admin) -> list[dict[str, Any]]:
     """Write-backs, events and workflows that failed for good."""
     async with connection(request.app.state.pool) as conn:
-        return await repository.dead_letters(conn)
+        return await repository.dead_letters(conn, who.tenant)
 
 
 @router.post("/dead-letters/replay")
 async def replay_dead_letters(request: Request, who: Admin, replay: Replay) -> dict[str, int]:
     """Tries one again, or all; keys stay the same, so nothing takes effect twice."""
     async with connection(request.app.state.pool) as conn, conn.transaction():
-        replayed = await repository.replay(conn, replay.id)
+        replayed = await repository.replay(conn, who.tenant, replay.id)
         entry = audit.Entry(
             who.tenant, f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed}
         )

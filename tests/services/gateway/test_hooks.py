@@ -7,8 +7,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from services.core.connectors import generic
+from services.gateway.access import RateGate
+from services.gateway.app import build_app
+from services.gateway.settings import GatewaySettings
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
 
 
@@ -112,12 +116,8 @@ async def test_an_unknown_connector_is_named_with_the_known_ones(gateway: httpx.
     assert "desk, generic, zendesk" in answer.json()["message"]
 
 
-async def test_without_a_database_the_sender_is_told_to_retry(settings) -> None:
+async def test_without_a_database_the_sender_is_told_to_retry(settings: GatewaySettings) -> None:
     """503, so that nothing is lost."""
-    from pydantic import SecretStr
-
-    from services.gateway.app import build_app
-
     app = build_app(settings.model_copy(update={"database_url": SecretStr("postgresql://x@127.0.0.1:9/x")}))
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
@@ -153,3 +153,16 @@ async def test_plain_json_needs_a_key_of_an_agent(gateway: httpx.AsyncClient, ke
     assert (await gateway.post("/webhook/ticket", json=ticket, headers=Keys.header(keys.viewer))).status_code == 403
     answer = await gateway.post("/webhook/ticket", json={"description": "no title"}, headers=Keys.header(keys.agent))
     assert (answer.status_code, "title" in answer.json()["message"]) == (422, True)
+
+
+async def test_over_the_limit_the_sender_is_told_when_to_come_back(settings: GatewaySettings) -> None:
+    """429 with Retry-After; calls that are not signed do not use up the real sender's share."""
+    app = build_app(settings)
+    app.state.hook_gate = RateGate(2, clock=lambda: 600010.0)  # ten seconds into a minute
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
+        forged = [(await client.post("/hooks/generic", content=b"{}")).status_code for _ in range(5)]
+        answers = [await post(client, call(f"A-{number}", subject="x"), f"d-{number}") for number in range(3)]
+    assert forged == [401] * 5
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert answers[-1].headers["retry-after"] == "50"

@@ -9,6 +9,7 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band, ScoredGroup
 from services.core.kit import audit
 from services.core.kit.database import build_pool
+from services.core.kit.security import Role, create_key
 from services.worker import repository as worker
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.test_hooks import call, count, post
@@ -118,8 +119,6 @@ async def test_pages_join_without_gap_or_overlap(gateway: httpx.AsyncClient, key
 
 async def test_another_tenants_tickets_do_not_exist(gateway: httpx.AsyncClient, database: str, reviewed: int) -> None:
     """A key of another tenant sees neither list nor ticket, and cannot review."""
-    from services.core.kit.security import Role, create_key
-
     with psycopg.connect(database, autocommit=True) as conn:
         other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
     assert (await gateway.get("/api/tickets", headers=other)).json()["tickets"] == []
@@ -137,8 +136,24 @@ async def test_replaying_makes_dead_letters_due_again(
             "values ('1:new', 'write', 'generic', 1, '{}', 'dead', 'ConnectorRejected: no', now())"
         )
         conn.execute("update dbos.workflow_status set status = 'ERROR'")
+        conn.execute(
+            "insert into dbos.operation_outputs (workflow_uuid, function_id, function_name, error) "
+            "values ('new:1', 1, 'prepare', 'boom')"
+        )
     admin = Keys.header(keys.admin)
     listed = (await gateway.get("/api/dead-letters", headers=admin)).json()
     assert {letter["kind"] for letter in listed} == {"write", "workflow new_ticket"}
     assert (await gateway.post("/api/dead-letters/replay", json={}, headers=admin)).json() == {"replayed": 2}
     assert (await gateway.get("/api/dead-letters", headers=admin)).json() == []
+    assert count(database, "dbos.operation_outputs") == 0  # else the engine would raise the kept error again
+
+
+async def test_another_tenants_dead_letters_are_out_of_reach(
+    gateway: httpx.AsyncClient, database: str, reviewed: int
+) -> None:
+    """Not listed, not replayed."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("update dbos.workflow_status set status = 'ERROR'")
+        other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
+    assert (await gateway.get("/api/dead-letters", headers=other)).json() == []
+    assert (await gateway.post("/api/dead-letters/replay", json={}, headers=other)).json() == {"replayed": 0}

@@ -24,7 +24,7 @@ create table tickets (
     external_id  text        not null,
     status       text        not null default 'new',
     state        text        not null default 'received'
-                 check (state in ('received', 'triaged', 'filtered', 'failed', 'erased')),
+                 check (state in ('received', 'triaged', 'filtered', 'erased')),
     language     text,
     subject      text,                      -- redacted; null until redacted
     body         text,                      -- redacted; null until redacted
