@@ -41,15 +41,22 @@ class Network:
     data: Sequence[Input[str]]
     edge: Sequence[Input[str]] = ()
     endpoints: Input[str] | None = None  # Azure: the subnet of private endpoints
+    api: Input[str] | None = None  # Azure: the subnet the API server reaches into
     ready: Sequence[Resource] = ()
 
 
 @dataclass(frozen=True)
 class Keys:
-    """`holder` is the identity through which services reach the key (Azure); elsewhere services have their own."""
+    """
+    `holder` is the identity through which services reach the key (Azure); elsewhere services have their own.
+    `versioned` names one version of the key, for the service that cannot follow a rotation by itself.
+    """
 
     data: Input[str]
+    versioned: Input[str] = ""
+    store: Input[str] = ""
     holder: Input[str] = ""
+    holder_client: Input[str] = ""
     ready: Sequence[Resource] = ()
 
 

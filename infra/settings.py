@@ -49,6 +49,7 @@ class ExistingNetwork(Closed):
     data_subnet_ids: tuple[str, ...] = Field(min_length=1)
     edge_subnet_ids: tuple[str, ...] = ()
     endpoint_subnet_id: str | None = Field(None, description="Azure: where private endpoints go")
+    api_subnet_id: str | None = Field(None, description="Azure: delegated to the API server, /28 or larger")
     pod_range: str = Field("pods", description="GCP: name of the secondary range for pods")
     service_range: str = Field("services", description="GCP: name of the secondary range for services")
 

@@ -6,7 +6,7 @@ Two node pools of our own: spot for the workers, GPU for the trainer; both start
 
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
-from pulumi import Output
+from pulumi import Output, Resource
 
 from infra.aws import access, node
 from infra.aws.foundation import AwsFoundation
@@ -45,8 +45,10 @@ def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Clust
     choices, name = scope.settings.cluster, scope.name("cluster")
     control = access.role(scope, "control-plane", access.plain_trust("eks.amazonaws.com"))
     nodes = access.role(scope, "nodes", access.plain_trust("ec2.amazonaws.com"))
-    ready = access.attach(scope, control, "control", _CONTROL_POLICIES)
+    ready: list[Resource] = [*access.attach(scope, control, "control", _CONTROL_POLICIES)]
     ready += access.attach(scope, nodes, "nodes", _NODE_POLICIES)
+    secrets = access.Allow(["kms:DescribeKey", "kms:Decrypt", "kms:Encrypt", "kms:ListGrants"], [ground.keys.data])
+    ready.append(access.grant(scope, "control-plane", control, [secrets]))
     audit = log_group(scope, ground.keys, "cluster", name=f"/aws/eks/{name}/cluster")  # EKS writes to this very name
     allowed = [str(cidr) for cidr in choices.api_allowed_cidrs]
     return aws.eks.Cluster(

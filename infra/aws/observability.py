@@ -91,8 +91,10 @@ def _audit_bucket(scope: Scope, foundation: AwsFoundation) -> Input[str]:
         ],
         opts=scope.own(),
     )
-    aws.s3.BucketPolicy(scope.name("audit"), bucket=bucket.id, policy=_deliveries(foundation, bucket), opts=scope.own())
-    return bucket.bucket
+    policy = aws.s3.BucketPolicy(
+        scope.name("audit"), bucket=bucket.bucket, policy=_deliveries(foundation, bucket), opts=scope.own()
+    )
+    return policy.bucket  # the policy's, so that nothing is delivered before it allows it
 
 
 def _deliveries(foundation: AwsFoundation, bucket: aws.s3.Bucket) -> Output[str]:

@@ -6,7 +6,7 @@ Three pools: system, spot workers, GPU for the trainer; the last two start from 
 
 from typing import Any
 
-from pulumi import Output
+from pulumi import Input, Output, Resource
 from pulumi_azure_native import containerservice as aks
 
 from infra.azure import access, node
@@ -51,19 +51,7 @@ def _kubelet(profile: Any) -> str:
 def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.ManagedCluster:
     choices, foundation = scope.settings.cluster, ground.foundation
     identity = access.identity(scope, foundation, "cluster")
-    ready = [
-        access.assign(
-            scope,
-            foundation,
-            "cluster-network",
-            Role.NETWORK_CONTRIBUTOR,
-            to=identity.principal_id,
-            at=ground.network.id,
-        ),
-        access.assign(
-            scope, foundation, "cluster-key", Role.KEY_CRYPTO_USER, to=identity.principal_id, at=foundation.group_id
-        ),
-    ]
+    ready = _cluster_rights(scope, ground, identity.principal_id)
     tier = (
         aks.ManagedClusterSKUTier.STANDARD if scope.settings.profile is Profile.PROD else aks.ManagedClusterSKUTier.FREE
     )
@@ -86,11 +74,12 @@ def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.Managed
             "image_cleaner": {"enabled": True, "interval_hours": 168},
             "azure_key_vault_kms": {
                 "enabled": True,
-                "key_id": ground.keys.data,
-                "key_vault_network_access": "Public",  # reached by the trusted-services bypass, not from the internet
+                "key_id": ground.keys.versioned,  # AKS follows no rotation: `pulumi up` hands it the new version
+                "key_vault_network_access": "Private",
+                "key_vault_resource_id": ground.keys.store,
             },
         },
-        api_server_access_profile=_api_access(scope),
+        api_server_access_profile=_api_access(scope, ground),
         auto_upgrade_profile={"upgrade_channel": "patch", "node_os_upgrade_channel": "NodeImage"},
         azure_monitor_profile={"metrics": {"enabled": True}},
         network_profile={
@@ -106,11 +95,23 @@ def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.Managed
     )
 
 
-def _api_access(scope: Scope) -> Any:
+def _cluster_rights(scope: Scope, ground: Ground[AzureFoundation], to: Input[str]) -> list[Resource]:
+    """What the control plane needs: to join subnets, and to reach the key by a private endpoint of its own."""
+    wanted = (
+        ("cluster-network", Role.NETWORK_CONTRIBUTOR, ground.network.id),
+        ("cluster-key", Role.KEY_CRYPTO_USER, ground.keys.store),
+        ("cluster-vault", Role.KEY_CONTRIBUTOR, ground.keys.store),
+    )
+    return [access.assign(scope, ground.foundation, label, role, to=to, at=at) for label, role, at in wanted]
+
+
+def _api_access(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
+    """The API server stands in our network; it must, to use a key in a vault that is closed to the internet."""
+    inside = {"enable_vnet_integration": True, "subnet_id": ground.network.api}
     allowed = [str(cidr) for cidr in scope.settings.cluster.api_allowed_cidrs]
     if allowed:
-        return {"enable_private_cluster": False, "authorized_ip_ranges": allowed}
-    return {"enable_private_cluster": True, "private_dns_zone": "system"}
+        return {**inside, "enable_private_cluster": False, "authorized_ip_ranges": allowed}
+    return {**inside, "enable_private_cluster": True, "private_dns_zone": "system"}
 
 
 def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
@@ -136,6 +137,7 @@ def _machine(scope: Scope, ground: Ground[AzureFoundation], size: str) -> Any:
         "os_type": "Linux",
         "os_sku": "AzureLinux",
         "os_disk_type": "Ephemeral",
+        "os_disk_size_gb": 64,  # fits the local disk of the smallest machine (75 GB)
         "upgrade_settings": {"max_surge": "33%"},
     }
 

@@ -184,7 +184,7 @@ def _waf(
         "rate_limit_duration_in_minutes": 5,
         "rate_limit_threshold": scope.settings.edge.requests_per_5min_per_ip,
         "match_conditions": [
-            {"match_variable": "RequestUri", "operator": "Any", "match_value": []},
+            {"match_variable": "SocketAddr", "operator": "IPMatch", "match_value": ["0.0.0.0/0", "::/0"]},
         ],
     }
     policy = frontdoor.Policy(

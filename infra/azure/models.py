@@ -63,7 +63,11 @@ def _our_key(ground: Ground[AzureFoundation]) -> Any:
     return {
         "encryption": {
             "key_source": ai.KeySource.MICROSOFT_KEY_VAULT,
-            "key_vault_properties": {"key_name": name, "key_vault_uri": vault},
+            "key_vault_properties": {
+                "key_name": name,
+                "key_vault_uri": vault,
+                "identity_client_id": ground.keys.holder_client,
+            },
         }
     }
 

@@ -1,5 +1,5 @@
 """
-A virtual network in three subnets: nodes (out through NAT), data (delegated to PostgreSQL), endpoints.
+A virtual network in four subnets: nodes (out through NAT), data and api (delegated), endpoints.
 
 `small` has no NAT: its one node has an address of its own and a security group that lets HTTP(S) in and nothing else.
 """
@@ -12,13 +12,19 @@ from pulumi_azure_native import network as net
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Network, Scope
 
+_DATABASES = ("data", "Microsoft.DBforPostgreSQL/flexibleServers")
+_API_SERVER = ("api", "Microsoft.ContainerService/managedClusters")
 _SERVICES = ("Microsoft.CognitiveServices", "Microsoft.KeyVault", "Microsoft.Storage")
 
 
 def build(scope: Scope, foundation: AzureFoundation) -> Network:
     if existing := scope.settings.network.existing:
         return Network(
-            existing.id, existing.node_subnet_ids, existing.data_subnet_ids, endpoints=existing.endpoint_subnet_id
+            existing.id,
+            existing.node_subnet_ids,
+            existing.data_subnet_ids,
+            endpoints=existing.endpoint_subnet_id,
+            api=existing.api_subnet_id,
         )
     vnet = net.VirtualNetwork(
         scope.name("network"),
@@ -30,9 +36,10 @@ def build(scope: Scope, foundation: AzureFoundation) -> Network:
     blocks = [str(block) for block in scope.settings.network.cidr.subnets(prefixlen_diff=4)]
     # One after the other: Azure locks the network while it changes a subnet.
     nodes = _nodes(scope, foundation, vnet, firewall, blocks[0])
-    data = _data(scope, foundation, vnet, blocks[4], nodes)
+    data = _delegated(scope, foundation, vnet, _DATABASES, blocks[4], nodes)
     endpoints = _plain(scope, foundation, vnet, blocks[8], data)
-    return Network(vnet.id, [nodes.id], [data.id], endpoints=endpoints.id)
+    api = _delegated(scope, foundation, vnet, _API_SERVER, blocks[12], endpoints)
+    return Network(vnet.id, [nodes.id], [data.id], endpoints=endpoints.id, api=api.id)
 
 
 def _firewall(scope: Scope, foundation: AzureFoundation) -> net.NetworkSecurityGroup:
@@ -95,17 +102,24 @@ def _nat(scope: Scope, foundation: AzureFoundation) -> net.NatGateway:
     )
 
 
-def _data(
-    scope: Scope, foundation: AzureFoundation, vnet: net.VirtualNetwork, block: str, after: Resource
+def _delegated(
+    scope: Scope,
+    foundation: AzureFoundation,
+    vnet: net.VirtualNetwork,
+    purpose: tuple[str, str],
+    block: str,
+    after: Resource,
 ) -> net.Subnet:
+    """A subnet that belongs to one Azure service; `purpose` is our name for it and that service's."""
+    name, service = purpose
     return net.Subnet(
-        scope.name("data"),
+        scope.name(name),
         resource_group_name=foundation.group,
         virtual_network_name=vnet.name,
-        subnet_name="data",
+        subnet_name=name,
         address_prefix=block,
         default_outbound_access=False,
-        delegations=[{"name": "postgres", "service_name": "Microsoft.DBforPostgreSQL/flexibleServers"}],
+        delegations=[{"name": name, "service_name": service}],
         opts=scope.own(depends_on=[after]),
     )
 

@@ -11,6 +11,8 @@ from pulumi import Input, Output
 from pulumi_azure_native import monitor, operationalinsights, storage
 from pulumi_azure_native import network as net
 
+from infra.azure import access
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Keys, Network, Observability, Scope
 
@@ -30,7 +32,7 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
     )
     archive = scope.settings.observability.existing_log_bucket or _archive(scope, foundation, keys)
     if scope.settings.network.flow_logs:
-        _flow_logs(scope, network, archive)
+        _flow_logs(scope, foundation, network, archive)
     return Observability(
         logs=logs.id, metrics=metrics.id, alerts=_action_group(scope, foundation).id, audit_bucket=archive
     )
@@ -136,7 +138,10 @@ def key_parts(keys: Keys) -> tuple[Output[str], Output[str]]:
     return uri.apply(lambda u: u.rsplit("/keys/", 1)[0]), uri.apply(lambda u: u.rsplit("/", 1)[-1])
 
 
-def _flow_logs(scope: Scope, network: Network, archive: Input[str]) -> None:
+def _flow_logs(scope: Scope, foundation: AzureFoundation, network: Network, archive: Input[str]) -> None:
+    """The account takes no shared key, so the flow log writes under an identity of its own."""
+    writer = access.identity(scope, foundation, "flow")
+    ready = access.assign(scope, foundation, "flow", Role.BLOB_CONTRIBUTOR, to=writer.principal_id, at=archive)
     region = scope.settings.region  # Azure makes this watcher by itself with the first network of a region
     net.FlowLog(
         scope.name("flow"),
@@ -148,5 +153,6 @@ def _flow_logs(scope: Scope, network: Network, archive: Input[str]) -> None:
         enabled=True,
         retention_policy={"enabled": True, "days": scope.settings.observability.log_days},
         format={"type": net.FlowLogFormatType.JSON, "version": 2},
-        opts=scope.own(),
+        identity={"type": net.ResourceIdentityType.USER_ASSIGNED, "user_assigned_identities": [writer.id]},
+        opts=scope.own(depends_on=[ready]),
     )

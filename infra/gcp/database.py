@@ -57,7 +57,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
         opts=scope.own(protect=True),
     )
     return Database(
-        id=instance.self_link,
+        id=instance.id,
         host=instance.private_ip_address,
         name=DATABASE,
         auth="gcp-iam",

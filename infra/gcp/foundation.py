@@ -31,7 +31,13 @@ APIS = (
     "storage",
     "sts",
 )
-_AGENTS = ("artifactregistry", "pubsub", "secretmanager", "sqladmin")  # made on demand; the others come with the API
+_AGENTS = (
+    "artifactregistry",
+    "backupdr",
+    "pubsub",
+    "secretmanager",
+    "sqladmin",
+)  # made on demand, the others by their API
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,14 @@ def build(scope: Scope) -> GcpFoundation:
         "storage": gcp.storage.get_project_service_account_output(project=project).member,
         "compute": _agent(number, "compute-system"),
         "container": _agent(number, "container-engine-robot"),
-        "logging": _agent(number, "gcp-sa-logging"),
+        "logging": _logging_agent(project),
     }
     return GcpFoundation(project, number, agents, made["pubsub"], tuple(services))
+
+
+def _logging_agent(project: str) -> Output[str]:
+    settings = gcp.logging.get_project_cmek_settings_output(project=project)
+    return Output.concat("serviceAccount:", settings.service_account_id)
 
 
 def _agent(number: Output[str], name: str) -> Output[str]:

@@ -42,6 +42,14 @@ CALLS: dict[str, Any] = {
         "number": "123456789012",
         "projectId": a.get("projectId", "offline"),
     },
+    "gcp:logging/getProjectCmekSettings:getProjectCmekSettings": lambda a: {
+        "id": "cmek",
+        "kmsKeyName": "",
+        "kmsKeyVersionName": "",
+        "name": "cmek",
+        "project": a.get("project", "offline"),
+        "serviceAccountId": "cmek-p123456789012@gcp-sa-logging.iam.gserviceaccount.com",
+    },
     "gcp:storage/getProjectServiceAccount:getProjectServiceAccount": lambda a: {
         "emailAddress": "service-123456789012@gs-project-accounts.iam.gserviceaccount.com",
         "id": "gs",

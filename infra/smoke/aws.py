@@ -7,8 +7,10 @@ from typing import Any
 from infra.checks import Check, NotAsExpected, Verdict
 from infra.contract import Contract
 from infra.smoke.edge import resolves
-from infra.smoke.message import ATTEMPTS, is_ours, new_message
+from infra.smoke.message import is_ours, new_message
 from infra.smoke.objects import round_trip
+
+_POLL_S = 2
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,23 @@ class Stack:
     contract: Contract
     session: Any
     endpoint: str | None
+    patience_s: int
 
     def client(self, service: str) -> Any:
         return self.session.client(service, region_name=self.contract.region, endpoint_url=self.endpoint)
 
 
-def checks(contract: Contract, *, endpoint: str | None = None) -> Iterator[tuple[str, Check]]:
-    """`endpoint` is a server that stands in for AWS."""
+def checks(contract: Contract, *, endpoint: str | None = None, patience_s: int = 20) -> Iterator[tuple[str, Check]]:
+    """
+    The checks, one per capability.
+
+    Args:
+        endpoint: a server that stands in for AWS.
+        patience_s: how long the test message may take.
+    """
     import boto3
 
-    stack = Stack(contract, boto3.Session(region_name=contract.region), endpoint)
+    stack = Stack(contract, boto3.Session(region_name=contract.region), endpoint, patience_s)
     for name, check in _CHECKS.items():
         yield name, lambda check=check: check(stack)
 
@@ -78,8 +87,8 @@ def _bus(stack: Stack) -> str:
     id_, body = new_message()
     stack.client("sns").publish(TopicArn=stack.contract.bus.topic, Message=body)
     sqs, queue = stack.client("sqs"), stack.contract.bus.queue
-    for _ in range(ATTEMPTS):
-        got = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=2, VisibilityTimeout=5)
+    for _ in range(max(1, stack.patience_s // _POLL_S)):
+        got = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=_POLL_S, VisibilityTimeout=5)
         for message in got.get("Messages", []):
             if is_ours(message["Body"], id_):
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])

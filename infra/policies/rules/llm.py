@@ -24,7 +24,11 @@ def private_endpoint(stack: Stack) -> Iterator[Breach]:
             yield absent(stack, message)
     yield from must(stack.of(_ACCOUNT), "properties.publicNetworkAccess", equals("Disabled"), message)
     forwarding = stack.of("gcp:compute/globalForwardingRule:GlobalForwardingRule")
-    if stack.cloud == "gcp" and not any(r.inputs.get("target") == "all-apis" for r in forwarding):
+    if (
+        stack.cloud == "gcp"
+        and stack.has_own_network
+        and not any(r.inputs.get("target") == "all-apis" for r in forwarding)
+    ):
         yield absent(stack, message)
 
 

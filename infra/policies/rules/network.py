@@ -8,7 +8,6 @@ from infra.policies.rules.base import Breach, Stack, absent, dig, equals, is_fal
 EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
 _WEB = {"80", "443"}
 _AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager", "sns", "sts")
-_AZURE_ENDPOINTS = ("blob", "vault", "registry", "openai")
 
 
 @rule("NET-001", "the database has no public address")
@@ -102,7 +101,9 @@ def private_services(stack: Stack) -> Iterator[Breach]:
         missing = [name for name in _AWS_ENDPOINTS if not any(s.endswith("." + name) for s in there)]
     elif stack.cloud == "azure":
         there = {r.name.rsplit("-", 1)[-1] for r in stack.of("azure-native:network:PrivateEndpoint")}
-        missing = [n for n in _AZURE_ENDPOINTS if n not in there and (n != "openai" or stack.has_llm)]
+        wanted = ["blob", "vault", *(["openai"] if stack.has_llm else [])]
+        wanted += ["registry"] if stack.of("azure-native:containerregistry:Registry") else []
+        missing = [name for name in wanted if name not in there]
     else:
         rules = stack.of("gcp:compute/globalForwardingRule:GlobalForwardingRule")
         missing = [] if any(r.inputs.get("target") == "all-apis" for r in rules) else ["googleapis"]

@@ -53,7 +53,7 @@ def contract(aws: Any, plans: Plans) -> Contract:
 
 
 def outcomes(contract: Contract, moto_url: str) -> dict[str, Outcome]:
-    return {o.name: o for o in smoke(contract, endpoint=moto_url)}
+    return {o.name: o for o in smoke(contract, endpoint=moto_url, patience_s=2)}
 
 
 def test_a_deployed_stack_passes_every_check(contract: Contract, moto_url: str) -> None:

@@ -1,0 +1,188 @@
+"""What an operator may choose, and what then stands or does not stand: the choices of INF-3, on three clouds."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.offline.plan import CLOUDS, STACKS, plan_stacks
+from infra.offline.report import StackPlan
+
+OWN_NETWORK = {
+    "aws": {
+        "id": "vpc-1",
+        "node_subnet_ids": ["subnet-1", "subnet-2"],
+        "data_subnet_ids": ["subnet-3", "subnet-4"],
+        "edge_subnet_ids": ["subnet-5", "subnet-6"],
+    },
+    "azure": {
+        "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v",
+        "node_subnet_ids": ["/v/subnets/nodes"],
+        "data_subnet_ids": ["/v/subnets/data"],
+        "endpoint_subnet_id": "/v/subnets/endpoints",
+        "api_subnet_id": "/v/subnets/api",
+    },
+    "gcp": {
+        "id": "projects/p/global/networks/n",
+        "node_subnet_ids": ["projects/p/regions/us-central1/subnetworks/nodes"],
+        "data_subnet_ids": ["projects/p/global/networks/n"],
+    },
+}
+Plan = Callable[..., StackPlan]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Plans the prod stack of a cloud with some settings changed, section by section."""
+
+    def planned(cloud: str, profile: str = "prod", **changed: Any) -> StackPlan:
+        root = tmp_path / "stacks"
+        shutil.copytree(STACKS, root, dirs_exist_ok=True)
+        path = root / cloud / f"Pulumi.{profile}.yaml"
+        config = yaml.safe_load(path.read_text())
+        settings = config["config"][f"pointsman-{cloud}:settings"]
+        for section, value in changed.items():
+            settings[section] = {**settings.get(section, {}), **value} if isinstance(value, dict) else value
+        path.write_text(yaml.safe_dump(config))
+        return plan_stacks((cloud,), profile, root=root).stacks[0]
+
+    return planned
+
+
+def kinds(plan: StackPlan, capability: str = "") -> set[str]:
+    return {r.type.split(":")[-1] for r in plan.resources if capability in ("", r.capability)}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_own_network_is_used_and_left_alone(plan: Plan, cloud: str) -> None:
+    """Nothing of the network is made, no rule is broken for it, and the cluster stands in the given subnets."""
+    found = plan(cloud, network={"existing": OWN_NETWORK[cloud]})
+    assert (found.problems, found.findings) == ((), ())
+    assert kinds(found, "network") == set()
+    assert found.contract["network"]["id"] == OWN_NETWORK[cloud]["id"]
+    assert OWN_NETWORK[cloud]["node_subnet_ids"][0] in json.dumps([r.inputs for r in found.resources])
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_without_models_nobody_may_ask_one(plan: Plan, cloud: str) -> None:
+    """The embedded model needs no account, no endpoint and no grant."""
+    found = plan(cloud, models={"names": []})
+    assert (found.problems, found.findings) == ((), ())
+    assert kinds(found, "models") == set()
+    assert found.contract["models"]["kind"] == "embedded"
+    granted = json.dumps([r.inputs for r in found.resources if r.capability == "identity"])
+    assert "bedrock" not in granted
+    assert "llm-invoke" not in json.dumps([r.name for r in found.resources])
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_registry_of_the_company_replaces_ours(plan: Plan, cloud: str) -> None:
+    """Images come from there, and no repository or pull right of ours is made."""
+    found = plan(cloud, registry={"external_url": "registry.example.com/pointsman"})
+    assert (found.problems, found.findings) == ((), ())
+    assert kinds(found, "registry") == set()
+    assert found.contract["registry"]["images"]["gateway"] == "registry.example.com/pointsman/gateway"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_image_override_reaches_the_contract(plan: Plan, cloud: str) -> None:
+    """One container from elsewhere, the others from our own registry."""
+    images = plan(cloud, options={"images": {"router": "registry.example.com/router@sha256:1"}}).contract["registry"][
+        "images"
+    ]
+    assert images["router"] == "registry.example.com/router@sha256:1"
+    assert images["gateway"].endswith("/gateway")
+    assert "example.com" not in images["gateway"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_no_event_lake_no_bucket_and_no_grant(plan: Plan, cloud: str) -> None:
+    """Worker and trainer lose the right together with the thing."""
+    found = plan(cloud, objects={"event_lake": False})
+    assert (found.problems, found.findings) == ((), ())
+    assert found.contract["objects"]["lake"] == ""
+    assert found.contract["options"]["event_lake"] is False
+    assert not [r.name for r in found.resources if "lake" in r.name]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_log_store_of_the_company_is_used(plan: Plan, cloud: str) -> None:
+    """The audit trail goes to the given bucket, account or log bucket, and none is made."""
+    existing = {
+        "aws": "company-audit",
+        "azure": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/audit",
+        "gcp": "projects/p/locations/us-central1/buckets/company",
+    }[cloud]
+    found = plan(cloud, observability={"existing_log_bucket": existing})
+    assert (found.problems, found.findings) == ((), ())
+    assert existing in json.dumps([r.inputs for r in found.resources if r.capability == "observability"])
+    assert not kinds(found, "observability") & {"Bucket", "StorageAccount", "ProjectBucketConfig"}
+
+
+def test_boundary_and_path_are_on_every_role(plan: Plan) -> None:
+    """A company that limits roles limits all of ours, the services' included."""
+    boundary = "arn:aws:iam::123456789012:policy/limits"
+    found = plan("aws", identity={"role_path": "/support/", "permissions_boundary_arn": boundary})
+    roles = [r for r in found.resources if r.type == "aws:iam/role:Role"]
+    assert len(roles) > 8
+    assert {(r.inputs["path"], r.inputs["permissionsBoundary"]) for r in roles} == {("/support/", boundary)}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_without_a_repository_ci_gets_nothing(plan: Plan, cloud: str) -> None:
+    """No OIDC trust is made for nobody."""
+    found = plan(cloud, ci={"repository": None})
+    assert (found.problems, found.findings) == ((), ())
+    assert kinds(found, "ci") == set()
+    assert found.contract["ci"]["principal"] == ""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_ci_trusts_one_repository_and_one_environment(plan: Plan, cloud: str) -> None:
+    """Another repository, branch or environment of GitHub gets no token."""
+    found = plan(cloud)
+    text = json.dumps([r.inputs for r in found.resources if r.capability == "ci"])
+    assert "repo:example/pointsman:environment:prod" in text
+    assert "repo:example/pointsman:*" not in text
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_company_tags_are_on_everything_that_carries_tags(plan: Plan, cloud: str) -> None:
+    """A tag of the company's own, beside the required ones."""
+    found = plan(cloud, tags={"team": "support"})
+    tagged = [t for r in found.resources if isinstance(t := r.inputs.get("tags") or r.inputs.get("labels"), dict)]
+    ours = [t for t in tagged if "application" in t]
+    assert len(ours) > 10
+    assert all(t.get("team") == "support" for t in ours)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_on_demand_training_and_workers(plan: Plan, cloud: str) -> None:
+    """Spot is a choice: without it no pool says spot."""
+    found = plan(cloud, training={"spot": False, "time_limit_s": 7200}, cluster={"spot": False})
+    assert (found.problems, found.findings) == ((), ())
+    pools = [r for r in found.resources if r.type.endswith(("NodePool", "AgentPool"))]
+    assert len(pools) >= 2
+    assert not any('"spot"' in json.dumps(r.inputs) and '"spot": false' not in json.dumps(r.inputs) for r in pools)
+    assert "Spot" not in json.dumps([r.inputs for r in pools])
+    assert (found.contract["options"]["spot_training"], found.contract["options"]["fine_tune_limit_s"]) == (False, 7200)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_small_with_a_domain_gets_its_zone(plan: Plan, cloud: str) -> None:
+    """The one optional part of the edge in `small`."""
+    found = plan(cloud, "small", edge={"domain": "tickets.example.com"})
+    assert (found.problems, found.findings) == ((), ())
+    assert found.contract["edge"]["hostname"].endswith("tickets.example.com")
+    assert kinds(found, "edge") & {"Zone", "ManagedZone"}
+
+
+def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> None:
+    """Premium costs more than all the rest; who goes without hears it from ENC-001."""
+    found = plan("azure", bus={"private": False})
+    assert found.problems == ()
+    assert [f.policy for f in found.findings] == ["ENC-001"]
