@@ -1,4 +1,4 @@
-"""Prints what preflight and smoke found; exit 1 when something is missing."""
+"""Prints what preflight and smoke found; exit 1 when something is missing, or could not be asked."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,5 +17,5 @@ def print_outcomes(outcomes: "Sequence[Outcome]", format_: Format) -> None:
         print_json([asdict(outcome) for outcome in outcomes])
     else:
         print_table(["check", "verdict", "fact", "fix"], [(o.name, o.verdict.value, o.fact, o.fix) for o in outcomes])
-    if any(o.verdict == "missing" for o in outcomes):
+    if any(o.verdict in ("missing", "unknown") for o in outcomes):
         raise typer.Exit(1)

@@ -1,0 +1,86 @@
+"""`pointsman plan`, `preflight` and `smoke` as typed: output, exit codes, and what they do not import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.blueprint import CAPABILITIES
+from services.cli.__main__ import app
+from services.core.kit.errors import ConfigurationInvalid
+from tests.infra.conftest import Plans
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def test_json_is_the_shape_the_cost_model_reads() -> None:
+    """Stacks with resources, contract, findings and problems; parity with a row per capability."""
+    result = run("plan", "gcp", "--profile", "small", "--format", "json")
+    report = json.loads(result.stdout)
+    (stack,) = report["stacks"]
+    assert result.exit_code == 0
+    assert set(stack) == {"cloud", "profile", "seconds", "resources", "contract", "findings", "problems"}
+    assert set(stack["resources"][0]) == {"urn", "type", "name", "capability", "parent", "inputs", "protect"}
+    assert [row["capability"] for row in report["parity"]] == CAPABILITIES
+
+
+@pytest.mark.parametrize(("style", "mark"), [("table", "posture  "), ("markdown", "| posture | gcp |")])
+def test_people_get_parity_posture_contract_and_the_limits(style: str, mark: str) -> None:
+    """Both layouts name every capability and say what a plan cannot see."""
+    result = run("plan", "gcp", "--profile", "small", "--format", style)
+    assert mark in result.stdout
+    assert all(name in result.stdout for name in CAPABILITIES)
+    assert "pods share the node's identity" in " ".join(result.stdout.split())
+    assert "It cannot see a provider's own checks" in result.stdout
+
+
+def test_unknown_profile_is_an_error_with_the_list() -> None:
+    """The error names the stacks there are."""
+    result = run("plan", "aws", "--profile", "stage")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ConfigurationInvalid)
+    assert "aws/Pulumi.dev.yaml" in result.exception.message
+
+
+def test_commands_import_no_pulumi() -> None:
+    """`pointsman --help` starts fast: the SDKs are imported by the plan alone."""
+    program = (
+        "import sys, services.cli.plan, services.cli.smoke, services.cli.preflight; print('pulumi' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_smoke_refuses_a_contract_of_another_cloud(plans: Plans, tmp_path: Path) -> None:
+    """Nothing is asked of any cloud before the contract fits."""
+    path = tmp_path / "contract.json"
+    path.write_text(json.dumps(plans["gcp", "dev"].contract))
+    result = run("smoke", "aws", "--contract", str(path))
+    assert isinstance(result.exception, ConfigurationInvalid)
+    assert result.exception.message == "The contract is of gcp, not of aws. Run: smoke gcp"
+
+
+def test_smoke_refuses_what_is_no_contract(tmp_path: Path) -> None:
+    """The command that writes one is part of the answer."""
+    path = tmp_path / "contract.json"
+    path.write_text("{}")
+    result = run("smoke", "aws", "--contract", str(path))
+    assert isinstance(result.exception, ConfigurationInvalid)
+    assert "pulumi stack output contract --json" in result.exception.message
+
+
+def test_preflight_that_cannot_ask_is_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without credentials every question to the cloud is unknown, and the exit code says so."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = run("preflight", "aws", "--profile", "small", "--format", "json")
+    verdicts = {row["name"]: row["verdict"] for row in json.loads(result.stdout)}
+    assert result.exit_code == 1
+    assert verdicts["signed in"] == "unknown"
