@@ -1,5 +1,6 @@
 """The gateway's SQL: one statement takes a delivery in; the rest reads for the API and the console."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -146,6 +147,14 @@ WORKFLOWS = {
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A verified and parsed delivery. `body_sha256` proves what came."""
+
+    delivery: Delivery
+    body_sha256: str
+
+
+@dataclass(frozen=True)
 class Ingested:
     """`ticket_id` is None only for a duplicate of a delivery whose ticket was erased since."""
 
@@ -156,7 +165,19 @@ class Ingested:
 async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha256: str) -> Ingested:
     """Takes a delivery in, once: rows and workflow in one statement, so in one transaction."""
     cursor = await conn.execute(INGEST, ingest_values(delivery, tenant=tenant, body_sha256=body_sha256))
-    row = await cursor.fetchone()
+    return await _ingested(conn, delivery, await cursor.fetchone(), tenant=tenant)
+
+
+async def ingest_all(conn: Connection, arrived: Sequence[Arrived], *, tenant: str) -> list[Ingested]:
+    """Takes several deliveries in, in one transaction and one exchange with the server: all of them or none."""
+    values = [ingest_values(one.delivery, tenant=tenant, body_sha256=one.body_sha256) for one in arrived]
+    async with conn.transaction(), conn.cursor() as cursor:
+        await cursor.executemany(INGEST, values, returning=True)
+        rows = [await result.fetchone() async for result in cursor.results()]
+        return [await _ingested(conn, one.delivery, row, tenant=tenant) for one, row in zip(arrived, rows, strict=True)]
+
+
+async def _ingested(conn: Connection, delivery: Delivery, row: DictRow | None, *, tenant: str) -> Ingested:
     if row is not None:
         return Ingested(row["id"], is_duplicate=False)
     cursor = await conn.execute(FIND, (tenant, delivery.connector, delivery.external_id))

@@ -1,6 +1,7 @@
 """What the gateway decides: what to do with a delivery, and what a person's review changes."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +12,16 @@ from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
 from services.core.kit import audit, outbox
+from services.core.kit.batching import Batcher
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal
 from services.gateway import repository
 from services.gateway.metrics import CORRECTIONS
+from services.gateway.repository import Arrived, Ingested
 
 Outcome = Literal["accepted", "duplicate", "ignored"]
+Intake = Batcher[Arrived, Ingested]
 
 CLOSE_REVIEW = """
 update reviews set state = %(state)s, "group" = %(group)s, closed_by = %(by)s, closed_at = now()
@@ -44,7 +48,7 @@ class Received:
     why: str | None = None
 
 
-async def receive(pool: Pool, delivery: Delivery, body: bytes, *, tenant: str) -> Received:
+async def receive(intake: Intake, delivery: Delivery, body: bytes) -> Received:
     """
     Takes in one verified webhook call.
 
@@ -54,10 +58,25 @@ async def receive(pool: Pool, delivery: Delivery, body: bytes, *, tenant: str) -
     if delivery.kind is DeliveryKind.IGNORED:
         return Received("ignored", None, delivery.external_id, delivery.why_ignored)
     digest = hashlib.sha256(body).hexdigest()
-    async with connection(pool) as conn:
-        done = await repository.ingest(conn, delivery, tenant=tenant, body_sha256=digest)
+    done = await intake.submit(Arrived(delivery, digest))
     outcome: Outcome = "duplicate" if done.is_duplicate else "accepted"
     return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)
+
+
+async def take_in(pool: Pool, tenant: str, arrived: Sequence[Arrived]) -> list[Ingested]:
+    """
+    Stores what came in while the last transaction ran, in one transaction.
+
+    Two gateways may hold deliveries of the same tickets: taking them in one order, neither waits for the other in turn.
+    """
+    order = sorted(range(len(arrived)), key=lambda i: _lock_order(arrived[i].delivery))
+    async with connection(pool) as conn:
+        if len(arrived) == 1:
+            digest = arrived[0].body_sha256
+            return [await repository.ingest(conn, arrived[0].delivery, tenant=tenant, body_sha256=digest)]
+        done = await repository.ingest_all(conn, [arrived[i] for i in order], tenant=tenant)
+    found = dict(zip(order, done, strict=True))
+    return [found[i] for i in range(len(arrived))]
 
 
 async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str, tenant: str) -> Received:
@@ -126,6 +145,11 @@ async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, gro
         final = await _known_group(conn, who.tenant, group)
         await conn.execute(LABEL, {"ticket_id": ticket_id, "group": final, "source": "feedback", "by": who.name})
         await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
+
+
+def _lock_order(delivery: Delivery) -> tuple[str, str]:
+    """The order of the rows they lock; what belongs to one ticket stays in the order it came in."""
+    return delivery.connector, delivery.external_id
 
 
 async def _proposed(conn: Connection, tenant: str, ticket_id: int) -> DictRow:

@@ -73,7 +73,7 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
         state.hook_gate.pass_or_refuse(
             connector
         )  # after the signature: a flood of forgeries must not cost the real one
-        done = await service.receive(state.pool, known.parse(headers, body), body, tenant=state.settings.tenant)
+        done = await service.receive(state.intake, known.parse(headers, body), body)
     except PointsmanError as exc:
         DELIVERIES.labels(connector, type(exc).__name__).inc()
         raise
