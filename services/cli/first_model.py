@@ -12,6 +12,7 @@ from services.local.home import Home
 from services.local.mock.catalogue import labels
 
 MOCK_HISTORY = 1500  # enough for twelve groups, and under three minutes on two cores with everything (2026-11)
+FIRST_BUDGET = ("--budget-s", "75")  # a newcomer waits; the next training takes its time
 
 
 def ensure_model(home: Home, say: Callable[[str], None]) -> None:
@@ -31,7 +32,7 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
         say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
         _describe_mock_groups(home)
         _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY), "--tenant", *tenant)
-    _run(home, "services.trainer", "--tenant", *tenant, "--promote")
+    _run(home, "services.trainer", "--tenant", *tenant, "--promote", *(() if has_history else FIRST_BUDGET))
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
 
 

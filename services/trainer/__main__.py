@@ -152,7 +152,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
-    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default: 0.05 a ticket, 60 to 540)")
+    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default: 0.1 a ticket, 60 to 540)")
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
     return parser.parse_args()

@@ -33,7 +33,7 @@ SCORE_BATCH = 256
 @dataclass(frozen=True)
 class FitConfig:
     """
-    `budget_s` is the one dial: wall-clock seconds for fine-tuning, from which the epochs follow. None: 0.05 s a ticket,
+    `budget_s` is the one dial: wall-clock seconds for fine-tuning, from which the epochs follow. None: 0.1 s a ticket,
     at least one minute and at most nine, which is three epochs of short tickets on one busy core.
 
     `base_model`: folder or hub name of any BERT-like encoder; None: MiniLM-L6 from the wheel.

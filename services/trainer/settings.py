@@ -15,7 +15,7 @@ class TrainerSettings(PlatformSettings):
     """
 
     database_url: SecretStr = SecretStr("")  # empty: none; __main__ checks it against --data and --out
-    trainer_budget_s: float | None = Field(default=None, gt=0, description="None: 0.05 s a ticket, 60 to 540 s")
+    trainer_budget_s: float | None = Field(default=None, gt=0, description="None: 0.1 s a ticket, 60 to 540 s")
     trainer_threads: int = Field(default=1, ge=1)
     trainer_base_model: str | None = Field(default=None, description="folder or hub name; None: MiniLM-L6 wheel")
     trainer_max_tokens: int = Field(default=128, ge=16, le=512)
