@@ -5,6 +5,7 @@ import signal
 
 import httpx
 import structlog
+import uvloop
 from prometheus_client import start_http_server
 
 from services.core.connectors.registry import build_connectors
@@ -28,7 +29,7 @@ def main() -> None:
     settings = WorkerSettings.read()
     configure_logs("worker", settings.log_level)
     configure_traces("worker")
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
 
 
 async def run(settings: WorkerSettings) -> None:
