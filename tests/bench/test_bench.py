@@ -11,7 +11,7 @@ from tests.services.trainer.bundles import small_bundle
 
 def test_ingest_is_measured_beside_pgbench_and_stores_all_it_accepts() -> None:
     """A tiny run through a real gateway and the real pgbench; it raises when a webhook was lost."""
-    rows = ingest.measure(rounds=1, seconds=1, requests=100)
+    rows = ingest.measure(rounds=1, requests=100)
     values = {row.what: row.value for row in rows}
     assert values["gateway / pgbench, 32 connections"] > 0
     assert 0 < values["gateway p50"] <= values["gateway p99"]
