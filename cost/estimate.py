@@ -34,6 +34,7 @@ class Line:
     stale: bool = False
     secondary: bool = False
     gap: str = ""
+    committable: bool = False
 
     @property
     def marks(self) -> str:
@@ -150,6 +151,7 @@ def _line(
         stale=price.is_stale(today),
         secondary=price.secondary,
         gap=price.gap,
+        committable=meter.committable,
     )
 
 

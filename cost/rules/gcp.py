@@ -77,7 +77,7 @@ def _is_zone(location: str) -> bool:
 
 def _node_pool(resource: Resource, ctx: Context) -> Iterable[Meter]:
     size, spot = get(resource, "nodeConfig", "machineType"), bool(get(resource, "nodeConfig", "spot"))
-    count = get(resource, "autoscaling", "minNodeCount", default=0) * _zones(resource, ctx)
+    count = _nodes(resource, ctx)
     yield from machine(ctx, size, count, spot=spot)
     yield from _disks(resource, machine(ctx, size, count, spot=spot))
     if role(resource) == "system":
@@ -95,6 +95,15 @@ def _disks(resource: Resource, machines: list[Meter]) -> list[Meter]:
     """A node's disk exists as long as the node."""
     kind, gb = get(resource, "nodeConfig", "diskType"), Decimal(get(resource, "nodeConfig", "diskSizeGb", default=100))
     return [Meter(_disk(kind), f"node disk {kind}", m.quantity / HOURS_PER_MONTH * gb, m.fixed) for m in machines]
+
+
+def _nodes(resource: Resource, ctx: Context) -> int:
+    """Nodes that are always there: `total` limits are of the pool, the others of each of its zones."""
+    total = get(resource, "autoscaling", "totalMinNodeCount")
+    if total is not None:
+        return total
+    each = get(resource, "autoscaling", "minNodeCount", default=get(resource, "nodeCount"))
+    return (get(resource, "initialNodeCount", default=0) if each is None else each) * _zones(resource, ctx)
 
 
 def _zones(resource: Resource, ctx: Context) -> int:
@@ -129,9 +138,7 @@ def _compute(tier: str, hours: Decimal) -> list[Meter]:
 
 
 def _nat(resource: Resource, ctx: Context) -> list[Meter]:
-    nodes = sum(
-        get(pool_, "autoscaling", "minNodeCount", default=0) * _zones(pool_, ctx) for pool_ in ctx.of_type(NODE_POOL)
-    )
+    nodes = sum(_nodes(pool_, ctx) for pool_ in ctx.of_type(NODE_POOL))
     return [
         fixed("network.nat_vm_hour", "NAT, per node", HOURS_PER_MONTH * nodes),
         fixed("network.public_ipv4", "NAT's public IPv4 address", HOURS_PER_MONTH),

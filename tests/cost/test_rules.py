@@ -142,3 +142,12 @@ def test_the_first_model_triages_and_the_last_one_chats(plans: Plans):
 )
 def test_a_models_price_is_found_by_its_family(model, name):
     assert priced_name(model) == name
+
+
+@pytest.mark.parametrize(
+    ("autoscaling", "nodes"), [({"minNodeCount": 2}, 6), ({"totalMinNodeCount": 2}, 2), ({"minNodeCount": 0}, 0)]
+)
+def test_nodes_are_counted_per_zone_unless_the_limit_is_of_the_pool(autoscaling, nodes):
+    plan = changed(GCP, "pool-system", autoscaling=autoscaling)
+    hours = [line.quantity for line in bill(plan).lines if line.item == "node n2d-standard-4"]
+    assert sum(hours) == nodes * 730

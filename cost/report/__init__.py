@@ -1,0 +1,1 @@
+"""Reports of estimates: for a terminal, a program, a spreadsheet, a page."""

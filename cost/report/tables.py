@@ -1,0 +1,139 @@
+"""The tables of the full report as rows of text: the page, Markdown and the spreadsheet show the same ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cost.bill import BAND_USD
+from cost.report.content import Content
+from cost.report.plain import number, summary_rows
+
+CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def tables(content: Content) -> list[Table]:
+    """All tables but the bills themselves, in the order in which they are read."""
+    return [
+        summary(content),
+        promise(content),
+        levers(content),
+        returns(content),
+        published(content),
+        gaps(content),
+        assumptions(content),
+        marks(content),
+    ]
+
+
+def summary(content: Content) -> Table:
+    header, rows = summary_rows(content.bills)
+    note = "USD a month (USD per ticket). A star: more tickets than the profile is made for."
+    return Table("Cost by volume", header, rows, note)
+
+
+def promise(content: Content) -> Table:
+    """From which volume on a price per ticket is met."""
+    header = ["stack", *(f"{usd} USD a ticket, from" for usd in sorted(BAND_USD, reverse=True))]
+    rows = [
+        [f"{CLOUDS[cloud]} {profile}", *(_from(curve.met_from[usd]) for usd in sorted(BAND_USD, reverse=True))]
+        for (cloud, profile), curve in content.curves.items()
+    ]
+    return Table("Where the goal is met", header, rows, "Tickets a month, expected end of every assumption.")
+
+
+def levers(content: Content) -> Table:
+    header = ["stack", "lever", "USD a month saved", "USD per ticket then", "what one gives up"]
+    rows = [
+        [f"{CLOUDS[c]} {p}", s.name, f"{s.usd_per_month:,.2f}", f"{s.usd_per_ticket_after:.4f}", s.gives_up]
+        for (c, p), found in content.savings.items()
+        for s in found[:6]
+    ]
+    return Table("Levers, the largest saving first", header, rows, "Each by itself; savings of two do not add up.")
+
+
+def returns(content: Content) -> Table:
+    header = ["stack", "tickets a month", "hours saved", "USD saved", "USD spent", "USD per resolution"]
+    rows = [
+        [
+            f"{CLOUDS[c]} {p}",
+            f"{r.tickets:,}",
+            f"{r.hours_saved:,.0f}",
+            f"{r.saved_usd:,.0f}",
+            f"{r.cost_usd:,.0f}",
+            "-" if r.usd_per_resolution is None else f"{r.usd_per_resolution:.2f}",
+        ]
+        for (c, p), r in content.returns.items()
+    ]
+    roi = content.scenario.roi
+    note = (
+        f"Assumed: {roi.automation_share:.0%} decided without a person, {roi.minutes_saved_per_ticket} minutes saved "
+        f"each, {roi.correction_share:.0%} of them put right in {roi.correction_minutes} minutes; "
+        f"{roi.deflection_share:.0%} of chats end without a ticket and save {roi.resolution_minutes} minutes; an agent "
+        f"costs {roi.agent_usd_per_hour} USD an hour. Put your KPIs into a scenario file. A resolution is such a chat, "
+        "and the whole platform is charged to it."
+    )
+    return Table("Return", header, rows, note)
+
+
+def published(content: Content) -> Table:
+    header = ["what others publish", "USD", "per", "scope", "read", "source"]
+    rows = [
+        [
+            item.name,
+            f"{item.low_usd}" if item.low_usd == item.high_usd else f"{item.low_usd} to {item.high_usd}",
+            item.per,
+            item.scope,
+            f"{item.as_of}",
+            item.source,
+        ]
+        for item in content.published
+    ]
+    return Table("Beside the published figures", header, rows, "Different scopes: read the column before comparing.")
+
+
+def gaps(content: Content) -> Table:
+    """What is billed, but by a price nobody gave us a source for."""
+    rows = [
+        [f"{CLOUDS[cloud]} {profile}", *gap.split(": ", 1)]
+        for (cloud, profile), bill in content.typical.items()
+        for gap in bill.gaps
+    ]
+    note = "Billed by the vendor, counted here as 0. Put your price into a scenario file under `prices`."
+    return Table("Not in the totals", ["stack", "item", "why"], rows, note)
+
+
+def assumptions(content: Content) -> Table:
+    """As of the first stack; where a cloud or profile differs, its own number is beside it."""
+    header = ["assumption", "unit", "low", "expected", "high", "measured by", "why"]
+    rows, seen = [], set()
+    for (cloud, profile), found in content.assumptions.items():
+        for item, _ in found:
+            ends = tuple(f"{value.normalize():f}" for value in item.ends.values())
+            if (item.name, ends) in seen:
+                continue
+            where = f" ({cloud} {profile})" if any(name == item.name for name, _ in seen) else ""
+            seen.add((item.name, ends))
+            rows.append([item.name + where, item.unit, *ends, item.measured, item.why])
+    return Table("Assumptions", header, rows, "Low is the cheap end, high the dear one.")
+
+
+def marks(content: Content) -> Table:
+    """Every price that is used, oldest first."""
+    used = {(bill.cloud, line.price): line for bill in content.typical.values() for line in bill.lines}
+    rows = [
+        [CLOUDS[cloud], key, number(line.unit_usd), line.unit, f"{line.as_of}", line.marks, line.url or line.source]
+        for (cloud, key), line in sorted(used.items(), key=lambda pair: (pair[1].as_of, pair[0]))
+    ]
+    note = "stale: older than 365 days. secondary: not read from the vendor's own interface."
+    return Table("Prices used", ["cloud", "row", "USD", "unit", "as of", "mark", "source"], rows, note)
+
+
+def _from(tickets: int | None) -> str:
+    return "not below 10 million" if tickets is None else f"{tickets:,}"

@@ -1,0 +1,146 @@
+"""`pointsman cost` as one types it, on plans that were saved, so that nothing is planned twice."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.offline.plan import CLOUDS, plan_stacks
+from infra.offline.report import Report, StackPlan
+from services.cli.cost import app
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("plan") / "small.json"
+    path.write_text(plan_stacks(CLOUDS, "small").model_dump_json(), encoding="utf-8")
+    return path
+
+
+def run(*args: str | Path):
+    return runner.invoke(app, [str(arg) for arg in args])
+
+
+def test_three_clouds_stand_side_by_side_then_line_by_line(plan):
+    result = run("--plan", plan, "--tickets", "1000,20000")
+    assert result.exit_code == 0, result.output
+    assert "aws small" in result.output
+    assert "node m7g.large, spot" in result.output
+    assert "not in the total: flow logs" in result.output
+
+
+def test_one_cloud_alone_may_be_asked_for(plan):
+    document = json.loads(run("--plan", plan, "--cloud", "gcp", "--format", "json", "--tickets", "1000").output)
+    assert [estimate["cloud"] for estimate in document["estimates"]] == ["gcp"]
+
+
+def test_csv_comes_out_as_csv(plan):
+    rows = list(csv.DictReader(io.StringIO(run("--plan", plan, "--format", "csv", "--tickets", "1000").output)))
+    assert {row["cloud"] for row in rows} == set(CLOUDS)
+
+
+@pytest.mark.parametrize(("form", "name"), [("html", "c.html"), ("xlsx", "c.xlsx"), ("markdown", "c.md")])
+def test_reports_are_written_where_one_says(plan, tmp_path, form, name):
+    out = tmp_path / "reports" / name
+    result = run("--plan", plan, "--format", form, "--out", out, "--tickets", "1000")
+    assert result.exit_code == 0, result.output
+    assert out.stat().st_size > 5_000
+
+
+def test_the_guard_passes_and_fails(plan):
+    ok = run("check", "--plan", plan, "--profile", "small", "--tickets", "1000", "--max-per-ticket", "0.05")
+    over = run("check", "--plan", plan, "--profile", "small", "--tickets", "1000", "--max-per-ticket", "0.04")
+    assert (ok.exit_code, over.exit_code) == (0, 1)
+    assert "over aws small" in over.output
+    assert "node m7g.large, spot" in over.output
+
+
+def test_a_scenario_changes_the_answer(plan, tmp_path):
+    scenario = tmp_path / "high.yaml"
+    scenario.write_text("level: high\n", encoding="utf-8")
+    args = ("--plan", plan, "--tickets", "1000", "--format", "json")
+    expected, high = (json.loads(run(*args, *extra).output)["estimates"] for extra in ((), ("--scenario", scenario)))
+    assert all(e["monthly_usd"] < h["monthly_usd"] for e, h in zip(expected, high, strict=True))
+
+
+def test_returns_stand_beside_published_figures(plan):
+    result = run("roi", "--plan", plan, "--tickets", "5000")
+    assert "Intercom Fin" in result.output
+    assert "5,000" in result.output
+
+
+def test_a_move_is_planned_from_the_real_stacks():
+    result = run(
+        "migrate",
+        "--from",
+        "aws",
+        "--to",
+        "gcp",
+        "--gb",
+        "500",
+        "--profile",
+        "small",
+        "--tickets",
+        "1000",
+        "--format",
+        "json",
+    )
+    move = json.loads(result.output)
+    assert move["lines"][0]["quantity"] == 550
+    assert [step["order"] for step in move["steps"]] == list(range(1, 11))
+    text = run(
+        "migrate", "--from", "gcp", "--to", "azure", "--gb", "1", "--profile", "small", "--format", "markdown"
+    ).output
+    assert "| 10 |" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "message"),
+    [
+        (("--tickets", "many"), InputInvalid, "no list of whole numbers"),
+        (("--tickets", ""), InputInvalid, "no list of whole numbers"),
+        (("--tickets", "1000", "--format", "xlsx"), InputInvalid, "--out cost.xlsx"),
+        (("check", "--max-per-ticket", "cheap"), InputInvalid, "--max-per-ticket 'cheap'"),
+        (("check", "--max-per-ticket", "nan"), InputInvalid, "no number"),
+        (("--cloud", "ibm"), InputInvalid, "no stack of ibm"),
+        (("--scenario", "none.yaml"), ConfigurationInvalid, "cannot be read"),
+    ],
+)
+def test_a_wrong_call_says_what_to_write(plan, args, error, message):
+    command = [args[0]] if args[0] == "check" else []
+    result = run(*command, "--plan", plan, *args[len(command) :])
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
+
+
+def test_a_file_that_is_no_plan_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"stacks": 1}', encoding="utf-8")
+    result = run("--plan", path)
+    assert "is no plan" in str(result.exception)
+    assert "pointsman plan" in str(result.exception)
+
+
+def test_a_stack_that_does_not_plan_has_no_price(tmp_path):
+    broken = StackPlan(
+        cloud="aws", profile="small", seconds=0, resources=(), contract={}, problems=("duplicate URN x",)
+    )
+    path = tmp_path / "broken.json"
+    path.write_text(Report(stacks=(broken,), parity=()).model_dump_json(), encoding="utf-8")
+    assert "does not plan: duplicate URN x" in str(run("--plan", path).exception)
+
+
+def test_the_command_line_starts_without_pulumi():
+    heavy = {"pulumi", "matplotlib", "openpyxl", "boto3", "cost"}
+    code = f"import sys, services.cli.cost; print(sorted({{m.split('.')[0] for m in sys.modules}} & {heavy}))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
