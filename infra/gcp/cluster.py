@@ -26,9 +26,9 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
     nodes = _node_account(scope, stores)
     cluster = _control_plane(scope, ground, nodes)
     prod = scope.settings.profile is Profile.PROD
-    zones = scope.settings.network.zones if prod else 1
-    _pool(scope, ground, cluster, nodes, "system", low=zones, high=zones + 2)
-    _pool(scope, ground, cluster, nodes, "workers", low=0, high=scope.settings.cluster.nodes_max)
+    zones = scope.settings.network.zones if prod else 1  # Google counts nodes in each zone of the cluster
+    _pool(scope, ground, cluster, nodes, "system", low=1, high=2 if prod else 3)
+    _pool(scope, ground, cluster, nodes, "workers", low=0, high=-(-scope.settings.cluster.nodes_max // zones))
     if scope.settings.cluster.gpu:
         _pool(scope, ground, cluster, nodes, "gpu", low=0, high=1)
     return Cluster(
@@ -123,8 +123,8 @@ def _pool(
         scope.name(f"pool-{label}"),
         name=label,
         cluster=cluster.id,
-        initial_node_count=min(low, 1),  # in each zone, while the limits are of the pool
-        autoscaling={"total_min_node_count": low, "total_max_node_count": high, "location_policy": "ANY"},
+        initial_node_count=low,
+        autoscaling={"min_node_count": low, "max_node_count": high, "location_policy": "ANY"},
         management={"auto_repair": True, "auto_upgrade": True},
         node_config={
             "service_account": nodes.email,

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from infra.offline.posture import posture
 from infra.offline.report import Parity, Report, StackPlan
@@ -10,27 +10,32 @@ from infra.offline.report import Parity, Report, StackPlan
 _MISSING = "missing"
 
 
-def as_json(report: Report) -> str:
+Prices = Mapping[str, Mapping[str, str]]  # cloud -> capability -> USD a month, as text
+
+
+def as_json(report: Report, prices: Prices) -> str:
+    """The plan alone: the cost model reads it, so it cannot hold what that model says."""
     return report.model_dump_json(indent=2)
 
 
-def as_table(report: Report) -> str:
-    return _report(report, _columns)
+def as_table(report: Report, prices: Prices) -> str:
+    return _report(report, prices, _columns)
 
 
-def as_markdown(report: Report) -> str:
-    return _report(report, _pipes)
+def as_markdown(report: Report, prices: Prices) -> str:
+    return _report(report, prices, _pipes)
 
 
-RENDERERS: dict[str, Callable[[Report], str]] = {"json": as_json, "table": as_table, "markdown": as_markdown}
+RENDERERS: dict[str, Callable[[Report, Prices], str]] = {"json": as_json, "table": as_table, "markdown": as_markdown}
 Layout = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
 
-def _report(report: Report, layout: Layout) -> str:
+def _report(report: Report, prices: Prices, layout: Layout) -> str:
     clouds = [s.cloud for s in report.stacks]
     parts = [
         _heading(report),
         layout(["capability", *clouds], [_parity_row(row, report.stacks) for row in report.parity]),
+        layout(["USD a month", *clouds], _price_rows(report, prices)) if prices else "",
         layout(["posture", *clouds], _posture_rows(report.stacks)),
         layout(["contract", *clouds], _contract_rows(report.stacks)),
         *(_trouble(stack) for stack in report.stacks),
@@ -57,6 +62,12 @@ def _cell(row: Parity, stack: StackPlan) -> str:
         return _MISSING
     kinds = Counter(r.type.split(":")[-1] for r in stack.resources if r.capability == row.capability)
     return ", ".join(f"{kind} x{n}" if n > 1 else kind for kind, n in sorted(kinds.items())) or "nothing"
+
+
+def _price_rows(report: Report, prices: Prices) -> list[list[str]]:
+    names = [*(row.capability for row in report.parity), "total"]
+    rows = [[name, *(prices.get(s.cloud, {}).get(name, "") for s in report.stacks)] for name in names]
+    return [row for row in rows if any(row[1:])]
 
 
 def _posture_rows(stacks: Sequence[StackPlan]) -> list[list[str]]:

@@ -1,11 +1,15 @@
 """`pointsman plan`: the three cloud programs side by side, without a cloud."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.core.kit.errors import ConfigurationInvalid
+from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+
+if TYPE_CHECKING:
+    from infra.offline.report import StackPlan
 
 
 class PlanFormat(StrEnum):
@@ -17,6 +21,7 @@ class PlanFormat(StrEnum):
 def plan(
     cloud: Annotated[str, typer.Argument(help="aws, azure, gcp or all")] = "all",
     profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.<profile>.yaml")] = "dev",
+    tickets: Annotated[int, typer.Option(help="tickets a month, for the price", min=0)] = 1_000,
     format_: Annotated[PlanFormat, typer.Option("--format", help="table, json or markdown")] = PlanFormat.TABLE,
 ) -> None:
     """Plan stacks offline: resources, posture, policies, contract and parity. Exit 1 on any problem."""
@@ -28,6 +33,20 @@ def plan(
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[infra]'") from exc
     clouds = CLOUDS if cloud == "all" else (cloud,)
     report = plan_stacks(clouds, profile)
-    typer.echo(RENDERERS[format_.value](report))
+    prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, tickets) for s in report.stacks}
+    typer.echo(RENDERERS[format_.value](report, prices))
     if not report.is_clean:
         raise typer.Exit(1)
+
+
+def _priced(stack: "StackPlan", tickets: int) -> dict[str, str]:
+    """USD a month by capability; what cannot be priced is a reason in the place of the total, never a zero."""
+    from cost.bill import estimate
+
+    try:
+        found = estimate(stack, tickets, today=datetime.now(UTC).date())
+    except PointsmanError as exc:
+        return {"total": exc.message}
+    by_capability = {name: f"{usd:.2f}" for name, usd in found.by_capability().items() if usd}
+    gaps = f", and {len(found.gaps)} without a price: pointsman cost" if found.gaps else ""
+    return {**by_capability, "total": f"{found.monthly_usd:.2f} at {tickets:,} tickets{gaps}"}

@@ -39,6 +39,15 @@ def test_people_get_parity_posture_contract_and_the_limits(style: str, mark: str
     assert "It cannot see a provider's own checks" in result.stdout
 
 
+def test_price_of_small_stands_in_the_plan() -> None:
+    """Finance and engineers look at one table: a total in dollars, with its volume beside it."""
+    result = run("plan", "gcp", "--profile", "small", "--tickets", "1000")
+    line = next(line for line in result.stdout.splitlines() if line.startswith("total"))
+    usd = float(line.split()[1])
+    assert 0 < usd <= 50
+    assert "at 1,000 tickets" in line
+
+
 def test_unknown_profile_is_an_error_with_the_list() -> None:
     """The error names the stacks there are."""
     result = run("plan", "aws", "--profile", "stage")
