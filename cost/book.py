@@ -38,7 +38,7 @@ class Tier:
 
 @dataclass(frozen=True)
 class Price:
-    """One meter. A quantity in natural numbers is divided by `per` to become `unit`s; USD before tax."""
+    """One meter; USD before tax. A natural number divided by `per` is `unit`s. `region`: read for another one."""
 
     key: str
     unit: str

@@ -34,13 +34,14 @@ class Line:
     stale: bool = False
     secondary: bool = False
     gap: str = ""
+    region: str | None = None
     committable: bool = False
 
     @property
     def marks(self) -> str:
-        """What every output shows beside a price that is old, second-hand or missing."""
+        """What every output shows beside a price that is old, second-hand, of another region or missing."""
         marks = [("stale", self.stale), ("secondary", self.secondary), ("no price", bool(self.gap))]
-        return ", ".join(name for name, is_set in marks if is_set)
+        return ", ".join([*(name for name, is_set in marks if is_set), *filter(None, [self.region])])
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def _line(
         stale=price.is_stale(today),
         secondary=price.secondary,
         gap=price.gap,
+        region=price.region,
         committable=meter.committable,
     )
 

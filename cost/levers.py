@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from cost import changes
 from cost.bill import assumptions_of, estimate
-from cost.book import ZERO
+from cost.book import ZERO, load_book
 from cost.meter import HOURS_PER_MONTH
 from cost.scenario import Commitment, Scenario
 from infra.offline.report import StackPlan
@@ -44,7 +44,14 @@ def _saving(
 ) -> Saving:
     changed, chosen = lever.change(stack, scenario)
     after = estimate(changed, tickets, scenario=chosen, today=today).monthly_usd
-    return Saving(lever.name, lever.gives_up, before - after, after / max(tickets, 1))
+    name = f"{lever.name}, at most" if _is_ceiling(stack.cloud, chosen.commitment) else lever.name
+    return Saving(name, lever.gives_up, before - after, after / max(tickets, 1))
+
+
+def _is_ceiling(cloud: str, term: Commitment) -> bool:
+    """Some vendors publish how much a commitment saves at most, not what it saves."""
+    book = load_book(cloud)
+    return term.row in book.prices and "ceiling" in book[str(term.row)].note
 
 
 def _asleep(stack: StackPlan, tickets: int, before: Decimal, *, scenario: Scenario, today: dt.date) -> Saving:

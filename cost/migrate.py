@@ -125,7 +125,7 @@ def _step(order: int, row: dict[str, Any]) -> Step:
 
 
 def _egress(cloud: str, gb: Decimal, today: dt.date) -> tuple[Line, ...]:
-    """List price; the vendors' waivers for customers who leave are asked for, not counted."""
+    """List price; a waiver for customers who leave is to be asked for, not counted on."""
     moved = gb * (1 + COPIED_TWICE)
     meter = fixed(EGRESS[cloud], "data out: first copy and changes", moved)
     return lines_of([("egress", meter)], load_book(cloud), today=today)

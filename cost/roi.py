@@ -40,13 +40,13 @@ class Return:
 
 @dataclass(frozen=True)
 class Published:
-    """A figure that somebody else gives, in USD per `per`."""
+    """A figure that somebody else gives, in USD per `per`; `as_of` None: its page bears no date."""
 
     name: str
     per: str
     low_usd: Decimal
     high_usd: Decimal
-    as_of: dt.date
+    as_of: dt.date | None
     source: str
     scope: str
 
@@ -79,4 +79,4 @@ def published() -> Sequence[Published]:
 
 def _published(row: dict[str, Any]) -> Published:
     low, high = Decimal(row["low_usd"]), Decimal(row["high_usd"])
-    return Published(row["name"], row["per"], low, high, row["as_of"], row["source"], row["scope"])
+    return Published(row["name"], row["per"], low, high, row.get("as_of"), row["source"], row["scope"])

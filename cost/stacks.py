@@ -17,15 +17,17 @@ def load_stacks(cloud: str, profile: str, *, saved: Path | None = None) -> list[
     Stacks by cloud and profile, each of them a name or `all`.
 
     Args:
-        saved: what `pointsman plan --format json` wrote; its profile counts, not `profile`.
+        saved: what `pointsman plan --format json` wrote; only its stacks of that cloud and profile count.
     Raises:
         ConfigurationInvalid: no such stack, it does not plan, or the infra set is not installed.
         InputInvalid: `saved` is no plan, or holds no such stack.
     """
     reports = [_read(saved)] if saved else [_plan(cloud, name) for name in _names(profile)]
-    stacks = [stack for report in reports for stack in report.stacks if cloud in (ALL, stack.cloud)]
+    found = [stack for report in reports for stack in report.stacks]
+    stacks = [s for s in found if cloud in (ALL, s.cloud) and profile in (ALL, s.profile)]
     if not stacks:
-        raise InputInvalid(f"{saved} holds no stack of {cloud}. Plan it: pointsman plan {cloud} --format json")
+        held = ", ".join(f"{stack.cloud}/{stack.profile}" for stack in found)
+        raise InputInvalid(f"{saved} holds no stack {cloud}/{profile}, only {held}. Choose with --cloud and --profile.")
     if broken := next((stack for stack in stacks if stack.problems), None):
         raise ConfigurationInvalid(
             f"{broken.cloud}/{broken.profile} does not plan: {broken.problems[0]}. See: pointsman plan"

@@ -119,7 +119,18 @@ def save_png(figure: "Figure", path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def save_all(content: Content, folder: Path) -> None:
+    """The charts of the page as pictures, drivers and levers of every profile."""
+    with styled():
+        save_png(per_ticket(content), folder / "cost-per-ticket.png")
+        save_png(by_capability(content), folder / "cost-by-capability.png")
+        for profile in dict.fromkeys(profile for _, profile in content.keys):
+            keys = [key for key in content.keys if key[1] == profile]
+            save_png(drivers(content, keys), folder / f"cost-drivers-{profile}.png")
+            save_png(levers(content, keys), folder / f"cost-levers-{profile}.png")
 
 
 @contextmanager

@@ -67,7 +67,8 @@ def _section(table: Table) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
+    numeric = [bool(rows) and _is_number(cell) for cell in (rows[0] if rows else header)]
+    head = "".join(f"<th{' class=n' * is_n}>{_text(cell)}</th>" for cell, is_n in zip(header, numeric, strict=True))
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -44,10 +44,13 @@ def as_csv(estimates: Iterable[Estimate]) -> str:
     return out.getvalue()
 
 
-def summary_rows(estimates: Sequence[Estimate]) -> tuple[list[str], list[list[str]]]:
-    """Clouds side by side: a column per stack and volume pair's stack, a row per volume."""
+def summary_rows(
+    estimates: Sequence[Estimate], names: Mapping[str, str] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Stacks side by side, a row per volume; `names` spells the clouds out."""
+    spelled = names or {}
     stacks = list(dict.fromkeys((e.cloud, e.profile) for e in estimates))
-    header = ["tickets a month", *(f"{cloud} {profile}" for cloud, profile in stacks)]
+    header = ["tickets a month", *(f"{spelled.get(cloud, cloud)} {profile}" for cloud, profile in stacks)]
     rows = []
     for volume in sorted({e.tickets_per_month for e in estimates}):
         at = {(e.cloud, e.profile): e for e in estimates if e.tickets_per_month == volume}

@@ -33,7 +33,7 @@ def tables(content: Content) -> list[Table]:
 
 
 def summary(content: Content) -> Table:
-    header, rows = summary_rows(content.bills)
+    header, rows = summary_rows(content.bills, CLOUDS)
     note = "USD a month (USD per ticket). A star: more tickets than the profile is made for."
     return Table("Cost by volume", header, rows, note)
 
@@ -83,14 +83,14 @@ def returns(content: Content) -> Table:
 
 
 def published(content: Content) -> Table:
-    header = ["what others publish", "USD", "per", "scope", "read", "source"]
+    header = ["what others publish", "USD", "per", "scope", "as of", "source"]
     rows = [
         [
             item.name,
             f"{item.low_usd}" if item.low_usd == item.high_usd else f"{item.low_usd} to {item.high_usd}",
             item.per,
             item.scope,
-            f"{item.as_of}",
+            f"{item.as_of or 'undated'}",
             item.source,
         ]
         for item in content.published
@@ -131,7 +131,9 @@ def marks(content: Content) -> Table:
         [CLOUDS[cloud], key, number(line.unit_usd), line.unit, f"{line.as_of}", line.marks, line.url or line.source]
         for (cloud, key), line in sorted(used.items(), key=lambda pair: (pair[1].as_of, pair[0]))
     ]
-    note = "stale: older than 365 days. secondary: not read from the vendor's own interface."
+    note = (
+        "stale: older than 365 days. secondary: not read from the vendor's own interface. A region: its price is taken."
+    )
     return Table("Prices used", ["cloud", "row", "USD", "unit", "as of", "mark", "source"], rows, note)
 
 

@@ -16,6 +16,7 @@ from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 if TYPE_CHECKING:
     from cost.estimate import Estimate
     from cost.migrate import Migration
+    from cost.report.content import Content
     from cost.scenario import Scenario
     from infra.offline.report import StackPlan
 
@@ -30,6 +31,7 @@ class CostFormat(StrEnum):
     XLSX = "xlsx"
     MARKDOWN = "markdown"
     HTML = "html"
+    PNG = "png"
 
 
 CloudOption = Annotated[str, typer.Option(help="aws, azure, gcp or all")]
@@ -51,7 +53,9 @@ def cost(
     scenario: ScenarioOption = None,
     plan: PlanOption = None,
     format_: Annotated[CostFormat, typer.Option("--format")] = CostFormat.TABLE,
-    out: Annotated[Path | None, typer.Option("--out", help="write there instead of printing; xlsx needs it")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="write there instead of printing; xlsx needs a file, png a folder")
+    ] = None,
 ) -> None:
     """
     Cost a month and per ticket, clouds side by side, then each bill line by line.
@@ -188,18 +192,30 @@ def _full(
         from cost.report.markdown import as_markdown
 
         return as_markdown(content)
+    if out is None and format_ is not CostFormat.HTML:
+        example = "cost.xlsx" if format_ is CostFormat.XLSX else "images"
+        raise InputInvalid(f"{format_.value} is not printed. Example: --out {example}")
     try:
-        if format_ is CostFormat.HTML:
-            from cost.report.page import as_html
-
-            return as_html(content)
-        from cost.report.sheet import write_xlsx
-
-        if out is None:
-            raise InputInvalid("A workbook is not printed. Add --out cost.xlsx")
-        return write_xlsx(content, out)
+        return _drawn(format_, content, out)
     except ModuleNotFoundError as exc:
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[cost]'") from exc
+
+
+def _drawn(format_: CostFormat, content: "Content", out: Path | None) -> str | None:
+    """What needs the packages of the cost set."""
+    if format_ is CostFormat.HTML:
+        from cost.report.page import as_html
+
+        return as_html(content)
+    if out is not None and format_ is CostFormat.XLSX:
+        from cost.report.sheet import write_xlsx
+
+        write_xlsx(content, out)
+    elif out is not None:
+        from cost.report.charts import save_all
+
+        save_all(content, out)
+    return None
 
 
 def _show(bills: Sequence["Estimate"]) -> None:

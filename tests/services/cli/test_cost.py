@@ -55,6 +55,13 @@ def test_reports_are_written_where_one_says(plan, tmp_path, form, name):
     assert out.stat().st_size > 5_000
 
 
+def test_pictures_are_drawn_into_a_folder(plan, tmp_path):
+    assert run("--plan", plan, "--format", "png", "--out", tmp_path, "--tickets", "1000").exit_code == 0
+    drawn = {path.name: path.read_bytes()[:8] for path in tmp_path.glob("*.png")}
+    assert len(drawn) == 4
+    assert set(drawn.values()) == {b"\x89PNG\r\n\x1a\n"}
+
+
 def test_the_guard_passes_and_fails(plan):
     ok = run("check", "--plan", plan, "--profile", "small", "--tickets", "1000", "--max-per-ticket", "0.05")
     over = run("check", "--plan", plan, "--profile", "small", "--tickets", "1000", "--max-per-ticket", "0.04")
@@ -110,13 +117,14 @@ def test_a_move_is_planned_from_the_real_stacks():
         (("--tickets", "1000", "--format", "xlsx"), InputInvalid, "--out cost.xlsx"),
         (("check", "--max-per-ticket", "cheap"), InputInvalid, "--max-per-ticket 'cheap'"),
         (("check", "--max-per-ticket", "nan"), InputInvalid, "no number"),
-        (("--cloud", "ibm"), InputInvalid, "no stack of ibm"),
+        (("--cloud", "ibm"), InputInvalid, "no stack ibm/small, only aws/small"),
+        (("--profile", "prod"), InputInvalid, "no stack all/prod"),
         (("--scenario", "none.yaml"), ConfigurationInvalid, "cannot be read"),
     ],
 )
 def test_a_wrong_call_says_what_to_write(plan, args, error, message):
     command = [args[0]] if args[0] == "check" else []
-    result = run(*command, "--plan", plan, *args[len(command) :])
+    result = run(*command, "--plan", plan, *(["--profile", "small"] if command else []), *args[len(command) :])
     assert isinstance(result.exception, error)
     assert message in str(result.exception)
 
