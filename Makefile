@@ -5,7 +5,7 @@ ARGS   ?=
 SETS   := run test all
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden contracts plan bench faults lock
+.PHONY: help run test check golden contracts plan cost bench faults lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ contracts: ## writes design/contracts/*.schema.json from services/core/contracts
 plan: ## the three cloud stacks side by side, offline; ARGS="all --profile small"
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/pointsman plan $(ARGS)
+
+cost: ## what it costs per month and per ticket; ARGS="--profile small --tickets 1000"
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/pointsman cost $(ARGS)
 
 bench: ## speed and memory, as ratios beside the machine's own ceiling (minutes)
 	@$(PYTHON) services/local/install.py test

@@ -7,6 +7,7 @@ import typer
 from services.cli import (
     admin,
     audit,
+    cost,
     dead_letters,
     history,
     plan,
@@ -36,6 +37,7 @@ app.command("train")(train.train)
 app.command("plan")(plan.plan)
 app.command("preflight")(preflight.preflight)
 app.command("smoke")(smoke.smoke)
+app.add_typer(cost.app, name="cost")
 app.add_typer(history.app, name="history")
 app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -53,7 +53,12 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_middleware(_SafeHeaders)
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"])
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "Content-Type"],
+        )
     configure_traces("gateway", app=app)
     return app
 

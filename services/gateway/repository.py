@@ -13,16 +13,18 @@ from services.core.kit.database import Connection
 from services.core.kit.workflows import APPLICATION, QUEUE
 
 # Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
-# inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order).
+# inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order), a
+# sender's clock that is ahead counts as now, and an erased ticket takes no text again.
 INGEST = """
 with delivery as (
     insert into deliveries (tenant, connector, delivery_id, kind, external_id, body_sha256)
     values (%(tenant)s, %(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
-    on conflict (connector, delivery_id) do nothing
+    on conflict (tenant, connector, delivery_id) do nothing
     returning id
 ), ticket as (
     insert into tickets (tenant, connector, external_id, status, current_group, occurred_at)
-    select %(tenant)s, %(connector)s, %(external_id)s, %(status)s, %(group)s, %(occurred_at)s::timestamptz from delivery
+    select %(tenant)s, %(connector)s, %(external_id)s, %(status)s, %(group)s, least(%(occurred_at)s::timestamptz, now())
+    from delivery
     on conflict (tenant, connector, external_id) do update set
         status = case when excluded.occurred_at < tickets.occurred_at then tickets.status else excluded.status end,
         current_group = coalesce(
@@ -30,10 +32,11 @@ with delivery as (
             excluded.current_group, tickets.current_group),
         occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
         updated_at = now()
-    returning id
+    returning id, state, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
 ), text as (
-    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where %(has_text)s
+    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where %(has_text)s and state <> 'erased'
     on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
+    where (select is_newest from ticket)
 )
 select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
@@ -45,7 +48,7 @@ FIND = "select id from tickets where tenant = %s and connector = %s and external
 DELIVERED = """
 select d.external_id, t.id as ticket_id from deliveries d
 left join tickets t on t.tenant = d.tenant and t.connector = d.connector and t.external_id = d.external_id
-where d.connector = %s and d.delivery_id = %s
+where d.tenant = %s and d.connector = %s and d.delivery_id = %s
 """
 LISTED: LiteralString = """
 select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review,
@@ -98,7 +101,20 @@ select (select count(*) from tickets where tenant = %(tenant)s) as tickets,
        (select count(*) from reviews r join tickets t on t.id = r.ticket_id
         where t.tenant = %(tenant)s and r.state = 'open') as reviews_open,
        (select count(*) from outbox where state = 'pending') as outbox_pending,
-       (select count(*) from outbox where state = 'dead') as dead_letters,
+       (select count(*) from outbox o join tickets t on t.id = o.ticket_id
+        where t.tenant = %(tenant)s and o.state = 'dead')
+       + (select count(*) from dbos.workflow_status w join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
+          where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
+            and t.tenant = %(tenant)s) as dead_letters,
+       (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
+       (select version from models where tenant = %(tenant)s and status = 'champion') as model_version
+"""
+# What a load balancer asks every few seconds: indexes only, whatever the tables have grown to.
+PULSE = """
+select (select count(*) from (
+            select from tickets where tenant = %(tenant)s and state = 'received' limit 1000) t) as waiting,
+       (select count(*) from (select from outbox where state = 'pending' limit 1000) o) as outbox_pending,
+       (select count(*) from (select from outbox where state = 'dead' limit 1000) o) as dead_letters,
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
        (select version from models where tenant = %(tenant)s and status = 'champion') as model_version
 """
@@ -137,13 +153,16 @@ update dbos.workflow_status w set
 from failed f where w.workflow_uuid = f.workflow_uuid returning w.workflow_uuid
 """
 
-# Which workflow a delivery starts. Solving may happen again after a reopening, so its id carries the delivery's.
+# Which workflow a delivery starts. What may happen again (solving after a reopening) carries the delivery's id.
 WORKFLOWS = {
     DeliveryKind.CREATED: ("new_ticket", "new"),
     DeliveryKind.ASSIGNED: ("assigned_ticket", "assigned"),
     DeliveryKind.SOLVED: ("solved_ticket", "solved"),
     DeliveryKind.ERASED: ("erased_ticket", "erased"),
 }
+
+
+REPEATABLE = (DeliveryKind.SOLVED, DeliveryKind.ERASED)
 
 
 @dataclass(frozen=True)
@@ -205,7 +224,7 @@ def ingest_values(delivery: Delivery, *, tenant: str, body_sha256: str) -> dict[
         and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
         "workflow": workflow,
         "stage": stage,
-        "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.SOLVED else "",
+        "suffix": f":{delivery.delivery_id}" if delivery.kind in REPEATABLE else "",
         "queue": QUEUE,
         "application": APPLICATION,
     }
@@ -243,9 +262,15 @@ async def groups(conn: Connection, tenant: str) -> list[DictRow]:
     return await (await conn.execute(GROUPS, (tenant,))).fetchall()
 
 
+async def pulse(conn: Connection, tenant: str) -> dict[str, Any]:
+    """What `/health` tells; numbers stop at 1,000."""
+    row = await (await conn.execute(PULSE, {"tenant": tenant})).fetchone()
+    return row or {}
+
+
 async def counts(conn: Connection, tenant: str) -> dict[str, Any]:
     """How much of everything there is: for `/health`, `pointsman status` and the console's head."""
-    row = await (await conn.execute(COUNTS, {"tenant": tenant})).fetchone()
+    row = await (await conn.execute(COUNTS, {"tenant": tenant, "application": APPLICATION})).fetchone()
     bands = await (await conn.execute(BANDS, (tenant,))).fetchall()
     return {**(row or {}), "bands": {entry["band"]: entry["tickets"] for entry in bands}}
 

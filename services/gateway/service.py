@@ -83,8 +83,8 @@ async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str, tenant: s
     """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first."""
     delivery_id = f"json:{key}"
     async with connection(pool) as conn, conn.transaction():
-        await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
-        seen = await (await conn.execute(repository.DELIVERED, ("desk", delivery_id))).fetchone()
+        await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{tenant} {delivery_id}",))
+        seen = await (await conn.execute(repository.DELIVERED, (tenant, "desk", delivery_id))).fetchone()
         if seen is not None:
             return Received("duplicate", str(seen["ticket_id"]) if seen["ticket_id"] else None, seen["external_id"])
         external_id = await desk_agents.open_ticket(conn, opened, tenant=tenant)
@@ -125,7 +125,8 @@ async def close_review(
         if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
             raise Conflict(f"Ticket {ticket_id} is not waiting for a review. Use feedback to correct it afterwards.")
         await conn.execute(LABEL, values)
-        await _write_back(conn, proposed, ticket_id, stage="review", group=final, by=who.name)
+        if not decision.get("shadow"):
+            await _write_back(conn, proposed, ticket_id, stage="review", group=final, by=who.name)
         await audit.append(
             conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")})
         )

@@ -49,11 +49,12 @@ async def run(settings: WorkerSettings) -> None:
         outside = Outside(settings, pool, connectors, build_redactor(), router, llm)
         workflows.configure(database_url, executor_id=settings.worker_id, pool_size=settings.worker_pool_size)
         register(outside)
+        adopted = await workflows.adopt_older(pool, settings.worker_id)
         DBOS.launch()
         await DBOS.register_queue_async(
             workflows.QUEUE, worker_concurrency=settings.worker_concurrency, polling_interval_sec=settings.queue_poll_s
         )
-        log.info("worker.started", worker_id=settings.worker_id)
+        log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
         await asyncio.gather(
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop),

@@ -14,7 +14,9 @@ from services.core.kit.database import Connection
 from services.core.text.redact import Redacted
 from services.worker.decide import review_urgency
 
-RAW = "select t.ticket from raw.texts t where t.ticket_id = %s"
+RAW = """
+select x.ticket, t.status, t.current_group from raw.texts x join tickets t on t.id = x.ticket_id where x.ticket_id = %s
+"""
 REDACTED = """
 select id, connector, external_id, subject, body, language, current_group, status,
        extract(epoch from clock_timestamp() - created_at) * 1000 as age_ms
@@ -22,14 +24,17 @@ from tickets where id = %s
 """
 STORE_REDACTED = """
 with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where ticket_id = %(id)s)
-update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now() where id = %(id)s
+update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now()
+where id = %(id)s and state <> 'erased'
 """
 LABELS = "select name, description from catalogue where tenant = %s and kind = %s and active order by rank, name"
 RECORD = """
-with decision as (
+with ticket as (
+    select id from tickets where id = %(ticket_id)s and state <> 'erased' for update
+), decision as (
     insert into decisions (ticket_id, workflow_id, decision, "group", band, priority, confidence, model_version, shadow)
-    values (%(ticket_id)s, %(workflow_id)s, %(decision)s, %(group)s, %(band)s, %(priority)s, %(confidence)s,
-            %(model_version)s, %(shadow)s)
+    select id, %(workflow_id)s, %(decision)s, %(group)s, %(band)s, %(priority)s, %(confidence)s,
+           %(model_version)s, %(shadow)s from ticket
     on conflict (workflow_id) do nothing returning ticket_id
 ), review as (
     insert into reviews (ticket_id, reason, urgency)
@@ -51,7 +56,10 @@ insert into notes (ticket_id, kind, workflow_id, body) values (%s, %s, %s, %s)
 on conflict (workflow_id) do nothing returning id
 """
 CLOSE_REVIEW = """
-update reviews set state = 'accepted', closed_by = 'system', closed_at = now() where ticket_id = %s and state = 'open'
+update reviews r set closed_by = 'closing', closed_at = now(), "group" = coalesce(%(group)s, d."group"),
+    state = case when coalesce(%(group)s, d."group") is not distinct from d."group" then 'accepted' else 'corrected' end
+from (select "group" from decisions where ticket_id = %(id)s order by id desc limit 1) d
+where r.ticket_id = %(id)s and r.state = 'open'
 """
 ERASE = """
 with texts as (delete from raw.texts where ticket_id = %(id)s),
@@ -69,9 +77,14 @@ update tickets set subject = null, body = null, state = 'erased', updated_at = n
 
 
 async def raw_ticket(conn: Connection, ticket_id: int) -> Ticket | None:
-    """The ticket as it came; None once it was erased."""
+    """The ticket's text as it came, its status and group as last heard; None once it was erased."""
     row = await (await conn.execute(RAW, (ticket_id,))).fetchone()
-    return Ticket.model_validate(row["ticket"]) if row else None
+    return Ticket.model_validate({**row["ticket"], **_newest(row)}, extra="ignore") if row else None
+
+
+def _newest(row: DictRow) -> dict[str, Any]:
+    """A later delivery may have brought no text but a newer status; a newer gateway may write fields we do not know."""
+    return {"status": row["status"], "group": row["current_group"] or row["ticket"].get("group")}
 
 
 async def redacted(conn: Connection, ticket_id: int) -> DictRow:
@@ -123,6 +136,12 @@ async def leave_alone(conn: Connection, ticket_id: int) -> bool:
     return await (await conn.execute(LEAVE_ALONE, (ticket_id,))).fetchone() is not None
 
 
+async def is_erased(conn: Connection, ticket_id: int) -> bool:
+    """Whether the ticket's text is gone; locks the ticket, so that it stays so until the caller's transaction ends."""
+    row = await (await conn.execute("select state from tickets where id = %s for update", (ticket_id,))).fetchone()
+    return row is None or row["state"] == "erased"
+
+
 async def add_note(conn: Connection, ticket_id: int, kind: str, workflow_id: str, body: Mapping[str, Any]) -> bool:
     """False when this workflow wrote its note before."""
     return await (await conn.execute(NOTE, (ticket_id, kind, workflow_id, Jsonb(dict(body))))).fetchone() is not None
@@ -132,9 +151,9 @@ async def label_at_close(conn: Connection, ticket_id: int, group: str) -> None:
     await conn.execute(LABEL_AT_CLOSE, (ticket_id, group))
 
 
-async def close_review(conn: Connection, ticket_id: int) -> None:
-    """A solved ticket needs no review any more."""
-    await conn.execute(CLOSE_REVIEW, (ticket_id,))
+async def close_review(conn: Connection, ticket_id: int, group: str | None) -> None:
+    """A solved ticket needs no review any more: where it was closed is the answer."""
+    await conn.execute(CLOSE_REVIEW, {"id": ticket_id, "group": group})
 
 
 async def erase(conn: Connection, tenant: str, ticket_id: int) -> None:

@@ -45,11 +45,13 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
     summary = await _ask(outside, talk, ticket_id, workflow_id)
     model_version, embedding = await _embed(outside, talk)
     async with connection(outside.pool) as conn, conn.transaction():
+        if await repository.is_erased(conn, ticket_id):
+            return
         if not await repository.add_note(conn, ticket_id, "summary", workflow_id, summary.model_dump(mode="json")):
             return
         if talk.ticket.group:
             await repository.label_at_close(conn, ticket_id, talk.ticket.group)
-        await repository.close_review(conn, ticket_id)
+        await repository.close_review(conn, ticket_id, talk.ticket.group)
         vector = similar.TicketVector(
             tenant=outside.tenant,
             ref=f"ticket/{ticket_id}",

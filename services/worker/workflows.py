@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 # The router is back within seconds after a restart; past about half a minute a person should have the ticket.
 ROUTE_RETRIES = {"retries_allowed": True, "max_attempts": 7, "interval_seconds": 0.5, "backoff_rate": 2.0}
-# Nothing can be done without the database or before the ticketing system answers: keep trying for some ten minutes.
+# Nothing can be done without the database or before the ticketing system answers: keep trying for some seven minutes.
 STORE_RETRIES = {"retries_allowed": True, "max_attempts": 12, "interval_seconds": 0.5, "backoff_rate": 1.8}
 
 

@@ -21,18 +21,13 @@ DELIVERY_ID_MAX_CHARS = 200
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 # Words that ticketing systems use for the four priorities, lower-cased.
-PRIORITIES: Mapping[str, Priority] = {
-    "low": Priority.LOW,
-    "p4": Priority.LOW,
-    "normal": Priority.NORMAL,
-    "medium": Priority.NORMAL,
-    "p3": Priority.NORMAL,
-    "high": Priority.HIGH,
-    "p2": Priority.HIGH,
-    "urgent": Priority.URGENT,
-    "critical": Priority.URGENT,
-    "p1": Priority.URGENT,
+PRIORITY_WORDS: Mapping[Priority, str] = {
+    Priority.URGENT: "urgent critical blocker highest p1 dringend kritisch critique",
+    Priority.HIGH: "high major p2 hoch haute",
+    Priority.NORMAL: "normal medium moderate p3 mittel moyenne",
+    Priority.LOW: "low minor trivial lowest planning p4 p5 niedrig basse",
 }
+PRIORITIES = {word: priority for priority, words in PRIORITY_WORDS.items() for word in words.split()}
 STATUSES: Mapping[str, Status] = {status.value: status for status in Status} | {
     "hold": Status.PENDING,
     "on-hold": Status.PENDING,
@@ -139,7 +134,8 @@ def time(value: Any) -> datetime | None:
 
 
 def priority(value: Any) -> Priority | None:
-    return PRIORITIES.get(text(value).strip().lower())
+    """Our word for the system's (`1 - Critical` is urgent). A bare number has none: 1 is the highest or the lowest."""
+    return PRIORITIES.get(re.sub(r"^\d+\s*-\s*", "", text(value).strip().lower()))
 
 
 def status(value: Any) -> Status:

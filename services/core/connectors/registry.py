@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 from psycopg_pool import AsyncConnectionPool
 
+from services.core.connectors.desk import NAME as DESK
 from services.core.connectors.desk import Desk
 from services.core.connectors.generic import Generic
 from services.core.connectors.port import Connector
@@ -24,5 +25,9 @@ BUILDERS: Mapping[str, Builder] = {
 def build_connectors(
     settings: ConnectorSettings, *, pool: AsyncConnectionPool[Any], http: httpx.AsyncClient
 ) -> Mapping[str, Connector]:
-    """The connectors that have a secret. `pool` and `http` belong to the caller and outlive them."""
-    return {name: build(settings, pool, http) for name, build in BUILDERS.items() if settings.has_secret_for(name)}
+    """
+    The connectors that have a secret, and the desk: tickets that come as plain JSON live there, and writing to it needs
+    none. `pool` and `http` belong to the caller and outlive them.
+    """
+    wanted = {name for name in BUILDERS if name == DESK or settings.has_secret_for(name)}
+    return {name: build(settings, pool, http) for name, build in BUILDERS.items() if name in wanted}

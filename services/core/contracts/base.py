@@ -6,4 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Contract(BaseModel):
     """An immutable message. A changed message is a new one: `model_copy(update=...)`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

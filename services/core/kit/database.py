@@ -60,8 +60,11 @@ async def connection(pool: Pool) -> AsyncGenerator[Connection]:
     try:
         async with pool.connection() as conn:
             yield conn
-    except (PoolTimeout, psycopg.OperationalError) as exc:
+    except PoolTimeout as exc:
         raise DatabaseUnavailable("PostgreSQL does not answer. Check POINTSMAN_DATABASE_URL and that it runs.") from exc
+    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as exc:  # read-only: failover, full disk
+        reason = f"{type(exc).__name__}{f' {exc.sqlstate}' if exc.sqlstate else ''}"
+        raise DatabaseUnavailable(f"PostgreSQL could not carry this out ({reason}). Its own log says why.") from exc
 
 
 def migrate(database_url: str) -> None:

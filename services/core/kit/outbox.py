@@ -23,6 +23,8 @@ log = structlog.get_logger()
 MAX_ATTEMPTS = 8  # with the back-off below about 11 minutes: longer than a usual restart of the other system
 BACKOFF_S = 5.0
 BACKOFF_CAP_S = 300.0
+RETRY_AFTER_CAP_S = 3600.0  # another system's clock or bug must not park a letter for years
+ERROR_MAX_CHARS = 500
 LEASE_S = 60.0  # longer than the connectors' own time-outs added up
 IDLE_S = 0.2
 BATCH = 16
@@ -88,8 +90,8 @@ async def dispatch(pool: Pool, deliver: Deliver, *, stop: asyncio.Event) -> None
         try:
             letters = await _lease(pool)
             await asyncio.gather(*(_settle(pool, deliver, letter) for letter in letters))
-        except Unavailable:
-            log.warning("outbox.database.unavailable")
+        except Exception as exc:  # the loop that all effects depend on: it goes on, whatever broke this round
+            log.warning("outbox.round.failed", error=type(exc).__name__)
             letters = []
         if not letters:
             with suppress(TimeoutError):
@@ -116,7 +118,7 @@ async def _settle(pool: Pool, deliver: Deliver, letter: Letter) -> None:
 
 async def _postpone(pool: Pool, letter: Letter, error: PointsmanError) -> None:
     is_final = not error.retryable or letter.attempts >= MAX_ATTEMPTS
-    message = f"{type(error).__name__}: {error.message}"
+    message = f"{type(error).__name__}: {error.message}".replace("\0", "")[:ERROR_MAX_CHARS]  # their words, not ours
     async with connection(pool) as conn:
         if is_final:
             await conn.execute(DEAD, (message, letter.id))
@@ -129,4 +131,4 @@ async def _postpone(pool: Pool, letter: Letter, error: PointsmanError) -> None:
 
 def _backoff_s(attempts: int, retry_after_s: float | None) -> float:
     """What the other system asked for, or doubling from BACKOFF_S up to the cap."""
-    return max(retry_after_s or 0.0, min(BACKOFF_S * 2 ** (attempts - 1), BACKOFF_CAP_S))
+    return max(min(retry_after_s or 0.0, RETRY_AFTER_CAP_S), min(BACKOFF_S * 2 ** (attempts - 1), BACKOFF_CAP_S))

@@ -4,13 +4,14 @@ Settings come from environment variables named POINTSMAN_*, read once at start a
 Each service derives one frozen class from `PlatformSettings`. Nothing else in the tree reads the environment.
 """
 
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from services.core.kit.errors import ConfigurationInvalid
 
+S = TypeVar("S", bound=BaseSettings)
 EXAMPLES = {
     "POINTSMAN_DATABASE_URL": "postgresql://pointsman:secret@127.0.0.1:5432/pointsman",
     "POINTSMAN_OBJECTS_URL": "file:///var/lib/pointsman/objects or s3://my-bucket/pointsman",
@@ -31,22 +32,30 @@ class PlatformSettings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """
-        The settings of this process.
-
-        Raises:
-            ConfigurationInvalid: naming each variable that is missing or wrong, with an example.
-        """
-        try:
-            return cls()
-        except ValidationError as exc:
-            raise ConfigurationInvalid(_explain(exc)) from exc
+        """The settings of this process; raises like `read_settings`."""
+        return read_settings(cls)
 
 
-def _explain(error: ValidationError) -> str:
+def read_settings(kind: type[S]) -> S:
+    """
+    The settings of this class from the environment.
+
+    Raises:
+        ConfigurationInvalid: naming each variable that is missing or wrong, with an example.
+    """
+    prefix = kind.model_config.get("env_prefix", "")
+    try:
+        return kind()
+    except ValidationError as exc:
+        raise ConfigurationInvalid(_explain(exc, prefix)) from exc
+    except SettingsError as exc:  # a field of several values that is no JSON
+        raise ConfigurationInvalid(f"Settings {prefix}*: {exc}. Write it as JSON.") from exc
+
+
+def _explain(error: ValidationError, prefix: str) -> str:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
-        name = "POINTSMAN_" + "__".join(str(part) for part in problem["loc"]).upper()
+        name = prefix + "__".join(str(part) for part in problem["loc"]).upper()
         example = EXAMPLES.get(name)
         hint = f" For example: {name}={example}" if example else ""
         lines.append(f"Setting {name}: {problem['msg']}.{hint}")

@@ -16,7 +16,6 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
 from services.core.kit.database import Pool, connection, sqlalchemy_url
-from services.core.kit.errors import Unavailable
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 APPLICATION = "pointsman"
-VERSION = "1"  # raised by hand when a workflow's steps change order; old executions then finish on old workers
+VERSION = "1"  # raised by hand when a workflow's steps change; what older workers left then starts anew
 QUEUE = "triage"
 BEAT_S = 2.0
 DEAD_AFTER_S = 10.0  # five missed beats: longer than any garbage collection or model load in a running worker
@@ -34,6 +33,23 @@ select dbos.enqueue_workflow(%(name)s, %(queue)s, array[]::json[], %(arguments)s
                              workflow_id => %(workflow_id)s, application_name => %(application)s)
 """
 BEAT = "insert into executors (executor_id) values (%s) on conflict (executor_id) do update set beat_at = now()"
+# Work that another version of the workflows began and nobody living goes on with: it starts anew under this version.
+# Its checkpoints go, because steps may have changed order; every step may run again, and every effect has its key.
+ADOPT = """
+with old as (
+    update dbos.workflow_status w
+    set status = 'ENQUEUED', queue_name = %(queue)s, application_version = null, owner_xid = null,
+        started_at_epoch_ms = null, updated_at = (extract(epoch from now()) * 1000)::bigint
+    where w.application_name = %(application)s and w.application_version <> %(version)s
+      and (w.status = 'ENQUEUED' or w.status = 'PENDING' and (w.executor_id = %(me)s or not exists (
+           select from executors e
+           where e.executor_id = w.executor_id and e.beat_at > now() - make_interval(secs => %(dead_s)s))))
+    returning w.workflow_uuid
+), forgotten as (
+    delete from dbos.operation_outputs o using old where o.workflow_uuid = old.workflow_uuid
+)
+select count(*) as adopted from old
+"""
 REAP = """
 with dead as (
     select executor_id from executors where beat_at < now() - make_interval(secs => %s) for update skip locked
@@ -92,6 +108,20 @@ def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
     return DBOS(config=config)
 
 
+async def adopt_older(pool: Pool, executor_id: str, *, version: str = VERSION) -> int:
+    """Call it before the launch: takes over what an older version left unfinished; returns how many workflows."""
+    async with connection(pool) as conn:
+        values = {
+            "queue": QUEUE,
+            "application": APPLICATION,
+            "version": version,
+            "me": executor_id,
+            "dead_s": DEAD_AFTER_S,
+        }
+        row = await (await conn.execute(ADOPT, values)).fetchone()
+    return row["adopted"] if row else 0
+
+
 async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event) -> None:
     """Tells the others that this executor lives, and resumes the work of those that do not, until `stop`."""
     while not stop.is_set():
@@ -102,7 +132,7 @@ async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event) ->
                 row = await cursor.fetchone()
             if row and row["resumed"]:
                 log.warning("workflows.executor.reaped", resumed=row["resumed"])
-        except Unavailable:
-            log.warning("workflows.heartbeat.missed")
+        except Exception as exc:  # without heartbeats the others would take this executor's work away: go on
+            log.warning("workflows.heartbeat.missed", error=type(exc).__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), BEAT_S)

@@ -1,5 +1,6 @@
 """Where systems call in: signed webhooks, and plain JSON with an API key."""
 
+import hashlib
 import time
 import uuid
 from datetime import UTC, datetime
@@ -7,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from services.core.connectors import lenient
 from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
-from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
+from services.core.kit.errors import Forbidden, NotFound, PayloadInvalid, PointsmanError
 from services.core.kit.security import Principal, Role
 from services.gateway import service
 from services.gateway.access import needs, read_body
@@ -43,11 +45,6 @@ class PlainTicket(BaseModel):
     priority: Priority | None = None
     source: str = Field(default="api", max_length=64)
     metadata: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nul(cls, value: Any) -> Any:
-        return _without_nul(value)
 
 
 PLAIN_TICKET_SCHEMA = PlainTicket.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -96,12 +93,16 @@ async def receive_plain_ticket(
 ) -> JSONResponse:
     """A ticket as plain JSON: it is opened in the built-in desk and triaged like any other."""
     state = request.app.state
+    if who.tenant != state.settings.tenant:
+        raise Forbidden(f"This gateway takes tickets in for the tenant {state.settings.tenant}; the key is another's.")
     body = await read_body(request, state.settings.max_body_bytes)
     try:
-        plain = PlainTicket.model_validate_json(body)
+        plain = PlainTicket.model_validate(lenient.read_object(body, system="JSON"))
     except ValidationError as exc:
         raise PayloadInvalid(_problems(exc)) from exc
-    key = idempotency_key or str(plain.metadata.get("external_id") or uuid.uuid4())
+    given = idempotency_key or plain.metadata.get("external_id") or uuid.uuid4()
+    # Two forms that both number their tickets 1, 2, 3 must not swallow each other's.
+    key = hashlib.sha256(f"{who.name}\0{plain.source}\0{given}".encode()).hexdigest()
     opened = NewDeskTicket(
         subject=plain.title,
         body=plain.description,
@@ -109,7 +110,7 @@ async def receive_plain_ticket(
         priority=plain.priority,
         metadata={**plain.metadata, "source": plain.source},
     )
-    done = await service.open_in_desk(state.pool, opened, key=key[:180], tenant=who.tenant)
+    done = await service.open_in_desk(state.pool, opened, key=key, tenant=who.tenant)
     DELIVERIES.labels("json", done.outcome).inc()
     return _answer(done)
 
@@ -122,14 +123,3 @@ def _answer(done: service.Received) -> JSONResponse:
 def _problems(error: ValidationError) -> str:
     problems = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in problems)
-
-
-def _without_nul(value: Any) -> Any:
-    """The same JSON without NUL characters, which PostgreSQL cannot store."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [_without_nul(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(entry) for key, entry in value.items()}
-    return value

@@ -66,7 +66,7 @@ async def read_metrics() -> Response:
 async def _counts(state: Any) -> dict[str, Any] | None:
     try:
         async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.pool) as conn:
-            return await repository.counts(conn, state.settings.tenant)
+            return await repository.pulse(conn, state.settings.tenant)
     except (DatabaseUnavailable, TimeoutError):
         return None
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from services.core.connectors import generic
+from services.core.kit.security import Role, create_key
 from services.gateway.access import RateGate
 from services.gateway.app import build_app
 from services.gateway.settings import GatewaySettings
@@ -166,3 +167,75 @@ async def test_over_the_limit_the_sender_is_told_when_to_come_back(settings: Gat
     assert forged == [401] * 5
     assert [answer.status_code for answer in answers] == [202, 202, 429]
     assert answers[-1].headers["retry-after"] == "50"
+
+
+async def test_two_sources_may_use_the_same_number(gateway: httpx.AsyncClient, database: str, keys: Keys) -> None:
+    """Form A's ticket 1 is not form B's: neither is lost."""
+    for source in ("form-a", "form-b", "form-a"):
+        ticket = {"title": f"From {source}", "source": source, "metadata": {"external_id": "1"}}
+        await gateway.post("/webhook/ticket", json=ticket, headers=Keys.header(keys.agent))
+    assert count(database, "tickets") == 2
+
+
+async def test_a_key_of_another_tenant_cannot_submit_here(gateway: httpx.AsyncClient, database: str) -> None:
+    """Its tickets would be triaged with somebody else's groups."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        other = Keys.header(create_key(conn, name="other", role=Role.AGENT, tenant="other"))
+    assert (await gateway.post("/webhook/ticket", json={"title": "x"}, headers=other)).status_code == 403
+    assert count(database, "tickets") == 0
+
+
+@pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\u0000"'])
+async def test_json_that_the_database_cannot_hold_is_cleaned_not_an_error(
+    gateway: httpx.AsyncClient, keys: Keys, odd: str
+) -> None:
+    """NaN, infinity and NUL in metadata."""
+    body = f'{{"title": "x", "metadata": {{"a": {odd}}}}}'
+    answer = await gateway.post("/webhook/ticket", content=body, headers=Keys.header(keys.agent))
+    assert answer.status_code == 202, answer.text
+
+
+async def test_an_older_delivery_brings_no_text_over_a_newer_one(gateway: httpx.AsyncClient, database: str) -> None:
+    """Out of order, with text in both: the newer text stays."""
+    now = datetime.now(UTC)
+    await post(gateway, call(subject="new words", at=now), "d-2")
+    await post(gateway, call(subject="old words", at=now - timedelta(minutes=5)), "d-1")
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select ticket ->> 'subject' from raw.texts").fetchone() == ("new words",)
+
+
+async def test_a_senders_clock_that_is_ahead_does_not_freeze_the_ticket(
+    gateway: httpx.AsyncClient, database: str
+) -> None:
+    """A future time counts as now, so that what comes later is newer."""
+    await post(gateway, call(status="new", subject="x", at=datetime.now(UTC) + timedelta(hours=2)), "d-1")
+    await post(gateway, call(type="ticket.solved", status="solved", subject="x"), "d-2")
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select status from tickets").fetchone() == ("solved",)
+
+
+async def test_an_erased_ticket_takes_no_text_again(gateway: httpx.AsyncClient, database: str) -> None:
+    """A late delivery after the erasure."""
+    await post(gateway, call(subject="x"), "d-1")
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("delete from raw.texts")
+        conn.execute("update tickets set state = 'erased'")
+    await post(gateway, call(type="ticket.updated", subject="again"), "d-2")
+    assert count(database, "raw.texts") == 0
+
+
+async def test_a_browser_of_an_allowed_origin_may_send_a_key(settings: GatewaySettings) -> None:
+    """CORS is closed by default; where it is opened, the header that every call needs is allowed."""
+    asked = {
+        "Origin": "https://desk.example.com",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    for origins, status in (((), 405), (("https://desk.example.com",), 200)):
+        app = build_app(settings.model_copy(update={"cors_origins": origins}))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://g") as client,
+        ):
+            assert (await client.options("/api/tickets", headers=asked)).status_code == status

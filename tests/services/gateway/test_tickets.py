@@ -157,3 +157,14 @@ async def test_another_tenants_dead_letters_are_out_of_reach(
         other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
     assert (await gateway.get("/api/dead-letters", headers=other)).json() == []
     assert (await gateway.post("/api/dead-letters/replay", json={}, headers=other)).json() == {"replayed": 0}
+
+
+async def test_a_review_of_a_shadow_decision_writes_nothing_back(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """Shadow: the answer is learnt from, the customer's system stays untouched."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("update decisions set decision = decision || '{\"shadow\": true}'")
+    answer = await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=Keys.header(keys.agent))
+    assert answer.json()["review"] == "accepted"
+    assert (count(database, "labels"), count(database, "outbox")) == (1, 0)

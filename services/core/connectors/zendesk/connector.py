@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from services.core.connectors import lenient
-from services.core.connectors.port import WriteResult
+from services.core.connectors.port import OWN_ACTOR, WriteResult
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk import inbound
 from services.core.connectors.zendesk.api import ZendeskApi
@@ -61,7 +61,7 @@ class Zendesk:
             return None
         answer, _ = await self._api.ticket(external_id)
         comments = await self._api.comments(external_id)
-        return _ticket(external_id, answer, comments)
+        return _ticket(external_id, answer, comments, own_user_id=self._settings.zendesk_user_id)
 
     async def write(self, update: TicketUpdate) -> WriteResult:
         if self._api is None:
@@ -175,7 +175,9 @@ def _next_second(at: datetime) -> datetime:
     return at.replace(microsecond=0) + timedelta(seconds=1)
 
 
-def _ticket(external_id: str, answer: Mapping[str, Any], comments: list[dict[str, Any]]) -> Ticket:
+def _ticket(
+    external_id: str, answer: Mapping[str, Any], comments: list[dict[str, Any]], *, own_user_id: str | None
+) -> Ticket:
     raw = lenient.storable(lenient.child(answer, "ticket"), system=inbound.NAME)
     stamp = lenient.text(raw.get("updated_at"))
     metadata = {key: raw[key] for key in _METADATA if raw.get(key) is not None}
@@ -190,7 +192,9 @@ def _ticket(external_id: str, answer: Mapping[str, Any], comments: list[dict[str
         group=lenient.text(_by_id(answer.get("groups"), raw.get("group_id")).get("name")) or None,
         assignee_id=lenient.optional_id(raw.get("assignee_id")),
         tags=lenient.tags(raw.get("tags")),
-        comments=tuple(_comment(lenient.storable(c, system=inbound.NAME)) for c in comments[1:]),
+        comments=tuple(
+            _comment(lenient.storable(c, system=inbound.NAME), own_user_id=own_user_id) for c in comments[1:]
+        ),
         created_at=lenient.time(raw.get("created_at")),
         updated_at=lenient.time(stamp),
         stamp=stamp or None,
@@ -208,10 +212,11 @@ def _requester(user: Mapping[str, Any]) -> Requester:
     return Requester(id=lenient.optional_id(user.get("id")), name=name, email=email)
 
 
-def _comment(raw: Mapping[str, Any]) -> Comment:
+def _comment(raw: Mapping[str, Any], *, own_user_id: str | None) -> Comment:
+    author_id = lenient.optional_id(raw.get("author_id"))
     return Comment(
         body=lenient.long_text(raw.get("plain_body") or raw.get("body")),
         public=raw.get("public") is not False,
-        author_id=lenient.optional_id(raw.get("author_id")),
+        author_id=OWN_ACTOR if author_id is not None and author_id == own_user_id else author_id,
         at=lenient.time(raw.get("created_at")),
     )

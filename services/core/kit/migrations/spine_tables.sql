@@ -13,7 +13,7 @@ create table deliveries (
     external_id  text        not null,
     body_sha256  text        not null,          -- proof of what came; the body itself lies in raw.texts, parsed
     received_at  timestamptz not null default now(),
-    unique (connector, delivery_id)
+    unique (tenant, connector, delivery_id)
 );
 create index deliveries_of_ticket on deliveries (connector, external_id);
 
@@ -35,6 +35,7 @@ create table tickets (
     unique (tenant, connector, external_id)
 );
 create index tickets_recent on tickets (tenant, id desc);
+create index tickets_waiting on tickets (tenant) where state = 'received';
 
 create table raw.texts (
     ticket_id    bigint primary key references tickets on delete cascade,

@@ -101,3 +101,16 @@ async def test_an_error_of_ours_does_not_stop_the_others(pool: Pool) -> None:
     await run(pool, deliver)
     assert (await letter(pool, "1:b"))["state"] == "sent"
     assert (await letter(pool, "1:a"))["state"] == "pending"
+
+
+async def test_odd_words_and_odd_waits_of_another_system_do_not_stop_the_outbox(pool: Pool) -> None:
+    """A NUL in its message, a Retry-After of ages: the letter is postponed for an hour at most."""
+
+    async def deliver(found: Letter) -> str:
+        raise ConnectorUnavailable("it said \0 and more" + "x" * 5000, retry_after_s=1e18)
+
+    await put(pool, "1:new")
+    await run(pool, deliver)
+    row = await letter(pool, "1:new")
+    assert (row["state"], row["attempts"]) == ("pending", 1)
+    assert len(row["last_error"]) <= outbox.ERROR_MAX_CHARS

@@ -55,3 +55,26 @@ async def test_the_work_of_a_dead_executor_is_given_back_and_a_living_ones_is_no
     await workflows.beat_and_reap(pool, "me", stop=stop)
     assert await status(pool, "dead") == "ENQUEUED"
     assert await status(pool, "alive") == "PENDING"
+
+
+async def test_what_an_older_version_left_starts_anew_unless_someone_living_has_it(pool: Pool) -> None:
+    """After an upgrade: mine and the dead executor's are adopted without their checkpoints, a living one's is not."""
+    async with pool.connection() as conn:
+        await conn.execute("insert into executors (executor_id) values ('alive')")
+        for executor in ("me", "dead", "alive"):
+            await workflows.enqueue(conn, workflows.Start("new_ticket", executor, {"ticket_id": "1"}))
+            await conn.execute(
+                "update dbos.workflow_status set status = 'PENDING', executor_id = %s, application_version = '0' "
+                "where workflow_uuid = %s",
+                (executor, executor),
+            )
+            await conn.execute(
+                "insert into dbos.operation_outputs (workflow_uuid, function_id, function_name, output) "
+                "values (%s, 1, 'prepare', 'null')",
+                (executor,),
+            )
+    assert await workflows.adopt_older(pool, "me") == 2
+    assert [await status(pool, executor) for executor in ("me", "dead", "alive")] == ["ENQUEUED", "ENQUEUED", "PENDING"]
+    async with pool.connection() as conn:
+        left = await (await conn.execute("select workflow_uuid from dbos.operation_outputs")).fetchall()
+    assert left == [{"workflow_uuid": "alive"}]
