@@ -105,7 +105,6 @@ class Demand:
     chat_output_tokens: Decimal
     worker_cpu_h: Decimal
     worker_awake_h: Decimal
-    cpu_h: Decimal
     idle_training_h: Decimal
     training_h: Decimal
     database_gb: Decimal
@@ -185,7 +184,6 @@ def _machines(a: Assumptions, n: Decimal) -> dict[str, Decimal]:
     hours = min(a["arrival_hours"], HOURS_PER_MONTH)
     learned = min(n * a["training_months"], TRAINING_TICKETS_MAX)
     return {
-        "cpu_h": cpu_h,
         "worker_cpu_h": cpu_h * a["worker_share"] / a["utilisation"],
         "worker_awake_h": hours * awake_share(n, a["worker_cooldown_s"], hours),
         "idle_training_h": a["trainings"] * a["training_start_min"] / 60,

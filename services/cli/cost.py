@@ -103,13 +103,14 @@ def migrate(
     tickets: Annotated[int, typer.Option(min=1, help="tickets a month")] = 24_000,
     weeks: Annotated[str, typer.Option(help="weeks in which both clouds run")] = "4",
     scenario: ScenarioOption = None,
+    plan: PlanOption = None,
     format_: Annotated[CostFormat, typer.Option("--format", help="table, json or markdown")] = CostFormat.TABLE,
 ) -> None:
     """What moving costs once, whether it pays back, and the steps in order with their risk."""
     from cost.migrate import migrate as plan_move
 
     chosen = _scenario(scenario)
-    (old,), (new,) = _stacks(source, profile, None), _stacks(target, profile, None)
+    (old,), (new,) = _stacks(source, profile, plan), _stacks(target, profile, plan)
     move = plan_move(
         old,
         new,
@@ -139,6 +140,36 @@ def roi(
     for table in (returns(content), published(content)):
         typer.echo(f"\n{table.title}. {table.note}")
         print_table(table.header, table.rows)
+
+
+@app.command("compare")
+def compare(
+    scenarios: Annotated[list[Path], typer.Argument(help="scenario files; list prices and expected use are the base")],
+    tickets: Annotated[int, typer.Option(min=1, help="tickets a month")] = 24_000,
+    cloud: CloudOption = "all",
+    profile: ProfileOption = "prod",
+    plan: PlanOption = None,
+) -> None:
+    """Scenarios beside list prices and expected use: what each costs and which lines make the difference."""
+    from cost.compare import compare as beside
+    from cost.scenario import Scenario
+
+    chosen = [Scenario(), *(_scenario(path) for path in scenarios)]
+    rows = beside(_stacks(cloud, profile, plan), tickets, chosen, today=_today())
+    print_table(
+        ("stack", "scenario", "USD a month", "per ticket", "difference", "because of"),
+        [
+            (
+                f"{row.cloud} {row.profile}",
+                row.scenario,
+                f"{row.monthly_usd:,.2f}",
+                f"{row.usd_per_ticket:.4f}",
+                f"{row.difference_usd:+,.2f}",
+                "; ".join(f"{item} {usd:+,.2f}" for item, usd in row.moved),
+            )
+            for row in rows
+        ],
+    )
 
 
 @app.command("refresh")

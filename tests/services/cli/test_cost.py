@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.offline.plan import CLOUDS, plan_stacks
+from infra.offline.plan import CLOUDS
 from infra.offline.report import Report, StackPlan
 from services.cli.cost import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+from tests.cost.conftest import planned
 
 runner = CliRunner()
 
@@ -21,7 +22,7 @@ runner = CliRunner()
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plan") / "small.json"
-    path.write_text(plan_stacks(CLOUDS, "small").model_dump_json(), encoding="utf-8")
+    path.write_text(planned("small").model_dump_json(), encoding="utf-8")
     return path
 
 
@@ -84,29 +85,29 @@ def test_returns_stand_beside_published_figures(plan):
     assert "5,000" in result.output
 
 
-def test_a_move_is_planned_from_the_real_stacks():
-    result = run(
-        "migrate",
-        "--from",
-        "aws",
-        "--to",
-        "gcp",
-        "--gb",
-        "500",
-        "--profile",
-        "small",
-        "--tickets",
-        "1000",
-        "--format",
-        "json",
-    )
-    move = json.loads(result.output)
+def test_a_move_is_planned_from_the_stacks_themselves():
+    """Without --plan: the one call here that runs the programs."""
+    args = ("--from", "aws", "--to", "gcp", "--gb", "500", "--profile", "small", "--tickets", "1000")
+    move = json.loads(run("migrate", *args, "--format", "json").output)
     assert move["lines"][0]["quantity"] == 550
     assert [step["order"] for step in move["steps"]] == list(range(1, 11))
-    text = run(
-        "migrate", "--from", "gcp", "--to", "azure", "--gb", "1", "--profile", "small", "--format", "markdown"
-    ).output
-    assert "| 10 |" in text
+
+
+@pytest.mark.parametrize(("form", "word"), [("markdown", "| 10 |"), ("table", "dual running")])
+def test_a_move_is_shown_as_one_asks(plan, form, word):
+    args = ("--from", "gcp", "--to", "azure", "--gb", "1", "--profile", "small", "--plan", plan)
+    assert word in run("migrate", *args, "--format", form).output
+    assert "table, json or markdown" in str(run("migrate", *args, "--format", "xlsx").exception)
+
+
+def test_scenarios_stand_beside_list_prices(plan, tmp_path):
+    ours = tmp_path / "ours.yaml"
+    ours.write_text("name: our contract\nprices: {aws: {kms.key: '0.5'}}\n", encoding="utf-8")
+    args = ("--plan", plan, "--profile", "small", "--tickets", "1000", "--cloud", "aws")
+    output = run("compare", ours, *args).output
+    assert "our contract" in output
+    assert "encryption key -0.50" in output
+    assert "-0.50" in output
 
 
 @pytest.mark.parametrize(
