@@ -45,6 +45,9 @@ def restore(text: str, vault: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: vault.get(match.group(), match.group()), text)
 
 
+_Heard = dict[str, list[Span]]
+
+
 class Redactor:
     """Loaded recognisers; immutable after construction, so threads may share it."""
 
@@ -64,9 +67,10 @@ class Redactor:
         texts = {name: normalise(text) for name, text in fields.items()}
         language = language or detect_language("\n".join(texts.values()), self._config.default_language)
         vault = _Vault(texts.values())
+        heard: _Heard = {}
         changed = True
         while changed:  # hiding one name may reveal another; ends because each round hides at least one more
-            found = {name: self.find(text, language, known_people=vault.people) for name, text in texts.items()}
+            found = {name: self._find(text, language, vault.people, heard) for name, text in texts.items()}
             changed = any(found.values())
             texts = {name: vault.hide(text, found[name]) for name, text in texts.items()}
         return Redacted(texts, vault.values, language)
@@ -74,9 +78,15 @@ class Redactor:
     def find(self, text: str, language: str | None = None, *, known_people: Iterable[str] = ()) -> list[Span]:
         """Where personal data is in the text, in order, without overlaps; placeholders are left alone."""
         language = language or detect_language(text, self._config.default_language)
+        return self._find(text, language, known_people, {})
+
+    def _find(self, text: str, language: str, known_people: Iterable[str], heard: "_Heard") -> list[Span]:
+        """`heard` keeps the model's answers for the rounds of one ticket: most fields do not change after the first."""
         protected = [match.span() for match in PLACEHOLDER.finditer(text)]
         found = [span for recogniser in self._patterns for span in recogniser.find(text, language)]
-        found += self._find_by_model(text, language)
+        if text not in heard:
+            heard[text] = list(self._find_by_model(text, language))
+        found += heard[text]
         sure = resolve(text, found, protected)
         people = {text[span.start : span.end] for span in sure if span.entity == "PERSON"}
         found += [*mentions(text, people.union(known_people)), *block_lines(text, sure)]
