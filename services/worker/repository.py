@@ -18,9 +18,7 @@ RAW = """
 select x.ticket, t.status, t.current_group from raw.texts x join tickets t on t.id = x.ticket_id where x.ticket_id = %s
 """
 REDACTED = """
-select id, connector, external_id, subject, body, language, current_group, status,
-       extract(epoch from clock_timestamp() - created_at) * 1000 as age_ms
-from tickets where id = %s
+select id, connector, external_id, subject, body, language, current_group, status, created_at from tickets where id = %s
 """
 STORE_REDACTED = """
 with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where ticket_id = %(id)s)
@@ -88,7 +86,7 @@ def _newest(row: DictRow) -> dict[str, Any]:
 
 
 async def redacted(conn: Connection, ticket_id: int) -> DictRow:
-    """What models may see. `age_ms` is the time since the webhook came in."""
+    """What models may see. `created_at` is when the webhook came in."""
     row = await (await conn.execute(REDACTED, (ticket_id,))).fetchone()
     assert row is not None  # the workflow was enqueued in the transaction that inserted it
     return row

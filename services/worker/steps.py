@@ -24,6 +24,7 @@ from services.core.kit.errors import (
     ConfigurationInvalid,
     ConnectorRejected,
     ConnectorUnavailable,
+    InputInvalid,
     LlmUnavailable,
     NotFound,
 )
@@ -53,7 +54,7 @@ class Outside:
     redactor: Redactor
     router: RouterClient
     llm: MeteredLlm
-    # One thread: redaction is pure computing, so that more only wait for each other, at twice the processor time.
+    # One thread: redaction is pure computing, so several would only wait for each other.
     computing: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="redact"))
 
     @property
@@ -93,53 +94,34 @@ async def route(outside: Outside, ticket_id: int) -> dict[str, Any]:
     return prediction.model_dump(mode="json")
 
 
-async def prioritise(outside: Outside, ticket_id: int, group: str | None, workflow_id: str) -> dict[str, Any]:
-    """The priority, as JSON; by rules when the language model does not answer."""
-    async with connection(outside.pool) as conn:
-        ticket = await repository.redacted(conn, ticket_id)
-        priorities = await repository.labels(conn, outside.tenant, "priority") or DEFAULT_PRIORITIES
-        groups = {label.name: label for label in await repository.labels(conn, outside.tenant, "group")}
-    question = PriorityQuestion(
-        ticket_id=str(ticket_id),
-        subject=ticket["subject"],
-        body=ticket["body"],
-        group=groups.get(group) if group else None,
-        labels=priorities,
-    )
-    answer = await _ask(outside, question, workflow_id)
-    return answer.model_dump(mode="json")
-
-
-async def record(
-    outside: Outside,
-    ticket_id: int,
-    workflow_id: str,
-    prediction: Mapping[str, Any] | None,
-    priority: Mapping[str, Any] | None,
-    why_unrouted: str = "",
+async def decide_and_record(
+    outside: Outside, ticket_id: int, workflow_id: str, prediction: Mapping[str, Any] | None, why_unrouted: str = ""
 ) -> str:
-    """Decides, and stores decision, review, letters and audit entry in one transaction. Returns the band."""
+    """
+    Prioritises, decides, and stores decision, review, letters and audit entry in one transaction. Returns the band.
+
+    One step, because each costs ten statements of the workflow engine: run again, an answer of a model comes from the
+    cache, and what was recorded is recorded once.
+    """
     async with connection(outside.pool) as conn:
         ticket = await repository.redacted(conn, ticket_id)
         groups = await repository.labels(conn, outside.tenant, "group")
-        decision = decide(
-            Gathered(
-                ticket_id=str(ticket_id),
-                prediction=Prediction.model_validate(prediction) if prediction else None,
-                priority=PriorityAnswer.model_validate(priority) if priority else None,
-                groups=frozenset(label.name for label in groups),
-                shadow=outside.settings.shadow,
-                latency_ms=round(float(ticket["age_ms"]), 1),
-                why_unrouted=why_unrouted,
-            )
+        priorities = await repository.labels(conn, outside.tenant, "priority") or DEFAULT_PRIORITIES
+    found = Prediction.model_validate(prediction) if prediction else None
+    described = next((label for label in groups if found and label.name == found.group), None)
+    priority = await _prioritise(outside, ticket, described, priorities, workflow_id=workflow_id)
+    decision = decide(
+        Gathered(
+            ticket_id=str(ticket_id),
+            prediction=found,
+            priority=priority,
+            groups=frozenset(label.name for label in groups),
+            shadow=outside.settings.shadow,
+            latency_ms=round((datetime.now(UTC) - ticket["created_at"]).total_seconds() * 1000, 1),
+            why_unrouted=why_unrouted,
         )
-        async with conn.transaction():
-            if await repository.record(conn, decision, workflow_id):
-                await _put_letters(conn, outside, ticket, decision)
-                await audit.append(conn, _decision_entry(outside.tenant, decision))
-    DECISIONS.labels(decision.group or "none", decision.band).inc()
-    DECISION_SECONDS.observe(decision.latency_ms / 1000)
-    log.info("worker.ticket.decided", ticket_id=ticket_id, band=decision.band, latency_ms=decision.latency_ms)
+    )
+    await _record(outside, ticket, decision, workflow_id)
     return decision.band
 
 
@@ -172,13 +154,41 @@ async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
     return fetched
 
 
-async def _ask(outside: Outside, question: PriorityQuestion, workflow_id: str) -> PriorityAnswer:
-    origin = ledger.Origin(outside.tenant, question.ticket_id, workflow_id, "priority")
+async def _prioritise(
+    outside: Outside,
+    ticket: Mapping[str, Any],
+    group: LabelText | None,
+    priorities: tuple[LabelText, ...],
+    *,
+    workflow_id: str,
+) -> PriorityAnswer | None:
+    """By the model, or by rules when it does not answer; None for a ticket whose text could not be read."""
+    if ticket["subject"] is None:
+        return None
+    ticket_id = str(ticket["id"])
+    question = PriorityQuestion(
+        ticket_id=ticket_id, subject=ticket["subject"], body=ticket["body"], group=group, labels=priorities
+    )
     try:
+        origin = ledger.Origin(outside.tenant, ticket_id, workflow_id, "priority")
         return (await outside.llm.prioritise(question, origin)).answer
     except (LlmUnavailable, ConfigurationInvalid) as exc:  # also a refused key: the ticket must go on
         log.error("worker.priority.fell_back", error=type(exc).__name__)
         return priority_fallback(question, "the model did not answer")
+    except InputInvalid as exc:  # a catalogue without a usable priority: the group is still worth having
+        log.error("worker.priority.fell_back", error=type(exc).__name__)
+        return None
+
+
+async def _record(outside: Outside, ticket: Mapping[str, Any], decision: Decision, workflow_id: str) -> None:
+    async with connection(outside.pool) as conn, conn.transaction():
+        if not await repository.record(conn, decision, workflow_id):
+            return
+        await _put_letters(conn, outside, ticket, decision)
+        await audit.append(conn, _decision_entry(outside.tenant, decision))
+    DECISIONS.labels(decision.group or "none", decision.band).inc()
+    DECISION_SECONDS.observe(decision.latency_ms / 1000)
+    log.info("worker.ticket.decided", ticket_id=ticket["id"], band=decision.band, latency_ms=decision.latency_ms)
 
 
 async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:

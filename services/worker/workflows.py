@@ -28,14 +28,12 @@ def register(outside: Outside) -> None:
             left_alone = await _run("prepare", STORE_RETRIES, steps.prepare, outside, row)
         except Exception as exc:
             why = _for_a_person("prepare", row, exc, "The ticket could not be read; a person decides.")
-            return await _run("record", STORE_RETRIES, steps.record, outside, row, workflow_id, None, None, why)
+            return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, None, why)
         if left_alone:
             await _run("leave_alone", STORE_RETRIES, steps.leave_alone, outside, row, left_alone)
             return "left alone"
         prediction, why = await _route(outside, row)
-        group = prediction["top"][0]["group"] if prediction else None
-        priority = await _prioritise(outside, row, group, workflow_id)
-        return await _run("record", STORE_RETRIES, steps.record, outside, row, workflow_id, prediction, priority, why)
+        return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, prediction, why)
 
     @DBOS.workflow(name="solved_ticket")
     async def solved_ticket(ticket_id: str) -> None:
@@ -56,15 +54,6 @@ async def _route(outside: Outside, ticket_id: int) -> tuple[dict[str, Any] | Non
         return await _run("route", ROUTE_RETRIES, steps.route, outside, ticket_id), ""
     except Exception as exc:
         return None, _for_a_person("route", ticket_id, exc, "The router did not answer; a person decides.")
-
-
-async def _prioritise(outside: Outside, ticket_id: int, group: str | None, workflow_id: str) -> dict[str, Any] | None:
-    """The priority, or None: a ticket without one still gets its group."""
-    try:
-        return await _run("prioritise", STORE_RETRIES, steps.prioritise, outside, ticket_id, group, workflow_id)
-    except Exception as exc:
-        _for_a_person("prioritise", ticket_id, exc, "")
-        return None
 
 
 def _for_a_person(step: str, ticket_id: int, error: Exception, why: str) -> str:
