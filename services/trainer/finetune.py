@@ -48,7 +48,9 @@ class Tuned:
 def load_base(base_model: str) -> tuple[Any, Any]:
     """Encoder and fast tokenizer of a folder or hub name."""
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # its bars run through ours
     encoder = AutoModel.from_pretrained(base_model, attn_implementation="sdpa")
     return encoder, AutoTokenizer.from_pretrained(base_model)
 
