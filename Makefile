@@ -27,6 +27,7 @@ golden: ## rewrites golden files; read the diff
 	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_stacks.py
 
 contracts: ## writes design/contracts/*.schema.json from services/core/contracts
+	@$(PYTHON) services/local/install.py run
 	@$(BIN)/python -m services.core.contracts.schemas
 
 plan: ## the three cloud stacks side by side, offline; ARGS="all --profile small"

@@ -6,7 +6,7 @@ started again at any time: a set counts as installed only when its stamp, writte
 """
 
 import hashlib
-import os
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -14,7 +14,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV = Path(os.environ.get("POINTSMAN_VENV", ROOT / ".venv"))  # before settings exist
+VENV = ROOT / ".venv"  # the Makefile's BIN
 LOCKS = ROOT / "locks"
 TORCH = "torch==2.13.0"  # installed by itself: pip then takes a CPU wheel where one is at hand
 FREE_BYTES_NEEDED = 4 * 1024**3  # torch, transformers and the rest unpacked, measured 2026-11
@@ -47,6 +47,8 @@ def _check_machine() -> str | None:
     if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
         found = ".".join(map(str, sys.version_info[:3]))
         return f"Python {found} is not supported. Install 3.11, 3.12 or 3.13, then: make run PYTHON=python3.12"
+    if importlib.util.find_spec("ensurepip") is None and not _python().exists():
+        return "This Python cannot make environments (no ensurepip). Run: apt-get install python3-venv (Debian, Ubuntu)"
     free = shutil.disk_usage(ROOT).free
     if free < FREE_BYTES_NEEDED and not _python().exists():
         return f"{free / 1e9:.1f} GB free under {ROOT}; {FREE_BYTES_NEEDED / 1e9:.1f} GB are needed. Free some space."
@@ -56,7 +58,10 @@ def _check_machine() -> str | None:
 def _install(lock: Path) -> str | None:
     if not _is_usable():
         print(f"Making {VENV}", file=sys.stderr)
-        venv.create(VENV, with_pip=True, clear=True)
+        try:
+            venv.create(VENV, with_pip=True, clear=True)
+        except (OSError, subprocess.CalledProcessError) as exc:
+            return f"{VENV} could not be made ({exc}). Check `df -h .` and that `{sys.executable} -m ensurepip` runs."
     steps = [
         ("Installing locked packages", ["--no-deps", "--require-hashes", "-r", str(lock)]),
         ("Installing pointsman", ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]),
