@@ -5,12 +5,15 @@ Only the wheel's binaries are used: its own supervisor stops the server when it 
 PostgreSQL refuses to run as root, so under root it runs as a user of its own that must be able to reach the folder.
 """
 
+import fcntl
 import importlib.util
 import os
 import pwd
 import secrets
 import subprocess
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,17 +59,22 @@ class EmbeddedPostgres:
             ConfigurationInvalid: the folder cannot be used.
             DatabaseUnavailable: the server did not come up; the message ends with its log.
         """
-        if not (self.folder / "data" / "PG_VERSION").exists():
-            self._initialise()
-        if not self.is_running():
-            self._launch()
-        self._create_database()
+        _make_reachable(self.folder)
+        with self._alone():
+            if not (self.folder / "data" / "global" / "pg_control").exists():
+                self._initialise()
+            if not self.is_running():
+                self._launch()
+            self._create_database()
         return self.url
 
     def stop(self) -> None:
         """Stops the server and waits; open transactions are rolled back."""
-        if self.is_running():
-            self._pg_ctl("stop", "-m", "fast")
+        if not self.folder.exists():
+            return
+        with self._alone():
+            if self.is_running():
+                self._pg_ctl("stop", "-m", "fast")
 
     def is_running(self) -> bool:
         """Whether the postmaster of this folder lives; it may still be recovering."""
@@ -86,6 +94,13 @@ class EmbeddedPostgres:
             return int((self.folder / "data" / "postmaster.pid").read_text("utf-8").split()[0])
         except (OSError, ValueError, IndexError):  # missing, or being written this moment
             return None
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """One process at a time starts or stops the server; a killed one lets go by itself."""
+        with (self.folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _launch(self) -> None:
         """Starts the server; after kill -9 its last children hold the shared memory for a moment."""
@@ -119,19 +134,18 @@ class EmbeddedPostgres:
         return " ".join([f"-p {self.port}", *(f"-c {name}='{value}'" for name, value in TUNING.items())])
 
     def _initialise(self) -> None:
-        data = self.folder / "data"
-        _make_reachable(self.folder)
+        data, draft = self.folder / "data", self.folder / "data.new"
         password_file = self.folder / "password"
         password_file.write_text(secrets.token_urlsafe(24), "utf-8")
         password_file.chmod(0o600)
         _give(self.folder)
-        # A half-made data folder (killed initdb) has no PG_VERSION yet, or a partial one: start over.
-        subprocess.run(["rm", "-rf", str(data)], check=True)
+        # What a killed initdb left: the data folder counts once it is whole. An older version made it in place.
+        subprocess.run(["rm", "-rf", str(data), str(draft)], check=True)
         _run(
             [
                 _binary("initdb"),
                 "-D",
-                str(data),
+                str(draft),
                 "-U",
                 "postgres",
                 "--auth=scram-sha-256",
@@ -141,6 +155,7 @@ class EmbeddedPostgres:
             ],
             log=self.folder / "initdb.log",
         )
+        draft.rename(data)
 
     def _pg_ctl(self, *arguments: str) -> None:
         _run(
@@ -192,22 +207,35 @@ def _user() -> dict[str, Any]:
     """Process arguments that drop root: PostgreSQL refuses to run with it."""
     if os.geteuid() != 0:
         return {}
-    return {"user": _server_user(), "group": _server_user(), "extra_groups": []}
+    user = ensure_user(SERVER_USER)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _server_user() -> str:
+def ensure_user(name: str) -> pwd.struct_passwd:
+    """
+    The system's user of this name, made when there is none.
+
+    Raises:
+        ConfigurationInvalid: it cannot be made here.
+    """
     try:
-        pwd.getpwnam(SERVER_USER)
+        return pwd.getpwnam(name)
     except KeyError:
-        subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER], check=True
-        )
-    return SERVER_USER
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name]
+    try:
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        return pwd.getpwnam(name)
+    except (OSError, subprocess.CalledProcessError, KeyError) as exc:
+        raise ConfigurationInvalid(
+            f"PostgreSQL refuses to run as root, and `{' '.join(command)}` failed ({exc}). "
+            f"Make a user {name}, or run as an ordinary user."
+        ) from exc
 
 
 def _give(folder: Path) -> None:
     if os.geteuid() == 0:
-        subprocess.run(["chown", "-R", f"{_server_user()}:", str(folder)], check=True)
+        user = ensure_user(SERVER_USER)
+        subprocess.run(["chown", "-R", f"{user.pw_uid}:{user.pw_gid}", str(folder)], check=True)
 
 
 def _make_reachable(folder: Path) -> None:
