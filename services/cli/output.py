@@ -2,10 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from services.local.terminal import build_console, cell
+
+if TYPE_CHECKING:
+    from infra.checks import Outcome
 
 PIPE_COLUMNS = 160  # a pipe has no width; rich would assume 80
 
@@ -23,19 +29,25 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table as wide as the terminal; in a pipe as wide as its content."""
-    from rich.console import Console
+    """A table at most as wide as the terminal, or as PIPE_COLUMNS in a pipe; longer cells are folded."""
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_COLUMNS)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
+        table.add_row(*map(cell, row))
+    build_console(PIPE_COLUMNS).print(table)
+
+
+def print_outcomes(outcomes: "Sequence[Outcome]", format: Format) -> None:
+    """What preflight and smoke found; exit 1 when something is missing, or could not be asked."""
+    if format is Format.JSON:
+        print_json([asdict(outcome) for outcome in outcomes])
+    else:
+        print_table(["check", "verdict", "fact", "fix"], [(o.name, o.verdict.value, o.fact, o.fix) for o in outcomes])
+    if any(o.verdict in ("missing", "unknown") for o in outcomes):
+        raise typer.Exit(1)
 
 
 def percent(value: float | None) -> str:

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.outcomes import print_outcomes
-from services.cli.output import Format, FormatOption
+from services.cli.output import Format, FormatOption, print_outcomes
 
 
 def preflight(

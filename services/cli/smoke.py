@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.outcomes import print_outcomes
-from services.cli.output import Format, FormatOption
+from services.cli.output import Format, FormatOption, print_outcomes
 from services.core.kit.errors import ConfigurationInvalid
 
 

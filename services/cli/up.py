@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from services.core.kit.settings import read_settings
+
 MOCK_TICKETS = 24
 
 
@@ -30,9 +32,12 @@ def up(
     from services.local.home import Home, LocalSettings
     from services.local.platform import platform
 
-    home = Home(LocalSettings())
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    home = Home(read_settings(LocalSettings))
     try:
-        with platform(home, lambda line: typer.echo(line, err=True), ensure_model) as running:
+        with platform(home, say, ensure_model) as running:
             typer.secho(
                 f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True
             )
@@ -42,7 +47,7 @@ def up(
                 return
             typer.echo("Ctrl-C stops. Try `pointsman status`, `pointsman tickets`, `pointsman submit FILE --wait`.")
             if hourly:
-                send_hourly(running)
+                send_hourly(running, say)
             running.wait()
     except KeyboardInterrupt:
         if once:

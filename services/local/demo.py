@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,33 +12,31 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 from pydantic import SecretStr
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from services.core.connectors.desk_agents import DeskAgents, DeskEvent, NewDeskTicket
-from services.core.kit.database import build_pool
-from services.core.kit.errors import Unavailable
+from services.core.kit.database import Pool, build_pool
+from services.core.kit.errors import PointsmanError, Unavailable
 from services.local.home import Home
 from services.local.mock.tickets import MockTicket, hourly, live
 from services.local.platform import Running
+from services.local.terminal import build_console, cell
 
 SHOW_TIMEOUT_S = 120.0
-HOUR_S = 3600.0
+HOUR_S, AGAIN_S = 3600.0, 60.0  # between test tickets; until one that failed is tried again
+PIPE_COLUMNS = 110
 COLOURS = {"AUTO_ROUTE": "green", "HUMAN_REVIEW": "yellow", "ESCALATE": "red"}
 DECISIONS = """
 select t.id, t.external_id, t.subject, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
 where t.connector = 'desk' and t.external_id = any(%s) order by t.id
 """
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A mock ticket that the gateway has accepted, by the desk's id."""
-
-    external_id: str
-    mock: MockTicket
+Opener = Callable[[Pool, MockTicket, str], Awaitable[DeskEvent]]
+OPENED = """
+select id, coalesce(requester_email, 'requester') as requester, created_at from desk_tickets
+where tenant = %s and metadata ->> 'mock' = %s order by id limit 1
+"""
 
 
 def send_and_show(running: Running, count: int) -> None:
@@ -52,11 +51,11 @@ def send_and_show(running: Running, count: int) -> None:
     started = time.monotonic()
     with (
         _connect(running.home) as conn,
-        Live(console=wide_console(), refresh_per_second=8, vertical_overflow="visible") as screen,
+        Live(console=build_console(PIPE_COLUMNS), refresh_per_second=8, vertical_overflow="visible") as screen,
     ):
         while True:
             running.supervisor.tend()
-            rows = conn.execute(DECISIONS, ([ticket.external_id for ticket in sent],)).fetchall()
+            rows = conn.execute(DECISIONS, (sent,)).fetchall()
             screen.update(_table(rows))
             if sum(row["decision"] is not None for row in rows) == len(sent):
                 return
@@ -65,30 +64,59 @@ def send_and_show(running: Running, count: int) -> None:
             time.sleep(0.1)
 
 
-def send_hourly(running: Running) -> None:
-    """One test ticket an hour, for as long as the platform runs; the hour's ticket is sent once however often asked."""
+def send_hourly(running: Running, say: Callable[[str], None]) -> None:
+    """One test ticket an hour, for as long as the platform runs."""
     while True:
-        asyncio.run(send(running.home, [hourly(datetime.now(UTC))]))
-        due = time.monotonic() + HOUR_S
+        was_sent = send_hour(running.home, datetime.now(UTC), say)
+        due = time.monotonic() + (HOUR_S if was_sent else AGAIN_S)
         running.wait(lambda due=due: time.monotonic() >= due)
 
 
-async def send(home: Home, mocks: list[MockTicket]) -> list[Sent]:
-    """Opens the tickets in the desk and posts its signed events to the gateway."""
+def send_hour(home: Home, at: datetime, say: Callable[[str], None]) -> bool:
+    """Sends the hour's ticket, which exists once however often asked; False when that failed, with the reason said."""
+    try:
+        asyncio.run(_send(home, [hourly(at)], _open_once))
+    except (PointsmanError, httpx.HTTPError, psycopg.Error) as exc:
+        say(f"The hourly test ticket was not sent ({type(exc).__name__}: {exc}). It is tried again in {AGAIN_S:.0f} s.")
+        return False
+    return True
+
+
+async def send(home: Home, mocks: list[MockTicket]) -> list[str]:
+    """Opens the tickets in the desk and posts its signed events to the gateway; returns the desk's ids."""
+    return await _send(home, mocks, _open)
+
+
+async def _send(home: Home, mocks: list[MockTicket], opener: Opener) -> list[str]:
     secret = SecretStr(home.secrets["desk"])
     async with (
         build_pool(home.postgres.url, min_size=1, max_size=4) as pool,
         httpx.AsyncClient(base_url=home.gateway_url) as http,
     ):
-        agents = DeskAgents(pool, tenant=home.settings.tenant)
         sent = []
         for mock in mocks:
-            event = await agents.create(
-                NewDeskTicket(mock.subject, mock.body, mock.requester_name, mock.requester_email)
-            )
+            event = await opener(pool, mock, home.settings.tenant)
             await _post(http, event, secret)
-            sent.append(Sent(event.ticket_id, mock))
+            sent.append(event.ticket_id)
     return sent
+
+
+async def _open(pool: Pool, mock: MockTicket, tenant: str) -> DeskEvent:
+    return await DeskAgents(pool, tenant=tenant).create(
+        NewDeskTicket(
+            mock.subject, mock.body, mock.requester_name, mock.requester_email, metadata={"mock": mock.external_id}
+        )
+    )
+
+
+async def _open_once(pool: Pool, mock: MockTicket, tenant: str) -> DeskEvent:
+    """The opening of the desk's ticket, found or made; to the gateway every telling of it is the same delivery."""
+    async with pool.connection() as conn:
+        found = await (await conn.execute(OPENED, (tenant, mock.external_id))).fetchone()
+    delivery_id = f"mock_{mock.external_id}"
+    if found is None:
+        return replace(await _open(pool, mock, tenant), delivery_id=delivery_id)
+    return DeskEvent("ticket.created", str(found["id"]), found["requester"], found["created_at"], delivery_id)
 
 
 async def _post(http: httpx.AsyncClient, event: DeskEvent, secret: SecretStr) -> None:
@@ -101,12 +129,6 @@ def _connect(home: Home) -> psycopg.Connection[dict[str, Any]]:
     return psycopg.Connection[dict[str, Any]].connect(home.postgres.url, autocommit=True, row_factory=dict_row)
 
 
-def wide_console() -> Console:
-    """The terminal, or 110 columns in a pipe: a log has no width of its own."""
-    console = Console()
-    return console if console.is_terminal else Console(width=110)
-
-
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="Tickets as they are triaged", title_justify="left", expand=True)
     table.add_column("ticket", justify="right", no_wrap=True)
@@ -117,16 +139,15 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         decision = row["decision"]
         if decision is None:
-            table.add_row(str(row["id"]), row["subject"] or "", "...", "", "", "", "")
+            table.add_row(cell(row["id"]), cell(row["subject"]), "...", "", "", "", "")
             continue
-        colour = COLOURS[decision["band"]]
         table.add_row(
-            str(row["id"]),
-            row["subject"] or "",
-            decision["group"] or "-",
+            cell(row["id"]),
+            cell(row["subject"]),
+            cell(decision["group"] or "-"),
             f"{decision['confidence']:.0%}",
-            f"[{colour}]{decision['band']}[/{colour}]",
-            decision["priority"] or "-",
+            cell(decision["band"], COLOURS[decision["band"]]),
+            cell(decision["priority"] or "-"),
             f"{decision['latency_ms'] / 1000:.2f} s",
         )
     return table

@@ -50,8 +50,13 @@ class Home:
 
     @property
     def running_file(self) -> Path:
-        """Process ids of the supervisor and its children, with their start times."""
+        """Process ids of the supervisor's children, with their start times; there while it runs or was killed."""
         return self.folder / "running.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one process that runs the platform here; names it."""
+        return self.folder / "lock"
 
     @property
     def gateway_url(self) -> str:
@@ -81,22 +86,34 @@ class Home:
         return json.loads(file.read_text("utf-8"))
 
     def environment(self) -> dict[str, str]:
-        """The settings that the containers get here; whatever the user has set in the environment wins."""
+        """The containers' settings: what the user has set wins, but where everything lies and listens is ours."""
+        return self._defaults() | dict(os.environ) | self._fixed()
+
+    def ignored(self) -> list[str]:
+        """Variables that the user has set to something else than `up` uses."""
+        return [name for name, value in self._fixed().items() if os.environ.get(name, value) != value]
+
+    def _fixed(self) -> dict[str, str]:
+        """Set for a deployment, these would let `up` work on that deployment's data."""
         settings = self.settings
-        ours = {
+        return {
             "POINTSMAN_DATABASE_URL": self.postgres.url,
             "POINTSMAN_OBJECTS_URL": f"file://{self.folder / 'objects'}",
             "POINTSMAN_TENANT": settings.tenant,
             "POINTSMAN_GATEWAY_PORT": str(settings.gateway_port),
             "POINTSMAN_ROUTER_HTTP_PORT": str(settings.router_http_port),
             "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
-            "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_URL": f"http://127.0.0.1:{settings.router_http_port}",
-            "POINTSMAN_ROUTER_POLL_S": "2",
             "POINTSMAN_WORKER_ID": "local-worker",
             "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
+        }
+
+    def _defaults(self) -> dict[str, str]:
+        return {
+            "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
+            "POINTSMAN_ROUTER_POLL_S": "2",
             "POINTSMAN_CONSOLE_LOOPBACK_ROLE": "agent",
-            "POINTSMAN_CONNECTORS__DESK_TENANT": settings.tenant,
+            "POINTSMAN_CONNECTORS__DESK_TENANT": self.settings.tenant,
             **{
                 f"POINTSMAN_CONNECTORS__{name.upper()}_SECRETS": json.dumps([secret])
                 for name, secret in self.secrets.items()
@@ -105,7 +122,6 @@ class Home:
             "TOKENIZERS_PARALLELISM": "false",
             "OMP_NUM_THREADS": "1",
         }
-        return ours | dict(os.environ)
 
     def write_private(self, file: Path, text: str) -> None:
         """Writes a file only its owner can read, whole or not at all."""

@@ -13,7 +13,7 @@ from services.core.kit.database import migrate
 from services.core.kit.errors import Unavailable
 from services.core.kit.security import Role, create_key
 from services.local.home import Home
-from services.local.processes import Supervisor, check_ports, clear_leftovers, remember
+from services.local.processes import Supervisor, alone, check_ports, clear_leftovers, remember
 
 READY_TIMEOUT_S = 90.0
 TEND_S = 0.2
@@ -45,12 +45,15 @@ def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Generator[Runni
     Raises:
         PointsmanError: what is in the way, and the fix.
     """
-    claim(home, say)
-    supervisor = Supervisor(home, home.environment)
-    supervisor.on_restart = lambda name, code: say(f"{name} ended (exit code {code}); starting it again.")
-    with _interruptible():
+    home.prepare()
+    with alone(home), _interruptible():
+        claim(home, say)
+        supervisor = Supervisor(home, home.environment)
+        supervisor.on_restart = lambda name, code: say(f"{name} ended (exit code {code}); starting it again.")
         try:
             prepare(home)
+            if ignored := home.ignored():
+                say(f"Not used here, `pointsman up` has its own: {', '.join(ignored)}.")
             ensure_model(home, say)
             for name, module in CHILDREN.items():
                 supervisor.start(name, module)
@@ -64,10 +67,9 @@ def platform(home: Home, say: Say, ensure_model: EnsureModel) -> Generator[Runni
 
 def claim(home: Home, say: Say) -> None:
     """
-    Makes this process the one that runs the platform here, ending what a killed one left behind.
+    Makes room for the platform here, ending what a killed one left behind.
 
     Raises:
-        Conflict: another one runs.
         ConfigurationInvalid: the folder cannot be written, or a port is taken.
     """
     home.prepare()

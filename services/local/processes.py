@@ -1,5 +1,6 @@
 """The child processes of the laptop: started, watched, restarted, and found again after a crash of the supervisor."""
 
+import fcntl
 import json
 import os
 import signal
@@ -7,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,30 +95,39 @@ class Supervisor:
         remember(self.home, [child.process.pid for child in self.children if child.process])
 
 
+@contextmanager
+def alone(home: Home) -> Generator[None]:
+    """
+    This process is the only one inside the block for this folder; a killed one lets go by itself.
+
+    Raises:
+        Conflict: another process is inside.
+    """
+    with home.lock_file.open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            lock.seek(0)
+            pid = lock.read() or "unknown"
+            raise Conflict(
+                f"Pointsman already runs here (process {pid}): {home.gateway_url}. "
+                f"Use it, stop it with Ctrl-C there or `kill {pid}`, or set POINTSMAN_HOME and other ports."
+            ) from exc
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
 def remember(home: Home, children: Sequence[int]) -> None:
-    """Writes down who runs here: this process first, then its children, each with its start time."""
-    pids = [pid for pid in (os.getpid(), *children) if psutil.pid_exists(pid)]
-    entries = [{"pid": pid, "created": psutil.Process(pid).create_time()} for pid in pids]
+    """Writes down this process's children, for the next start to end when this one is killed."""
+    entries = [{"pid": pid, "started_s": _started_s(pid)} for pid in children if psutil.pid_exists(pid)]
     home.write_private(home.running_file, json.dumps(entries))
 
 
 def clear_leftovers(home: Home) -> int:
-    """
-    Ends the children of a supervisor that was killed; returns how many there were.
-
-    Raises:
-        Conflict: that supervisor still runs.
-    """
-    found = _remembered(home.running_file)
-    if not found:
-        return 0
-    supervisor, children = found[0], found[1:]
-    if supervisor is not None and supervisor.pid != os.getpid():
-        raise Conflict(
-            f"Pointsman already runs here (process {supervisor.pid}): {home.gateway_url}. "
-            f"Use it, stop it with Ctrl-C there or `kill {supervisor.pid}`, or set POINTSMAN_HOME and other ports."
-        )
-    leftovers = [child for child in children if child is not None]
+    """Ends the children of a supervisor that was killed; returns how many there were."""
+    leftovers = _remembered(home.running_file)
     for child in reversed(leftovers):
         stop_process(child)
     home.running_file.unlink(missing_ok=True)
@@ -151,22 +162,30 @@ def stop_process(process: psutil.Process | None) -> None:
         return
 
 
-def _remembered(file: Path) -> list[psutil.Process | None]:
-    """The processes of the file in its order; None for one that has ended (or whose id another process has now)."""
+def _remembered(file: Path) -> list[psutil.Process]:
+    """The processes of the file that still live, in its order."""
     try:
-        entries = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        entries = [(entry["pid"], entry["started_s"]) for entry in json.loads(file.read_text("utf-8"))]
+    except (OSError, ValueError, KeyError):  # none, or an older version's
         return []
-    return [_same_process(entry["pid"], entry["created"]) for entry in entries]
+    return [process for entry in entries if (process := _same_process(*entry)) is not None]
 
 
-def _same_process(pid: int, created: float) -> psutil.Process | None:
+def _same_process(pid: int, started_s: float) -> psutil.Process | None:
+    """The process while it lives, and not another one that got its id."""
     try:
         process = psutil.Process(pid)
-        is_same = abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        is_ours = any(word.startswith("services.") for word in process.cmdline())  # python -m services.router
+        is_alive = process.status() != psutil.STATUS_ZOMBIE
+        return process if is_ours and is_alive and abs(_started_s(pid) - started_s) < 1 else None
+    except psutil.Error:
         return None
-    return process if is_same else None
+
+
+def _started_s(pid: int) -> float:
+    """Seconds from the machine's boot to the process's start: a time of day would change with the clock."""
+    booted = psutil.boot_time()  # first: psutil adds what it has read last
+    return psutil.Process(pid).create_time() - booted
 
 
 def _is_taken(port: int) -> bool:

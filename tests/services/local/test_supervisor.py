@@ -102,6 +102,24 @@ def test_a_second_start_says_that_the_first_runs(home: Home) -> None:
     assert first.wait(TIMEOUT_S) == 0
 
 
+def test_two_starts_at_once_are_one(home: Home) -> None:
+    """Neither has started anything yet when the other looks: one runs, the other says so."""
+    both = [start(home, "--once", "--mock", "0") for _ in range(2)]
+    outputs = [process.communicate(timeout=TIMEOUT_S)[0] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1], outputs
+    assert sum("already runs here" in output for output in outputs) == 1
+    assert not home.postgres.is_running()
+
+
+def test_a_database_set_for_a_deployment_is_not_used(home: Home) -> None:
+    """It is named in one line, and the laptop's own serves."""
+    url = "postgresql://nobody:secret@127.0.0.1:9/production"
+    done = run(home, "--once", "--mock", "1", POINTSMAN_DATABASE_URL=url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "`pointsman up` has its own: POINTSMAN_DATABASE_URL." in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_a_taken_port_is_named_with_the_setting_that_moves_ours(home: Home) -> None:
     """Exit 1, the port and the variable; nothing was started."""
     with socket.socket() as other:
