@@ -3,12 +3,11 @@
 from enum import StrEnum
 from typing import Annotated
 
-import psycopg
 import typer
 from psycopg.rows import dict_row
 
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import open_platform
+from services.cli.target import connect, open_platform
 from services.core.kit.errors import NotFound
 from services.core.kit.security import Role, create_key
 
@@ -36,10 +35,7 @@ def create(
 
       pointsman keys create n8n --role agent
     """
-    with (
-        open_platform() as settings,
-        psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as conn,
-    ):
+    with open_platform() as settings, connect(settings) as conn:
         key = create_key(conn, name=name, role=Role[role.name], tenant=settings.tenant)
     if format is Format.JSON:
         print_json({"name": name, "role": role, "key": key})
@@ -57,11 +53,15 @@ def list_keys(format: FormatOption = Format.TABLE) -> None:
       pointsman keys list --format json
     """
     columns = ("id", "name", "role", "created_at", "revoked_at")
-    with open_platform() as settings, _connect(settings.database_url.get_secret_value()) as conn:
-        rows = conn.execute(
-            "select id, name, role, created_at, revoked_at from api_keys where tenant = %s order by created_at",
-            (settings.tenant,),
-        ).fetchall()
+    with open_platform() as settings, connect(settings) as conn:
+        rows = (
+            conn.cursor(row_factory=dict_row)
+            .execute(
+                "select id, name, role, created_at, revoked_at from api_keys where tenant = %s order by created_at",
+                (settings.tenant,),
+            )
+            .fetchall()
+        )
     if format is Format.JSON:
         print_json(rows)
     else:
@@ -77,12 +77,8 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` s
 
       pointsman keys revoke 3f2a90bc11de
     """
-    with open_platform() as settings, _connect(settings.database_url.get_secret_value()) as conn:
+    with open_platform() as settings, connect(settings) as conn:
         done = conn.execute("update api_keys set revoked_at = now() where id = %s and revoked_at is null", (key_id,))
     if not done.rowcount:
         raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")
     typer.echo(f"Revoked {key_id}.")
-
-
-def _connect(url: str) -> psycopg.Connection[dict[str, object]]:
-    return psycopg.Connection[dict[str, object]].connect(url, autocommit=True, row_factory=dict_row)

@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from typing import Annotated
 
-import psycopg
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
-from services.cli.target import open_platform
+from services.cli.target import connect, open_platform
 from services.core.kit import audit
 
 app = typer.Typer(no_args_is_help=True, help="The append-only, hash-chained log of every decision.")
@@ -31,7 +30,7 @@ def verify(
 
       pointsman audit verify --anchor 1042:9f3c... --format json
     """
-    with open_platform() as settings, psycopg.connect(settings.database_url.get_secret_value()) as conn:
+    with open_platform() as settings, connect(settings) as conn:
         report = audit.verify(conn)
         is_anchored = not anchor or audit.has_anchor(conn, anchor)
     is_intact = report.is_intact and is_anchored

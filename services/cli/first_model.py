@@ -5,11 +5,14 @@ import sys
 import time
 from collections.abc import Callable
 
+import psutil
 import psycopg
 
 from services.core.kit.errors import PointsmanError
 from services.local.home import Home
 from services.local.mock.catalogue import labels
+from services.local.mock.tickets import MOCK_SOURCE
+from services.local.processes import remember, stop_process
 
 MOCK_HISTORY = 1500  # enough for twelve groups, and under three minutes on two cores with everything (2026-11)
 FIRST_BUDGET = ("--budget-s", "75")  # a newcomer waits; the next training takes its time
@@ -26,14 +29,20 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
         tenant = (home.settings.tenant,)
         if conn.execute("select 1 from models where tenant = %s and status = 'champion'", tenant).fetchone():
             return
-        has_history = conn.execute("select 1 from history where tenant = %s limit 1", tenant).fetchone() is not None
+        is_own = has_own_history(conn, *tenant)
     started = time.monotonic()
-    if not has_history:
+    if not is_own:
         say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
         _describe_mock_groups(home)
         _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY), "--tenant", *tenant)
-    _run(home, "services.trainer", "--tenant", *tenant, "--promote", *(() if has_history else FIRST_BUDGET))
+    _run(home, "services.trainer", "--tenant", *tenant, "--promote", *(() if is_own else FIRST_BUDGET))
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
+
+
+def has_own_history(conn: psycopg.Connection, tenant: str) -> bool:
+    """Whether there are closed tickets but mock ones, which may be the part that an interrupted first start left."""
+    found = conn.execute("select 1 from history where tenant = %s and source <> %s limit 1", (tenant, MOCK_SOURCE))
+    return found.fetchone() is not None
 
 
 def _describe_mock_groups(home: Home) -> None:
@@ -48,6 +57,14 @@ def _describe_mock_groups(home: Home) -> None:
 
 
 def _run(home: Home, module: str, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], env=home.environment(), stdout=subprocess.DEVNULL)
-    if done.returncode != 0:
+    """Runs it to its end; a start after kill -9 of this process finds it in `running.json`."""
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.Popen(command, env=home.environment(), stdout=subprocess.DEVNULL)
+    remember(home, [process.pid])
+    try:
+        code = process.wait()
+    finally:
+        stop_process(psutil.Process(process.pid) if process.poll() is None else None)
+        remember(home, [])
+    if code != 0:
         raise PointsmanError(f"`python -m {module} {' '.join(arguments)}` failed; its message is above.")

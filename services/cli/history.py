@@ -17,9 +17,8 @@ from services.cli.importing import BATCH_ROWS, Job, Observer, Outcome, group_cou
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.records import count, inspect
 from services.cli.redaction import Batch, redaction
-from services.cli.target import open_platform
-from services.core.kit.errors import DatabaseUnavailable
-from services.local.mock.tickets import MockTicket
+from services.cli.target import connect, open_platform
+from services.local.mock.tickets import MOCK_SOURCE, MockTicket
 from services.local.mock.tickets import history as mock_history
 
 app = typer.Typer(no_args_is_help=True, help="Closed tickets, for the router to learn from.")
@@ -58,7 +57,7 @@ def import_(
         job, rows = _source(file, columns, mock, source)
     except ColumnsInvalid as exc:
         raise typer.BadParameter(exc.message) from exc
-    with open_platform() as settings, _connected(settings.database_url.get_secret_value()) as conn:
+    with open_platform() as settings, connect(settings) as conn:
         job = replace(job, tenant=tenant or settings.tenant, limit=limit, resume=resume, batch_rows=batch_rows)
         outcome, seconds = _import(conn, job, rows, processes=processes)
     _report(outcome, seconds, format)
@@ -77,7 +76,7 @@ def stats(
 
       pointsman history stats --format json
     """
-    with open_platform() as settings, _connected(settings.database_url.get_secret_value()) as conn:
+    with open_platform() as settings, connect(settings) as conn:
         tenant = tenant or settings.tenant
         groups = group_counts(conn, tenant)
     total = sum(row["tickets"] for row in groups)
@@ -112,7 +111,7 @@ def _from_mock(n: int, source: str) -> Source:
     """Fixed to the day, so that an import that was killed finds the same tickets again."""
     until = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     tickets = (_mock_row(i, ticket) for i, ticket in enumerate(mock_history(n, until=until), start=1))
-    return Job(source or "mock", f"mock {n} until {until.date()}", n), tickets
+    return Job(source or MOCK_SOURCE, f"mock {n} until {until.date()}", n), tickets
 
 
 def _mock_row(line: int, ticket: MockTicket) -> Row:
@@ -145,7 +144,12 @@ def _progress(job: Job, ahead: int) -> Generator[Observer]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     bad = 0
-    look = (TextColumn("Importing {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    look = (
+        TextColumn("Importing {task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*look, console=Console(stderr=True)) as bar:
         task = bar.add_task(job.source, total=job.end, completed=job.end - ahead)
 
@@ -170,14 +174,3 @@ def _report(outcome: Outcome, seconds: float, format: Format) -> None:
         return
     print_table(("", ""), pairs(facts))
     typer.echo("Next: pointsman history stats, then pointsman train" if outcome.finished else "Run it again to go on.")
-
-
-@contextmanager
-def _connected(url: str) -> Generator[psycopg.Connection]:
-    try:
-        with psycopg.connect(url, autocommit=True) as conn:
-            yield conn
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
-    except psycopg.errors.UndefinedTable as exc:
-        raise DatabaseUnavailable(f"The database is not migrated: {exc}. Start the platform: pointsman up") from exc

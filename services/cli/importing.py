@@ -4,7 +4,6 @@ that was killed goes on where it stopped and a repeated one changes nothing.
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,16 +15,10 @@ from psycopg.rows import dict_row
 
 from services.cli.files import BadRow, Row
 from services.cli.redaction import Batch, Redaction
-from services.core.contracts.ticket import Priority
+from services.core.connectors import lenient
 from services.core.kit.errors import Conflict
 
 BATCH_ROWS = 500
-PRIORITY_WORDS = {  # how ticketing systems call our four levels
-    Priority.URGENT: {"urgent", "critical", "blocker", "highest", "p1", "dringend", "kritisch", "critique"},
-    Priority.HIGH: {"high", "major", "p2", "hoch", "haute"},
-    Priority.NORMAL: {"normal", "medium", "moderate", "p3", "mittel", "moyenne"},
-    Priority.LOW: {"low", "minor", "trivial", "lowest", "planning", "p4", "p5", "niedrig", "basse"},
-}
 UPSERT = """
     insert into history
         (tenant, source, external_id, subject, body, "group", priority, created_at, solved_at, content_hash)
@@ -122,11 +115,8 @@ def group_counts(conn: Connection, tenant: str) -> list[dict[str, Any]]:
 
 
 def known_priority(word: str | None) -> str | None:
-    """Our word for the source's (`1 - Critical` is urgent); its own where we know none, for numbers mean anything."""
-    if word is None:
-        return None
-    plain = re.sub(r"^\d+\s*-\s*", "", word.strip().lower())
-    return next((ours.value for ours, words in PRIORITY_WORDS.items() if plain in words), word)
+    """Our word for the source's; its own where we know none, for numbers mean anything."""
+    return lenient.priority(word) or word
 
 
 def content_hash(row: Row) -> str:

@@ -5,14 +5,26 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.core.kit.errors import InputInvalid, NotFound, PointsmanError, Unauthenticated, Unavailable
-from services.core.kit.settings import PlatformSettings
+from services.core.kit.errors import (
+    ConfigurationInvalid,
+    DatabaseUnavailable,
+    InputInvalid,
+    NotFound,
+    PointsmanError,
+    Unauthenticated,
+    Unavailable,
+)
+from services.core.kit.settings import EXAMPLES, PlatformSettings, read_settings
 from services.local.home import Home, LocalSettings
 
 TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5
+IN_USE = 7264002  # advisory lock: commands share it while they use this machine's PostgreSQL without `pointsman up`
 
 
 class RemoteSettings(BaseSettings):
@@ -39,16 +51,27 @@ class Api:
     def post(self, path: str, **content: Any) -> Any:
         return self._call("POST", path, **content)
 
+    def health(self) -> dict[str, Any]:
+        """What the gateway says of itself; one whose database is away says so with a 503."""
+        answer = self._ask("GET", "/health")
+        is_body = answer.headers.get("content-type", "").startswith("application/json")
+        if is_body and (answer.is_success or answer.status_code == 503):
+            return answer.json()
+        raise _error(answer)
+
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
+        answer = self._ask(method, path, **arguments)
+        if answer.is_success:
+            return answer.json()
+        raise _error(answer)
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **arguments)
+            return self._http.request(method, path, **arguments)
         except httpx.HTTPError as exc:
             raise Unavailable(
                 f"No gateway answers at {self.url} ({type(exc).__name__}). Start one with: pointsman up"
             ) from exc
-        if answer.is_success:
-            return answer.json()
-        raise _error(answer)
 
 
 def open_api() -> Api:
@@ -58,14 +81,14 @@ def open_api() -> Api:
     Raises:
         Unauthenticated: no key is at hand.
     """
-    remote = RemoteSettings()
+    remote = read_settings(RemoteSettings)
     if remote.url is not None:
         if remote.api_key is None:
             raise Unauthenticated(
                 "POINTSMAN_URL is set but POINTSMAN_API_KEY is not. Make a key with: pointsman keys create NAME"
             )
         return Api(remote.url, remote.api_key.get_secret_value())
-    home = Home(LocalSettings())
+    home = Home(read_settings(LocalSettings))
     key_file = home.folder / "api_key"
     if not key_file.exists():
         raise Unavailable("No platform was started here yet. Start one with: pointsman up")
@@ -76,25 +99,75 @@ def open_api() -> Api:
 def open_platform() -> Generator[PlatformSettings]:
     """
     Database and object store for commands that need them directly. Without POINTSMAN_DATABASE_URL these are this
-    machine's own; its PostgreSQL is started when it does not run, and stopped again afterwards.
+    machine's own; its PostgreSQL is started when it does not run, and the last command that uses it stops it.
     """
-    if RemoteSettings().database_url is not None:
+    if read_settings(RemoteSettings).database_url is not None:
         yield PlatformSettings.read()
         return
     from services.core.kit.database import migrate
 
-    home = Home(LocalSettings())
+    home = Home(read_settings(LocalSettings))
     home.prepare()
-    was_running = home.postgres.is_running()
-    url = home.postgres.start()
-    try:
+    with _in_use(home) as url:
         migrate(url)
         yield PlatformSettings(
             database_url=SecretStr(url), objects_url=f"file://{home.folder / 'objects'}", tenant=home.settings.tenant
         )
-    finally:
-        if not was_running and not home.running_file.exists():  # `pointsman up` may have taken it over meanwhile
-            home.postgres.stop()
+
+
+@contextmanager
+def connect(settings: PlatformSettings) -> Generator[psycopg.Connection]:
+    """
+    A connection of which each statement commits.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL does not answer, went away, or is not migrated.
+        ConfigurationInvalid: POINTSMAN_DATABASE_URL is no address.
+    """
+    url = settings.database_url.get_secret_value()
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as exc:
+        example = EXAMPLES["POINTSMAN_DATABASE_URL"]
+        raise ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address. Write it like {example}") from exc
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+            yield conn
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+    except psycopg.errors.UndefinedTable as exc:
+        raise DatabaseUnavailable(f"The database is not migrated: {exc}. Start the platform: pointsman up") from exc
+
+
+@contextmanager
+def _in_use(home: Home) -> Generator[str]:
+    """The address of this machine's PostgreSQL, which no other command stops inside the block."""
+    with _join(home) as conn:
+        try:
+            yield home.postgres.url
+        finally:
+            is_last = _leave(conn)
+            conn.close()
+            if is_last and not home.running_file.exists():
+                home.postgres.stop()
+
+
+def _join(home: Home) -> psycopg.Connection:
+    try:
+        conn = psycopg.connect(home.postgres.start(), autocommit=True)
+        conn.execute("select pg_advisory_lock_shared(%s)", (IN_USE,))
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable("Another command was just stopping PostgreSQL. Run this one again.") from exc
+    return conn
+
+
+def _leave(conn: psycopg.Connection) -> bool:
+    """Whether no other command is left."""
+    try:
+        conn.execute("select pg_advisory_unlock_shared(%s)", (IN_USE,))
+        return conn.execute("select pg_try_advisory_lock(%s)", (IN_USE,)).fetchone() == (True,)
+    except psycopg.OperationalError:  # `pointsman up` has stopped it meanwhile
+        return False
 
 
 def _error(answer: httpx.Response) -> PointsmanError:

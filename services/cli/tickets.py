@@ -20,7 +20,9 @@ def status(format: FormatOption = Format.TABLE) -> None:
       pointsman status --format json
     """
     api = open_api()
-    found = {**api.get("/health"), **api.get("/api/status")}
+    found = api.health()
+    if found["status"] != "down":
+        found |= api.get("/api/status")
     if format is Format.JSON:
         print_json(found)
     else:

@@ -19,6 +19,7 @@ from services.local.mock.catalogue import Group, company, phrases
 from services.local.mock.compose import Draft, Span, Voice
 
 K = TypeVar("K")
+MOCK_SOURCE = "mock"  # origin of mock history among closed tickets
 DAYS = 365
 LABEL_NOISE = 0.03  # closed by a group that should not have had it
 KINDS = {"issue": 0.87, "ambiguous": 0.08, "vague": 0.03, "out_of_scope": 0.02}

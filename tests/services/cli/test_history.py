@@ -190,7 +190,15 @@ def test_stats_count_by_group_and_tenant(environment: dict[str, str], export: Pa
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("1 - Critical", "urgent"), ("Major", "high"), ("mittel", "normal"), ("P4", "low"), ("3", "3"), (None, None)],
+    [
+        ("1 - Critical", "urgent"),
+        ("Major", "high"),
+        ("mittel", "normal"),
+        ("P4", "low"),
+        ("3", "3"),
+        ("Wichtig", "Wichtig"),
+        (None, None),
+    ],
 )
 def test_priorities_are_translated_where_the_word_is_known(theirs: str | None, ours: str | None) -> None:
     """A bare number stays: 1 is the highest in one system and the lowest in the next."""
