@@ -54,9 +54,15 @@ def parse_map(text: str) -> dict[str, str]:
     return mapping
 
 
-def resolve(columns: Sequence[str], chosen: Mapping[str, str], *, required: Collection[str] = ()) -> dict[str, str]:
+def resolve(
+    columns: Sequence[str],
+    chosen: Mapping[str, str],
+    *,
+    required: Collection[str] = (),
+    fields: Collection[str] = tuple(GUESSES),
+) -> dict[str, str]:
     """
-    Field -> column: what was chosen, guesses for the rest.
+    Field -> column: what was chosen, guesses for the rest. Of other `fields` nothing is read, and nothing can be wrong.
 
     Raises:
         ColumnsInvalid: a chosen column is not there, no text column was found, or a required field has none.
@@ -67,7 +73,7 @@ def resolve(columns: Sequence[str], chosen: Mapping[str, str], *, required: Coll
     taken = set(chosen.values())
     free = [column for column in columns if column not in taken]
     guessed = {field: _guess(field, free) for field in GUESSES if field not in chosen}
-    mapping = {field: column for field, column in {**guessed, **chosen}.items() if column}
+    mapping = {field: column for field, column in {**guessed, **chosen}.items() if column and field in fields}
     if "subject" not in mapping and "body" not in mapping:
         raise _missing("body", columns, mapping, "No column with the ticket's text was found (subject or body).")
     for field in required:

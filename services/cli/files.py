@@ -82,7 +82,7 @@ def parse_time(field: str, text: str | None) -> datetime | None:
         return None
     moment = _moment(text)
     if moment is None:
-        raise ValueError(f"{field} '{text[:40]}' is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
+        raise ValueError(f"{field} {text[:40]!r} is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -17,11 +17,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.cli.files import Row
 from services.cli.target import Api
-from services.core.connectors import generic
+from services.core.connectors import generic, lenient
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk import inbound as zendesk
 from services.core.contracts.decision import Triaged
 from services.core.kit.errors import Unavailable
+from services.core.kit.settings import read_settings
 from services.local.home import Home, LocalSettings
 
 IN_FLIGHT = 16
@@ -144,6 +145,7 @@ class Sender:
             "title": row.subject or row.body[:80],
             "description": row.body,
             "email": row.requester,
+            "priority": lenient.priority(row.priority),
             "source": "submit",
         }
         headers = {**self._api.headers, "content-type": "application/json", "idempotency-key": external_id}
@@ -152,6 +154,7 @@ class Sender:
 
 def _generic(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
     data = {"id": external_id, "subject": row.subject, "body": row.body, "email": row.requester}
+    data |= {"priority": lenient.priority(row.priority)}
     now = datetime.now(UTC)
     body = json.dumps({"type": "ticket.created", "timestamp": now.isoformat(), "data": data}).encode()
     return body, generic.sign(_secret("generic"), body, delivery_id=f"submit_{external_id}", now=now)
@@ -165,6 +168,7 @@ def _zendesk(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
         "subject": row.subject,
         "description": row.body,
         "status": "NEW",
+        "priority": priority.name if (priority := lenient.priority(row.priority)) else None,  # in capitals, as theirs
         "created_at": now.isoformat(),
     }
     event = {
@@ -179,8 +183,8 @@ def _zendesk(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
 
 
 def _secret(connector: str) -> SecretStr:
-    configured = getattr(SenderSettings().connectors, f"{connector}_secrets")
-    return configured[0] if configured else SecretStr(Home(LocalSettings()).secrets[connector])
+    configured = getattr(read_settings(SenderSettings).connectors, f"{connector}_secrets")
+    return configured[0] if configured else SecretStr(Home(read_settings(LocalSettings)).secrets[connector])
 
 
 def _triaged(ticket: dict[str, Any], row: Row) -> Triaged:

@@ -18,6 +18,7 @@ from services.core.contracts.decision import Triaged
 from services.core.kit.errors import Unavailable
 
 SHOWN_BAD_ROWS = 5
+SENT_FIELDS = ("subject", "body", "external_id", "requester", "priority")  # all that a new ticket tells
 
 
 class SubmitFormat(StrEnum):
@@ -55,7 +56,7 @@ def submit(
     try:
         chosen = columns.parse_map(mapping)
         found = inspect(file)
-        resolved = columns.resolve(found.columns, chosen)
+        resolved = columns.resolve(found.columns, chosen, fields=SENT_FIELDS)
     except columns.ColumnsInvalid as exc:
         raise typer.BadParameter(exc.message) from exc
     if found.notice:
@@ -76,19 +77,24 @@ def submit(
 def _read(found: Any, resolved: dict[str, str], limit: int | None) -> tuple[list[Row], list[BadRow]]:
     rows: list[Row] = []
     bad: list[BadRow] = []
+    lines: dict[str, int] = {}
     for entry in read_rows(found, resolved):
         if limit is not None and len(rows) >= limit:
             break
-        (bad if isinstance(entry, BadRow) else rows).append(entry)  # ty: ignore[invalid-argument-type]
+        if isinstance(entry, BadRow):
+            bad.append(entry)
+        elif entry.external_id in lines:  # the gateway would take it for the same ticket sent again
+            bad.append(BadRow(entry.line, f"id {entry.external_id!r} is already on line {lines[entry.external_id]}"))
+        else:
+            lines[entry.external_id] = entry.line
+            rows.append(entry)
     for entry in bad[:SHOWN_BAD_ROWS]:
         typer.secho(f"line {entry.line}: {entry.why}", fg="yellow", err=True)
     return rows, bad
 
 
 def _columns(resolved: dict[str, str]) -> str:
-    return ", ".join(
-        f"{field} = {column}" for field, column in resolved.items() if field in ("subject", "body", "external_id")
-    )
+    return ", ".join(f"{field} = {column}" for field, column in resolved.items())
 
 
 async def _send(sender: Sender, rows: list[Row]) -> Submitted:

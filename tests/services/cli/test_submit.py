@@ -60,6 +60,30 @@ def test_unusable_rows_are_reported_and_the_others_sent(platform: Platform, tmp_
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_a_repeated_id_is_an_unusable_row(platform: Platform, tmp_path: Path) -> None:
+    """Sent, it would be taken for the first one again and be lost without a word."""
+    file = tmp_path / "twice.csv"
+    file.write_text("id,text\n1,vpn and dns problem\n2,salary question\n1,something else\n")
+    done = platform.cli("submit", str(file), "--wait", "--format", "jsonl")
+    assert done.returncode == 1
+    assert "line 4: id '1' is already on line 2" in done.stderr
+    assert [json.loads(line)["external_id"] for line in done.stdout.splitlines()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("connector", ["generic", "zendesk", "json"])
+def test_priority_is_sent_and_what_is_not_sent_makes_no_row_unusable(
+    platform: Platform, tmp_path: Path, connector: str
+) -> None:
+    """A time that cannot be read does not matter; a priority arrives in our words, an unknown one as none."""
+    file = tmp_path / "export.csv"
+    file.write_text("id,text,priority,created\n1,vpn problem,1 - Critical,soon\n2,salary question,3,03/04/2026\n")
+    done = platform.cli("submit", str(file), "--connector", connector, "--format", "jsonl")
+    assert done.returncode == 0, done.stderr
+    ids = {entry["external_id"]: entry["ticket_id"] for entry in map(json.loads, done.stdout.splitlines())}
+    query = "select ticket ->> 'priority' from raw.texts where ticket_id = %s"
+    assert [platform.value(query, ids[row]) for row in ("1", "2")] == ["urgent", None]
+
+
 def test_status_and_tickets_tell_what_is_there(platform: Platform) -> None:
     """Every read has JSON for programs; a well platform exits 0."""
     done = platform.cli("status", "--format", "json")
