@@ -1,16 +1,15 @@
 """`pointsman redact`: see what is hidden in a text, and measure the redactor on labelled texts."""
 
-import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.core.kit.errors import PointsmanError
+from services.cli.output import Format, FormatOption, print_json
+from services.core.kit.errors import InputInvalid
 from services.core.text.evaluate import LanguageScore, evaluate, read_labelled
-from services.core.text.redact import Redacted, build_redactor
+from services.core.text.redact import build_redactor
 
 app = typer.Typer(
     help="Hide personal data in text, and measure how much of it is found.\n\n"
@@ -20,16 +19,11 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
-
 @app.command("text")
 def text_command(
     file: Annotated[str, typer.Argument(help="A UTF-8 text file, or - for standard input.")],
     language: Annotated[str | None, typer.Option(help="en, de, fr or es; detected when left out.")] = None,
-    output: Annotated[
+    format: Annotated[
         Format, typer.Option("--format", help="table prints the text, json adds the vault.")
     ] = Format.TABLE,
 ) -> None:
@@ -38,10 +32,9 @@ def text_command(
 
     Example: echo "I am Jane Doe, +44 7700 900123" | pointsman redact text -
     """
-    redacted = _redact(_read(file), language)
-    if output is Format.JSON:
-        answer = {"text": redacted.fields["text"], "vault": redacted.vault, "language": redacted.language}
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+    redacted = build_redactor().redact(_read(file), language)
+    if format is Format.JSON:
+        print_json({"text": redacted.fields["text"], "vault": redacted.vault, "language": redacted.language})
     else:
         typer.echo(redacted.fields["text"])
 
@@ -49,36 +42,26 @@ def text_command(
 @app.command("evaluate")
 def evaluate_command(
     data: Annotated[Path, typer.Option(help="Labelled texts, .jsonl or .jsonl.gz.")],
-    output: Annotated[Format, typer.Option("--format")] = Format.TABLE,
+    format: FormatOption = Format.TABLE,
 ) -> None:
     """
     Print recall and precision by entity and language.
 
     Example: pointsman redact evaluate --data labelled.jsonl.gz
     """
-    try:
-        scores = evaluate(build_redactor(), list(read_labelled(data)))
-    except PointsmanError as exc:
-        raise _problem(exc.message) from exc
-    if output is Format.JSON:
-        typer.echo(json.dumps({language: score.as_dict() for language, score in scores.items()}))
+    scores = evaluate(build_redactor(), list(read_labelled(data)))
+    if format is Format.JSON:
+        print_json({language: score.as_dict() for language, score in scores.items()})
     else:
         for language, score in scores.items():
             typer.echo(_table(language, score))
-
-
-def _redact(text: str, language: str | None) -> Redacted:
-    try:
-        return build_redactor().redact(text, language)
-    except PointsmanError as exc:
-        raise _problem(exc.message) from exc
 
 
 def _read(file: str) -> str:
     try:
         return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise _problem(f"'{file}' cannot be read: {exc}. Give a UTF-8 text file, or - for standard input.") from exc
+        raise InputInvalid(f"'{file}' cannot be read: {exc}. Give a UTF-8 text file, or - for standard input.") from exc
 
 
 def _table(language: str, score: LanguageScore) -> str:
@@ -95,8 +78,3 @@ def _table(language: str, score: LanguageScore) -> str:
             f" {row['predicted']:>6} {row['precision']:>9.3f}"
         )
     return "\n".join(lines)
-
-
-def _problem(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(1)

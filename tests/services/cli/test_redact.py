@@ -4,6 +4,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from services.cli.redact import app
+from services.core.kit.errors import InputInvalid
 
 run = CliRunner().invoke
 
@@ -27,10 +28,10 @@ def test_json_adds_the_vault(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_a_problem_with_its_name() -> None:
-    """Exit code 1 and the path."""
+    """The error that the command line says and exits 1 with."""
     result = run(app, ["text", "no-such-file.txt"])
-    assert result.exit_code == 1
-    assert "no-such-file.txt" in result.stderr
+    assert isinstance(result.exception, InputInvalid)
+    assert "'no-such-file.txt' cannot be read" in result.exception.message
 
 
 def test_evaluate_without_data_is_a_usage_error() -> None:
