@@ -50,14 +50,15 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Database:
         host=server.fully_qualified_domain_name,
         name=DATABASE,
         auth="entra",
-        resource_id=server.name,
+        # Known once the last setting is made, so the administrator is not a second change at the same time.
+        resource_id=Output.all(server.name, last.id).apply(lambda found: found[0]),
     )
 
 
 def _server(scope: Scope, ground: Ground[AzureFoundation]) -> pg.Server:
     choices, foundation = scope.settings.database, ground.foundation
     sku, tier = SKU[choices.size]
-    zone = private.linked_zone(
+    zone, link = private.linked_zone(
         scope,
         foundation,
         ground.network,
@@ -95,7 +96,7 @@ def _server(scope: Scope, ground: Ground[AzureFoundation]) -> pg.Server:
             "private_dns_zone_arm_resource_id": zone.id,
             "public_network_access": "Disabled",
         },
-        opts=scope.own(protect=True, depends_on=[*ground.keys.ready, zone]),
+        opts=scope.own(protect=True, depends_on=[*ground.keys.ready, link]),  # Azure refuses a zone that is not linked
     )
 
 

@@ -29,7 +29,7 @@ def endpoint(
     """
     if not scope.settings.network.private_endpoints:
         return
-    dns = linked_zone(scope, foundation, network, label=label, zone=zone)
+    dns, _ = linked_zone(scope, foundation, network, label=label, zone=zone)
     name = scope.name(label)
     link: Any = {"name": label, "private_link_service_id": service, "group_ids": [part]}
     subnet = network.endpoints or network.data[0]
@@ -51,7 +51,8 @@ def endpoint(
 
 def linked_zone(
     scope: Scope, foundation: AzureFoundation, network: Network, *, label: str, zone: str
-) -> privatedns.VirtualNetworkLink | privatedns.PrivateZone:
+) -> tuple[privatedns.PrivateZone, privatedns.VirtualNetworkLink]:
+    """The zone and its link; who needs names to resolve inside the network waits for the link."""
     dns = privatedns.PrivateZone(
         scope.name(label),
         resource_group_name=foundation.group,
@@ -59,7 +60,7 @@ def linked_zone(
         location="Global",
         opts=scope.own(),
     )
-    privatedns.VirtualNetworkLink(
+    link = privatedns.VirtualNetworkLink(
         scope.name(label),
         resource_group_name=foundation.group,
         private_zone_name=dns.name,
@@ -68,7 +69,7 @@ def linked_zone(
         virtual_network={"id": network.id},
         opts=scope.own(),
     )
-    return dns
+    return dns, link
 
 
 def closed(network: Network, *, field: str = "id") -> dict:
