@@ -36,7 +36,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
     return Cluster(
         name=cluster.name,
         kind="aks",
-        endpoint=Output.concat("https://", cluster.private_fqdn),
+        endpoint=Output.concat("https://", cluster.fqdn if _is_open(scope) else cluster.private_fqdn),
         id=cluster.id,
         issuer=cluster.oidc_issuer_profile.apply(lambda p: p.issuer_url if p else ""),
     )
@@ -109,9 +109,14 @@ def _api_access(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
     """The API server stands in our network; it must, to use a key in a vault that is closed to the internet."""
     inside = {"enable_vnet_integration": True, "subnet_id": ground.network.api}
     allowed = [str(cidr) for cidr in scope.settings.cluster.api_allowed_cidrs]
-    if allowed:
+    if _is_open(scope):
         return {**inside, "enable_private_cluster": False, "authorized_ip_ranges": allowed}
     return {**inside, "enable_private_cluster": True, "private_dns_zone": "system"}
+
+
+def _is_open(scope: Scope) -> bool:
+    """To named networks. Such an API server has no private name, a private one no need of a public one."""
+    return bool(scope.settings.cluster.api_allowed_cidrs)
 
 
 def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
