@@ -6,7 +6,7 @@ A second copy of database and blobs in a backup vault of its own, immutable in p
 
 from typing import Any
 
-from pulumi import Input
+from pulumi import Input, Output
 from pulumi_azure_native import dataprotection as dp
 
 from infra.azure import access
@@ -33,8 +33,19 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> None
         access.assign(scope, group, "backup-blobs", Role.STORAGE_BACKUP, to=to, at=account),
     ]
     for label, kind, resource in (("postgres", _POSTGRES, server), ("blobs", _BLOBS, account)):
-        policy = _policy(scope, ground, vault, label, kind)
+        policy: Any = {"policy_id": _policy(scope, ground, vault, label, kind).id}
+        if kind == _BLOBS:
+            policy["policy_parameters"] = {"backup_datasource_parameters_list": [_containers(stores)]}
         _instance(scope, ground, vault, policy, label, kind, resource, ready)
+
+
+def _containers(stores: Stores) -> dp.BlobBackupDatasourceParametersArgs:
+    """A vault copies the containers it is told to, and refuses an account without any."""
+    ids = [Output.from_input(stores.objects.names[name]) for name in ("documents", "models")]
+    return dp.BlobBackupDatasourceParametersArgs(
+        object_type="BlobBackupDatasourceParameters",
+        containers_list=[id_.apply(lambda text: text.rsplit("/", 1)[-1]) for id_ in ids],
+    )
 
 
 def _vault(scope: Scope, ground: Ground[AzureFoundation]) -> dp.BackupVault:
@@ -100,7 +111,7 @@ def _instance(
     scope: Scope,
     ground: Ground[AzureFoundation],
     vault: dp.BackupVault,
-    policy: dp.BackupPolicy,
+    policy: Any,
     label: str,
     kind: str,
     resource: Input[str],
@@ -123,7 +134,7 @@ def _instance(
             "object_type": "BackupInstance",
             "friendly_name": label,
             "data_source_info": source,
-            "policy_info": {"policy_id": policy.id},
+            "policy_info": policy,
         },
         opts=scope.own(depends_on=ready),
     )

@@ -186,3 +186,19 @@ def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> N
     found = plan("azure", bus={"private": False})
     assert found.problems == ()
     assert [f.policy for f in found.findings] == ["ENC-001"]
+
+
+def test_azure_backup_names_the_containers_it_copies(plan: Plan) -> None:
+    """Azure refuses a vaulted backup of an account that selects no container."""
+    (blobs,) = [r for r in plan("azure").resources if r.type.endswith("BackupInstance") and r.name.endswith("-blobs")]
+    (chosen,) = blobs.inputs["properties"]["policyInfo"]["policyParameters"]["backupDatasourceParametersList"]
+    assert len(chosen["containersList"]) == 2
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_api_server_may_be_opened_to_named_networks(plan: Plan, cloud: str) -> None:
+    """Operators' networks only; on Azure the endpoint is then the public name, for there is no private one."""
+    found = plan(cloud, cluster={"api_allowed_cidrs": ["203.0.113.0/24"]})
+    assert (found.problems, found.findings) == ((), ())
+    assert "203.0.113.0/24" in json.dumps([r.inputs for r in found.resources if r.capability == "cluster"])
+    assert "private" not in found.contract["cluster"]["endpoint"].lower()
