@@ -65,7 +65,8 @@ class Network(Closed):
 
 class Cluster(Closed):
     kind: Literal["managed", "single-node"] = "managed"
-    version: str = Field("1.33", pattern=r"^1\.\d{2}$")
+    # On EKS without the surcharge for old versions until 2027-03-27: https://endoflife.date/amazon-eks (2026-11)
+    version: str = Field("1.35", pattern=r"^1\.\d{2}$")
     size: Size = Size.MEDIUM
     nodes_max: int = Field(6, ge=1, le=100)
     spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")

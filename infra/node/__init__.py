@@ -5,7 +5,7 @@ from string import Template
 
 from infra.grants import NAMESPACE
 
-K3S_VERSION = "v1.33.5+k3s1"
+K3S_VERSION = "v1.35.5+k3s1"
 MANIFESTS = "manifests.yaml"
 _HERE = Path(__file__).parent
 
