@@ -67,7 +67,7 @@ def _control_plane(
     return gcp.container.Cluster(
         scope.name("cluster"),
         # One zone in dev: Google's monthly credit pays the control plane of a zonal cluster.
-        location=region if scope.settings.profile is Profile.PROD else f"{region}-a",
+        location=region if scope.settings.profile is Profile.PROD else f"{region}-b",
         min_master_version=choices.version,
         release_channel={"channel": "REGULAR"},
         network=ground.network.id,

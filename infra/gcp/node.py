@@ -25,7 +25,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         scope.name("node"), region=scope.settings.region, address_type="EXTERNAL", opts=scope.own()
     )
     template = _template(scope, ground, account, address, _boot(stores))
-    zone = f"{scope.settings.region}-a"
+    zone = f"{scope.settings.region}-b"  # every region has a zone b; us-east1 and europe-west1 have no a
     gcp.compute.InstanceGroupManager(
         scope.name("node"),
         base_instance_name=scope.name("node"),
