@@ -5,9 +5,10 @@ Its state is the database and the buckets; its address is an Elastic IP it claim
 """
 
 import base64
+from collections.abc import Sequence
 
 import pulumi_aws as aws
-from pulumi import Output
+from pulumi import Output, Resource
 
 from infra.aws import access
 from infra.aws.foundation import AwsFoundation
@@ -31,10 +32,10 @@ _DISK_USE = [
 
 def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluster:
     address = aws.ec2.Eip(scope.name("node"), domain="vpc", opts=scope.own())
-    role = _role(scope, ground, stores, address)
+    role, granted = _role(scope, ground, stores, address)
     template = _template(scope, ground, _firewall(scope, ground), role, _boot(scope, stores, address))
     grant = _let_scaling_use_the_key(scope, ground)
-    _group(scope, ground, template, grant)
+    _group(scope, ground, template, [grant, *granted])
     return Cluster(
         name=scope.name("node"),
         kind="k3s",
@@ -46,9 +47,12 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
     )
 
 
-def _role(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, address: aws.ec2.Eip) -> aws.iam.Role:
+def _role(
+    scope: Scope, ground: Ground[AwsFoundation], stores: Stores, address: aws.ec2.Eip
+) -> tuple[aws.iam.Role, list[Resource]]:
+    """The node's role, and the grants that must stand before it boots."""
     role = access.role(scope, "node", access.plain_trust("ec2.amazonaws.com"))
-    access.attach(scope, role, "node", ["AmazonSSMManagedInstanceCore"])
+    attached = access.attach(scope, role, "node", ["AmazonSSMManagedInstanceCore"])
     account, region = ground.foundation.account, scope.settings.region
     ours = {"StringEquals": {"aws:ResourceTag/application": scope.settings.application}}
     deploy = Output.concat("arn:aws:s3:::", stores.objects.names["deploy"])
@@ -68,8 +72,7 @@ def _role(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, address: 
         pull = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
         statements += [access.Allow(["ecr:GetAuthorizationToken"], ["*"])]
         statements += [access.Allow(pull, list(stores.registry.repositories.values()))]
-    access.grant(scope, "node", role, statements)
-    return role
+    return role, [*attached, access.grant(scope, "node", role, statements)]
 
 
 def _firewall(scope: Scope, ground: Ground[AwsFoundation]) -> aws.ec2.SecurityGroup:
@@ -151,7 +154,9 @@ def _let_scaling_use_the_key(scope: Scope, ground: Ground[AwsFoundation]) -> aws
     )
 
 
-def _group(scope: Scope, ground: Ground[AwsFoundation], template: aws.ec2.LaunchTemplate, grant: aws.kms.Grant) -> None:
+def _group(
+    scope: Scope, ground: Ground[AwsFoundation], template: aws.ec2.LaunchTemplate, ready: Sequence[Resource]
+) -> None:
     on_demand_percent = 0 if scope.settings.cluster.spot else 100
     aws.autoscaling.Group(
         scope.name("node"),
@@ -175,5 +180,5 @@ def _group(scope: Scope, ground: Ground[AwsFoundation], template: aws.ec2.Launch
             {"key": key, "value": value, "propagate_at_launch": True}
             for key, value in sorted(scope.settings.required_tags.items())
         ],
-        opts=scope.own(depends_on=[grant]),
+        opts=scope.own(depends_on=ready),
     )

@@ -63,7 +63,8 @@ WantedBy=timers.target
 UNIT
 
 . /opt/pointsman/cloud.sh
-claim_address
+# Grants take up to a minute to count, and this script runs once: without the address nobody reaches the node.
+for _ in $$(seq 30); do claim_address && break || sleep 10; done
 # A 1 GiB swap file keeps a night's training from evicting the Gateway.
 [ -f /swapfile ] || { dd if=/dev/zero of=/swapfile bs=1M count=1024 status=none; chmod 0600 /swapfile; mkswap /swapfile; }
 swapon /swapfile 2>/dev/null || true
