@@ -102,10 +102,10 @@ def _scale_set(
 
 def _login(scope: Scope, custom_data: Output[str]) -> Any:
     """Azure wants a way to log in; a public key is the one that is not a secret, and port 22 is closed."""
-    key = {"path": "/home/operator/.ssh/authorized_keys", "key_data": scope.settings.cluster.ssh_public_key}
+    key = {"path": "/home/pointsman/.ssh/authorized_keys", "key_data": scope.settings.cluster.ssh_public_key}
     return {
         "computer_name_prefix": "node",
-        "admin_username": "operator",
+        "admin_username": "pointsman",  # Ubuntu has a group called operator, and would refuse the user
         "custom_data": custom_data,
         "linux_configuration": {"disable_password_authentication": True, "ssh": {"public_keys": [key]}},
     }
