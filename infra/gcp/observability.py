@@ -50,6 +50,14 @@ def _log_bucket(scope: Scope, foundation: GcpFoundation, keys: Keys) -> Input[st
         unique_writer_identity=True,
         opts=scope.own(),
     )
+    # Google's own sink keeps a second copy of every line, under its own key and billed again.
+    gcp.logging.ProjectExclusion(
+        scope.name("logs"),
+        project=foundation.project,
+        filter="severity>=DEFAULT",
+        description="kept in our own bucket",
+        opts=scope.own(),
+    )
     return destination
 
 
