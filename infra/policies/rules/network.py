@@ -59,7 +59,8 @@ def _ingress(stack: Stack) -> Iterator[tuple[str, bool, list[str], set[str]]]:
     for r in stack.of("azure-native:network:NetworkSecurityGroup"):
         for inline in r.inputs.get("securityRules") or []:
             if inline.get("direction") == "Inbound" and inline.get("access") == "Allow":
-                yield r.urn, True, _azure_sources(inline), _azure_ports(inline)
+                is_edge = stack.profile == "small"  # elsewhere Front Door is the edge, and nodes take it from there
+                yield r.urn, is_edge, _azure_sources(inline), _azure_ports(inline)
     for r in stack.of("gcp:compute/firewall:Firewall"):
         ports = {p for allow in r.inputs.get("allows") or [] for p in allow.get("ports") or ["all"]}
         yield r.urn, r.inputs.get("targetTags") == ["edge"], r.inputs.get("sourceRanges") or [], ports

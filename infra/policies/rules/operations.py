@@ -107,8 +107,13 @@ def regions(stack: Stack) -> Iterator[Breach]:
         yield absent(stack, f"Region {region} is not allowed; choose from {', '.join(allowed)}")
     for r in stack.resources:
         place = _place(r)
-        if region and place and not place.startswith((region, "global", "<computed>")):
+        if region and place and not _is_in(place, region):
             yield r.urn, f"Stands in {place}, the stack in {region}"
+
+
+def _is_in(place: str, region: str) -> bool:
+    """The region, a zone of it, or everywhere; `eastus2` is not in `eastus`."""
+    return place in (region, "global", "<computed>") or place.startswith(f"{region}-")
 
 
 def _place(resource: Resource) -> str:

@@ -145,6 +145,12 @@ MISTAKES = (
     ),
     Mistake(
         "NET-003",
+        "azure",
+        "the web past Front Door",
+        put("azure-native:network:NetworkSecurityGroup", "securityRules.0.sourceAddressPrefix", "Internet"),
+    ),
+    Mistake(
+        "NET-003",
         "gcp",
         "SSH from anywhere",
         put("gcp:compute/firewall:Firewall", "sourceRanges", ["0.0.0.0/0"], name="-operators"),
@@ -346,6 +352,7 @@ MISTAKES = (
         Mistake("OPS-005", c, "another region", add("x:y:Z", {"location": "mars-north1"}))
         for c in ("aws", "azure", "gcp")
     ),
+    Mistake("OPS-005", "azure", "a region of a like name", add("x:y:Z", {"location": "eastus2"})),
     Mistake("LLM-001", "aws", "public prompts", drop("aws:ec2/vpcEndpoint:VpcEndpoint", name="-bedrock-runtime")),
     Mistake(
         "LLM-001",
