@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Any
 
 import httpx
-import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -72,7 +71,7 @@ class Sender:
         self.url = f"{api.url}{'/webhook/ticket' if connector is ConnectorName.JSON else f'/hooks/{connector}'}"
 
     async def send(self, rows: list[Row], *, on_sent: Callable[[], object]) -> Submitted:
-        """Posts every row; those refused are reported on stderr and listed in the result."""
+        """Posts every row; the result lists those refused, with the reason."""
         done = Submitted()
         gate = asyncio.Semaphore(IN_FLIGHT)
         async with httpx.AsyncClient(timeout=30) as http:
@@ -88,7 +87,6 @@ class Sender:
                     done.accepted.append(result)
                 else:
                     done.failed.append(result)
-                    typer.secho(f"line {result[0].line}: {result[1]}", fg="red", err=True)
         return done
 
     def decisions(self, sent: list[Sent], *, timeout_s: float) -> Iterator[Triaged]:

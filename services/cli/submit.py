@@ -15,9 +15,10 @@ from services.cli.records import inspect
 from services.cli.sender import ConnectorName, Sender, Submitted
 from services.cli.target import open_api
 from services.core.contracts.decision import Triaged
+from services.core.contracts.prediction import Band
 from services.core.kit.errors import Unavailable
 
-SHOWN_BAD_ROWS = 5
+SHOWN_PROBLEMS = 5
 SENT_FIELDS = ("subject", "body", "external_id", "requester", "priority")  # all that a new ticket tells
 
 
@@ -36,6 +37,9 @@ def submit(
     mapping: Annotated[str, typer.Option("--map", help="Columns, for example subject=title,body=description.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the decisions and print them.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N rows.")] = None,
+    truth: Annotated[
+        str, typer.Option(help="Column with the right group: with --wait, says how many were right.")
+    ] = "",
     run: Annotated[str, typer.Option(help="Name of this run. The same name again goes on where it stopped.")] = "",
     timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the last decision.")] = 600,
     format: Annotated[
@@ -51,27 +55,50 @@ def submit(
 
       pointsman submit tickets.csv --wait
 
+      pointsman submit closed.csv --wait --truth team
+
       pointsman submit export.jsonl --map subject=title,body=text --connector zendesk --wait --format jsonl
     """
     try:
         chosen = columns.parse_map(mapping)
         found = inspect(file)
         resolved = columns.resolve(found.columns, chosen, fields=SENT_FIELDS)
+        known = columns.resolve(found.columns, {"group": truth}, fields=("group", *SENT_FIELDS)) if truth else {}
     except columns.ColumnsInvalid as exc:
         raise typer.BadParameter(exc.message) from exc
     if found.notice:
         typer.echo(found.notice, err=True)
-    rows, bad = _read(found, resolved, limit)
+    rows, bad = _read(found, resolved | {field: column for field, column in known.items() if field == "group"}, limit)
     sender = Sender(open_api(), connector, run or secrets.token_hex(3))
     typer.echo(f"Run {sender.run}: {len(rows)} tickets ({_columns(resolved)}) to {sender.url}", err=True)
     sent = asyncio.run(_send(sender, rows))
+    _show([(row.line, why) for row, why in sent.failed])
     if wait:
         answered = _wait(sender, sent, timeout_s=timeout_s, format=format)
         _report(len(answered), sent, bad)
+        if truth:
+            typer.echo(score(answered, {row.external_id: row.group for row in rows if row.group}), err=True)
     else:
         _print_sent(sent, format)
     if bad or sent.failed:
         raise typer.Exit(1)
+
+
+def score(answered: list[Triaged], truth: dict[str, str]) -> str:
+    """How many of the tickets whose right group is known were right, in all and of those routed without a person."""
+    judged = [answer for answer in answered if answer.external_id in truth]
+    if not judged:
+        return "No ticket has a known group."
+    automatic = [answer for answer in judged if answer.band is Band.AUTO_ROUTE]
+
+    def right(answers: list[Triaged]) -> float:
+        return sum(answer.group == truth[answer.external_id] for answer in answers) / len(answers)
+
+    line = f"{len(judged)} with a known group: {right(judged):.1%} right."
+    share = len(automatic) / len(judged)
+    return line + (
+        f" Routed without a person: {share:.1%}, of these {right(automatic):.1%} right." if automatic else ""
+    )
 
 
 def _read(found: Any, resolved: dict[str, str], limit: int | None) -> tuple[list[Row], list[BadRow]]:
@@ -88,9 +115,16 @@ def _read(found: Any, resolved: dict[str, str], limit: int | None) -> tuple[list
         else:
             lines[entry.external_id] = entry.line
             rows.append(entry)
-    for entry in bad[:SHOWN_BAD_ROWS]:
-        typer.secho(f"line {entry.line}: {entry.why}", fg="yellow", err=True)
+    _show([(entry.line, entry.why) for entry in bad])
     return rows, bad
+
+
+def _show(problems: list[tuple[int, str]]) -> None:
+    """The first few: with the gateway in trouble every row has the same one."""
+    for line, why in problems[:SHOWN_PROBLEMS]:
+        typer.secho(f"line {line}: {why}", fg="yellow", err=True)
+    if len(problems) > SHOWN_PROBLEMS:
+        typer.secho(f"... and {len(problems) - SHOWN_PROBLEMS} more", fg="yellow", err=True)
 
 
 def _columns(resolved: dict[str, str]) -> str:
