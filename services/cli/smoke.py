@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli.output import Format, FormatOption, print_outcomes
-from services.core.kit.errors import ConfigurationInvalid
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 
 
 def smoke(
@@ -20,8 +20,18 @@ def smoke(
     from infra.smoke.run import read_contract
     from infra.smoke.run import smoke as run
 
-    text = contract.read_text() if contract else _from_pulumi(cloud, profile)
+    text = _from_file(contract) if contract else _from_pulumi(cloud, profile)
     print_outcomes(run(read_contract(text, cloud)), format_)
+
+
+def _from_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not a text"
+        raise InputInvalid(
+            f"{path} cannot be read: {reason}. Write it with: pulumi stack output contract --json"
+        ) from exc
 
 
 def _from_pulumi(cloud: str, profile: str) -> str:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from infra.blueprint import CAPABILITIES
 from services.cli.__main__ import app
-from services.core.kit.errors import ConfigurationInvalid
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 from tests.infra.conftest import Plans
 
 
@@ -93,3 +93,10 @@ def test_preflight_that_cannot_ask_is_no_success(monkeypatch: pytest.MonkeyPatch
     verdicts = {row["name"]: row["verdict"] for row in json.loads(result.stdout)}
     assert result.exit_code == 1
     assert verdicts["signed in"] == "unknown"
+
+
+def test_smoke_names_the_contract_that_is_not_there(tmp_path: Path) -> None:
+    """A wrong path is a sentence, not a traceback."""
+    result = run("smoke", "aws", "--contract", str(tmp_path / "none.json"))
+    assert isinstance(result.exception, InputInvalid)
+    assert "none.json cannot be read" in result.exception.message
