@@ -1,6 +1,7 @@
 """PostgreSQL: pools for psycopg 3, and the migrations of our schema and of the workflow engine's."""
 
 import select
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together mi
 # A vanished host is noticed within some 20 s, in use (user timeout) and idle (keepalives); the system's own default
 # is a quarter of an hour and more. Source: PostgreSQL 18 manual, 32.1.2.
 TCP_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
+LOCK_RETRY_S = 0.2
 POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before
 
 
@@ -79,7 +81,11 @@ def migrate(database_url: str) -> None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         with engine.connect() as conn:
-            conn.execute(sa.text(f"select pg_advisory_lock({MIGRATION_LOCK})"))
+            # Asked for again and again, not waited for: the engine's migration makes indexes concurrently, which waits
+            # for every open statement, and PostgreSQL would not see that the two wait for each other.
+            while not conn.execute(sa.text(f"select pg_try_advisory_lock({MIGRATION_LOCK})")).scalar():
+                conn.commit()
+                time.sleep(LOCK_RETRY_S)
             conn.commit()  # the lock belongs to the session; the migration gets a transaction of its own
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
