@@ -1,6 +1,7 @@
 """`pointsman cost`: what a month costs on each cloud, from the same plan that is deployed."""
 
 import datetime as dt
+import gc
 import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -297,7 +298,9 @@ def _write(text: str | None, out: Path | None) -> None:
 def _stacks(cloud: str, profile: str, plan: Path | None) -> list["StackPlan"]:
     from cost.stacks import load_stacks
 
-    return load_stacks(cloud, profile, saved=plan)
+    stacks = load_stacks(cloud, profile, saved=plan)
+    gc.freeze()  # see plan.py: the exit is faster by seconds
+    return stacks
 
 
 def _scenario(path: Path | None) -> "Scenario":
