@@ -18,7 +18,9 @@ def of(email: Input[str]) -> Output[str]:
     return Output.concat("serviceAccount:", email)
 
 
-def on_project(scope: Scope, label: str, role: Input[str], member: Input[str], *, only: str | Output[str] = "") -> None:
+def on_project(
+    scope: Scope, label: str, role: Input[str], member: Input[str], *, only: str | Output[str] = ""
+) -> gcp.projects.IAMMember:
     """
     A role that exists on the project alone.
 
@@ -26,7 +28,7 @@ def on_project(scope: Scope, label: str, role: Input[str], member: Input[str], *
         only: an IAM condition expression that narrows it to one resource.
     """
     condition: Any = {"title": "one-resource", "expression": only} if only else None
-    gcp.projects.IAMMember(
+    return gcp.projects.IAMMember(
         scope.name(label),
         project=scope.settings.account,
         role=role,

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi_gcp as gcp
 
 from infra.capabilities import Ground, Scope, Stores
+from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
 
 _SQL = "sqladmin.googleapis.com/Instance"
@@ -27,6 +28,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> None:
         encryption_config={"kms_key_name": ground.keys.data},
         opts=scope.own(protect=True, depends_on=[*ground.foundation.ready, *ground.keys.ready]),
     )
+    # The vault acts under an identity of its own, which may do nothing until it is let.
+    may_copy = access.on_project(scope, "backup", "roles/backupdr.cloudSqlOperator", access.of(vault.service_account))
     nightly: Any = {"start_hour_of_day": 2, "end_hour_of_day": 8}
     plan = gcp.backupdisasterrecovery.BackupPlan(
         name,
@@ -50,5 +53,5 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> None:
         resource=stores.database.id,
         resource_type=_SQL,
         backup_plan=plan.name,
-        opts=scope.own(),
+        opts=scope.own(depends_on=[may_copy]),
     )
