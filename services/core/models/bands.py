@@ -49,7 +49,10 @@ def decide(group: str, value: float, in_scope: bool, rules: BandRules) -> tuple[
     if not in_scope:
         return Band.ESCALATE, f"Unlike the tickets the router learned from (confidence {value:.2f}): a person decides."
     if threshold is None:
-        return Band.HUMAN_REVIEW, f"'{group}' has too few closed tickets to be routed without review."
+        return Band.HUMAN_REVIEW, (
+            f"It is not shown yet that '{group}' is right {rules.target_precision:.0%} of the time at any confidence: "
+            "more closed tickets are needed."
+        )
     if value >= threshold:
         return Band.AUTO_ROUTE, (
             f"Confidence {value:.2f} reaches {threshold:.2f}, where '{group}' is right"

@@ -1,5 +1,5 @@
 """
-Takes the README's picture of the console: `python -m tests.services.gateway.portrait design/images/console.png`.
+Takes a picture of the console with every band in it: `python -m tests.services.gateway.portrait FILE.png`.
 
 The tickets are the mock company's, the gateway and the browser are real; the decisions are made up to show every band.
 """

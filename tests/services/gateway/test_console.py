@@ -357,9 +357,9 @@ async def test_a_filter_that_cannot_be_is_refused_in_words(gateway: httpx.AsyncC
 
 
 async def test_a_ticket_in_each_state_has_a_page(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
-    """Also before it is triaged, when it was filtered or failed, and after its text was erased."""
+    """Also before it is triaged, when it was filtered, and after its text was erased."""
     ids = await take_in(database, [(ticket(), None)])
-    words = {"received": "Being triaged", "filtered": "Left alone", "failed": "Failed", "erased": "The text was erased"}
+    words = {"received": "Being triaged", "filtered": "Left alone", "erased": "The text was erased"}
     for state, shown in words.items():
         with psycopg.connect(database) as conn:
             conn.execute("update tickets set state = %s", (state,))
