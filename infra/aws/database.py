@@ -9,9 +9,12 @@ from typing import Any
 import pulumi_aws as aws
 
 from infra.aws.foundation import AwsFoundation
+from infra.aws.observability import log_group
 from infra.capabilities import Database, Ground, Scope
 
-ENGINE_VERSION = "17.5"  # pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS
+# The major alone: AWS upgrades minors by itself, and a pinned one would make the next `pulumi up` a downgrade.
+# pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS.
+ENGINE_VERSION = "17"
 DATABASE = "pointsman"
 # Slow statements only: a full statement log would hold ticket text.
 _LOGGING: Any = [
@@ -45,6 +48,12 @@ def _firewall(scope: Scope, ground: Ground[AwsFoundation]) -> aws.ec2.SecurityGr
     return group
 
 
+def _log(scope: Scope, ground: Ground[AwsFoundation], kind: str) -> aws.cloudwatch.LogGroup:
+    """RDS writes to a group of this very name, and would make it itself: unencrypted by our key and without an end."""
+    name = scope.name("database")
+    return log_group(scope, ground.keys, "database", name=f"/aws/rds/{kind}/{name}/postgresql")
+
+
 def _aurora(
     scope: Scope, ground: Ground[AwsFoundation], subnets: aws.rds.SubnetGroup, firewall: aws.ec2.SecurityGroup
 ) -> Database:
@@ -57,6 +66,7 @@ def _aurora(
     )
     cluster = aws.rds.Cluster(
         name,
+        cluster_identifier=name,
         engine=aws.rds.EngineType.AURORA_POSTGRESQL,
         engine_version=ENGINE_VERSION,
         database_name=DATABASE,
@@ -76,7 +86,7 @@ def _aurora(
         copy_tags_to_snapshot=True,
         enabled_cloudwatch_logs_exports=["postgresql"],
         serverlessv2_scaling_configuration={"min_capacity": choices.scaling_min, "max_capacity": choices.scaling_max},
-        opts=scope.own(protect=True),
+        opts=scope.own(protect=True, depends_on=[_log(scope, ground, "cluster")]),
     )
     for i in range(2 if choices.highly_available else 1):
         _aurora_instance(scope, ground, cluster, i)
@@ -118,6 +128,7 @@ def _instance(
     )
     instance = aws.rds.Instance(
         name,
+        identifier=name,
         engine="postgres",
         engine_version=ENGINE_VERSION,
         instance_class="db.t4g.micro",
@@ -142,7 +153,7 @@ def _instance(
         copy_tags_to_snapshot=True,
         auto_minor_version_upgrade=True,
         enabled_cloudwatch_logs_exports=["postgresql"],
-        opts=scope.own(protect=True),
+        opts=scope.own(protect=True, depends_on=[_log(scope, ground, "instance")]),
     )
     return Database(
         id=instance.arn,

@@ -188,6 +188,17 @@ def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> N
     assert [f.policy for f in found.findings] == ["ENC-001"]
 
 
+def test_aws_database_takes_minor_upgrades_and_logs_into_our_group(plan: Plan) -> None:
+    """A pinned minor would propose a downgrade after AWS's own upgrade; RDS's own group has no key and no end."""
+    found = plan("aws")
+    parts = [r for r in found.resources if r.type.startswith("aws:rds/cluster") and "engineVersion" in r.inputs]
+    assert {r.inputs["engineVersion"] for r in parts} == {"17"}
+    (cluster,) = [r for r in parts if r.type.endswith(":Cluster")]
+    (group,) = [r for r in found.resources if r.type.endswith(":LogGroup") and r.capability == "database"]
+    assert group.inputs["name"] == f"/aws/rds/cluster/{cluster.inputs['clusterIdentifier']}/postgresql"
+    assert group.inputs["retentionInDays"] > 0
+
+
 def test_azure_backup_names_the_containers_it_copies(plan: Plan) -> None:
     """Azure refuses a vaulted backup of an account that selects no container."""
     (blobs,) = [r for r in plan("azure").resources if r.type.endswith("BackupInstance") and r.name.endswith("-blobs")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
 
 _RDS = ("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
@@ -42,12 +43,20 @@ def deletion_protection(stack: Stack) -> Iterator[Breach]:
 def logs_exported(stack: Stack) -> Iterator[Breach]:
     message = "The database's log is not exported"
     yield from must(stack.of(*_RDS), "enabledCloudwatchLogsExports", lambda v: "postgresql" in (v or []), message)
+    groups = {str(r.inputs.get("name")) for r in stack.of("aws:cloudwatch/logGroup:LogGroup")}
+    for r in stack.of(*_RDS):
+        if not any(name.startswith("/aws/rds/") and f"/{_identifier(r)}/" in name for name in groups):
+            yield r.urn, "RDS would make the log group itself, without our key and without an end"
     if stack.of(_FLEXIBLE) and not diagnosed(stack, "database"):
         yield absent(stack, message)
     for r in stack.of(_SQL):  # Cloud SQL always exports; what it writes is the flags' choice
         names = {f["name"] for f in dig(r.inputs, "settings.databaseFlags") or []}
         if "log_min_duration_statement" not in names:
             yield r.urn, "The database logs no slow statements"
+
+
+def _identifier(resource: Resource) -> str:
+    return str(resource.inputs.get("clusterIdentifier") or resource.inputs.get("identifier"))
 
 
 def diagnosed(stack: Stack, label: str) -> bool:

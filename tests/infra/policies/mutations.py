@@ -278,6 +278,7 @@ MISTAKES = (
     Mistake("DB-003", "azure", "no protection", unprotect(PG)),
     Mistake("DB-003", "gcp", "no protection", put(SQL, "deletionProtection", False)),
     Mistake("DB-004", "aws", "no export", put(RDS, "enabledCloudwatchLogsExports", [])),
+    Mistake("DB-004", "aws", "log group of RDS's own", drop("aws:cloudwatch/logGroup:LogGroup", name="-database")),
     Mistake("DB-004", "azure", "no export", drop(DIAGNOSTIC, name="-database")),
     Mistake(
         "DB-004",
