@@ -2,11 +2,16 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 
 from services.core.contracts.decision import Triaged
+from services.core.models import registry
+from services.core.models.client import PATH, build_request
 from tests.platform import Platform
 from tests.services.trainer.bundles import made_up_tickets
 
@@ -114,6 +119,20 @@ def test_keys_are_made_listed_and_revoked(platform: Platform) -> None:
     assert platform.cli("keys", "revoke", key_id).returncode == 1
 
 
+@pytest.fixture
+def champion_kept(platform: Platform) -> Iterator[None]:
+    """The platform is shared: whatever is promoted meanwhile, the model of the other tests serves again afterwards."""
+    before = platform.value("select version from models where status = 'champion'")
+    yield
+    with psycopg.connect(platform.home.postgres.url, autocommit=True) as conn:
+        registry.promote(conn, before)
+        conn.execute("delete from catalogue where name like 'Team %'")
+    router = f"http://127.0.0.1:{platform.home.settings.router_http_port}{PATH}"
+    question = build_request(["vpn"], want_embeddings=False)
+    platform.wait_until(lambda: httpx.post(router, json=question).json()["model_version"] == before, "the old champion")
+
+
+@pytest.mark.usefixtures("champion_kept")
 def test_history_and_training_give_the_company_its_own_groups(platform: Platform, tmp_path: Path) -> None:
     """Closed tickets in, a model trained and promoted; the running router answers with the new groups."""
     file = tmp_path / "closed.csv"
