@@ -143,7 +143,7 @@ def _stores(settings: Settings, stores: c.Stores, identity: c.Identity) -> dict[
         "bus": {"kind": bus.kind, "topic": bus.topic, "queue": bus.queue, "dead_letters": bus.dead_letters},
         "registry": {"url": stores.registry.url, "images": _images(settings, stores.registry.url)},
         "secrets": {"kind": secrets.kind, "store": secrets.store, "connectors": dict(secrets.connectors)},
-        "models": {"kind": models.kind, "endpoint": models.endpoint, "names": list(settings.models.names)},
+        "models": {"kind": models.kind, "endpoint": models.endpoint, "names": list(models.names)},
     }
 
 
@@ -157,7 +157,13 @@ def _running(cluster: c.Cluster, identity: c.Identity, edge: c.Edge, ci: c.Ci) -
             "deploy": cluster.deploy,
         },
         "identity": {"kind": identity.kind, "principals": dict(identity.principals)},
-        "edge": {"hostname": edge.hostname, "address": edge.address, "entry": edge.entry, "waf": edge.waf},
+        "edge": {
+            "hostname": edge.hostname,
+            "address": edge.address,
+            "entry": edge.entry,
+            "waf": edge.waf,
+            "front_door_id": edge.front_door_id,
+        },
         "ci": {"principal": ci.principal},
     }
 

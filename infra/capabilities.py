@@ -113,8 +113,11 @@ class Secrets:
 
 @dataclass(frozen=True)
 class Models:
+    """`names` is what a caller sends as the model, in the order of `models.names`: profile ARNs on AWS."""
+
     kind: str
     endpoint: Input[str]
+    names: Sequence[Input[str]] = ()
     grants: Sequence[Input[str]] = ()  # what an invoke grant may name: ARNs, an account id, model resource names
 
 
@@ -149,6 +152,7 @@ class Edge:
     entry: Input[str]
     waf: Input[str] = ""
     name: Input[str] = ""
+    front_door_id: Input[str] = ""  # Azure: what every request of our own Front Door carries as X-Azure-FDID
 
 
 @dataclass(frozen=True)

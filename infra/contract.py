@@ -72,7 +72,7 @@ class Secrets(Part):
 class Models(Part):
     kind: Literal["bedrock", "azure-openai", "vertex", "embedded"]
     endpoint: Text
-    names: tuple[str, ...]
+    names: tuple[str, ...] = Field(description="what a caller sends as the model: profile ARNs on AWS, else its name")
 
 
 class Identity(Part):
@@ -87,6 +87,7 @@ class Edge(Part):
     address: Text
     entry: Text = Field(description="what the Gateway binds to: target group, address or certificate map by name")
     waf: str = ""
+    front_door_id: str = Field("", description="Azure: the X-Azure-FDID that the Gateway must ask of every request")
 
 
 class Observability(Part):

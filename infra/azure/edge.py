@@ -1,7 +1,9 @@
 """
 The way in: Front Door with a WAF and a rate limit, its certificate, the DNS zone, the address the Gateway answers on.
 
-The cluster accepts HTTP(S) from Front Door only (network.py). In `small` the node is the way in, without a WAF.
+The cluster accepts HTTP(S) from Front Door only (network.py), which is everybody's Front Door: the contract names the
+id of ours, and the Gateway's route must refuse requests whose X-Azure-FDID is another. In `small` the node is the way
+in, without a WAF.
 """
 
 from typing import Any
@@ -34,7 +36,14 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
     _route(scope, ground, profile, endpoint, custom)
     waf = _waf(scope, ground, profile, custom).id if scope.settings.edge.waf else ""
     diagnose(scope, "edge", profile.id, ground.observability.logs, ("audit", "allLogs"))
-    return Edge(hostname=domain, address=endpoint.host_name, entry=address.name, waf=waf, name=profile.id)
+    return Edge(
+        hostname=domain,
+        address=endpoint.host_name,
+        entry=address.name,
+        waf=waf,
+        name=profile.id,
+        front_door_id=profile.front_door_id,
+    )
 
 
 def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: dns.Zone | None) -> Edge:

@@ -30,7 +30,12 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
     )
     # Audit and RequestResponse hold who, when, which model and how long; not the text.
     diagnose(scope, "openai", account.id, ground.observability.logs, ("audit", "allLogs"))
-    return Models(kind="azure-openai", endpoint=account.properties.endpoint, grants=[account.id])
+    return Models(
+        kind="azure-openai",
+        endpoint=account.properties.endpoint,
+        names=scope.settings.models.names,
+        grants=[account.id],
+    )
 
 
 def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:

@@ -43,7 +43,11 @@ def build(scope: Scope, foundation: AzureFoundation) -> Network:
 
 
 def _firewall(scope: Scope, foundation: AzureFoundation) -> net.NetworkSecurityGroup:
-    """HTTP(S) comes from Front Door, or in `small` from anywhere; all else stays inside (Azure's default rules)."""
+    """
+    HTTP(S) comes from Front Door, or in `small` from anywhere; all else stays inside (Azure's default rules).
+
+    The service tag is every customer's Front Door: the Gateway's route tells ours by `edge.front_door_id`.
+    """
     source = "Internet" if scope.settings.is_small else "AzureFrontDoor.Backend"
     rule: Any = {
         "name": "web",

@@ -30,4 +30,4 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
         opts=scope.own(),
     )
     audit(scope, "aiplatform")
-    return Models(kind="vertex", endpoint="https://aiplatform.googleapis.com", grants=[role.name])
+    return Models(kind="vertex", endpoint="https://aiplatform.googleapis.com", names=names, grants=[role.name])

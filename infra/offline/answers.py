@@ -61,6 +61,9 @@ OUTPUTS: dict[str, Any] = {
     "azure-native:resources:ResourceGroup": lambda a: {"name": a.inputs.get("resourceGroupName", a.name)},
     "azure-native:containerregistry:Registry": lambda a: {"loginServer": f"{a.name}.azurecr.io"},
     "gcp:storage/bucket:Bucket": lambda a: {"url": f"gs://{a.name}", "name": a.name},
+    "aws:bedrock/inferenceProfile:InferenceProfile": lambda a: {
+        "arn": f"arn:aws:bedrock:us-east-1:{AWS_ACCOUNT}:application-inference-profile/{a.inputs['name']}"
+    },
     "aws:acm/certificate:Certificate": lambda a: {
         "domainValidationOptions": [
             {

@@ -32,6 +32,7 @@ OWN_NETWORK = {
         "data_subnet_ids": ["projects/p/global/networks/n"],
     },
 }
+_FRONTS = [("azure", "prod"), ("azure", "small"), ("aws", "prod"), ("gcp", "prod")]
 Plan = Callable[..., StackPlan]
 
 
@@ -188,6 +189,17 @@ def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> N
     assert [f.policy for f in found.findings] == ["ENC-001"]
 
 
+def test_aws_models_are_asked_through_their_profiles(plan: Plan) -> None:
+    """The contract names the profile, so that a call is on the stack's bill; the role may use what it names."""
+    found = plan("aws")
+    profiles = [r.inputs["name"] for r in found.resources if r.type.endswith(":InferenceProfile")]
+    names = found.contract["models"]["names"]
+    assert len(names) == 2
+    assert {name.rpartition("application-inference-profile/")[2] for name in names} == set(profiles)
+    granted = "".join(p for r in found.resources if "bedrock:Invoke" in (p := str(r.inputs.get("policy"))))
+    assert all(name in granted for name in names)
+
+
 def test_aws_database_takes_minor_upgrades_and_logs_into_our_group(plan: Plan) -> None:
     """A pinned minor would propose a downgrade after AWS's own upgrade; RDS's own group has no key and no end."""
     found = plan("aws")
@@ -197,6 +209,13 @@ def test_aws_database_takes_minor_upgrades_and_logs_into_our_group(plan: Plan) -
     (group,) = [r for r in found.resources if r.type.endswith(":LogGroup") and r.capability == "database"]
     assert group.inputs["name"] == f"/aws/rds/cluster/{cluster.inputs['clusterIdentifier']}/postgresql"
     assert group.inputs["retentionInDays"] > 0
+
+
+def test_the_gateway_can_tell_our_front_door_from_others(plan: Plan) -> None:
+    """The network's service tag admits every customer's Front Door; elsewhere and in `small` there is none."""
+    ids = {(cloud, profile): plan(cloud, profile).contract["edge"]["front_door_id"] for cloud, profile in _FRONTS}
+    assert ids.pop(("azure", "prod")) == "pointsman-prod-edge-frontDoorId"
+    assert set(ids.values()) == {""}
 
 
 def test_azure_backup_names_the_containers_it_copies(plan: Plan) -> None:
