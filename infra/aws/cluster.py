@@ -1,6 +1,7 @@
 """
 EKS in Auto Mode: AWS runs the node life cycle, load balancing, block storage and the pod-identity agent.
 
+The nodes' disks lie under AWS's own key: the default NodeClass, which AWS's own pools use, takes none of ours.
 Two node pools of our own: spot for the workers, GPU for the trainer; both start from nothing. `small` is node.py.
 """
 

@@ -35,6 +35,7 @@ OUR_KEY = {
     "gcp:sql/databaseInstance:DatabaseInstance": "encryptionKeyName",
     "gcp:storage/bucket:Bucket": "encryption.defaultKmsKeyName",
 }
+# Not in a plan, so not asked: the disks of EKS Auto Mode nodes (AWS's own key). offline/posture.py says so.
 # Azure sells this with the dearest tier of each only, so it is asked for in prod.
 OUR_KEY_IN_PROD = {
     "azure-native:cognitiveservices:Account": "properties.encryption.keyVaultProperties.keyName",
