@@ -14,6 +14,8 @@ from services.core.kit.errors import ConfigurationInvalid
 
 LogDays = Literal[30, 60, 90, 120, 150, 180, 365, 400, 545]  # what CloudWatch Logs and Log Analytics both accept
 CONTAINERS = ("gateway", "router", "worker", "rag", "trainer")
+# ALB and target group names end at 32 characters: ours, `-gateway` and Pulumi's eight of its own (`-1a2b3c4`).
+PREFIX_MAX = 32 - len("-gateway") - 8
 BUDGET_SHARES_PERCENT = (50, 80, 100)
 
 
@@ -221,6 +223,15 @@ class Settings(Closed):
         missing = [name for name, is_wrong in wrong.items() if is_wrong]
         if self.profile is Profile.PROD and missing:
             raise ValueError(f"a prod stack must set {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def names_fit(self) -> Self:
+        if len(self.prefix) > PREFIX_MAX:
+            raise ValueError(
+                f"names begin with {self.prefix!r}, {len(self.prefix)} characters; a load balancer's name leaves room "
+                f"for {PREFIX_MAX}: shorten application or the stack's name"
+            )
         return self
 
     @model_validator(mode="after")

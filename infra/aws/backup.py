@@ -1,5 +1,5 @@
 """
-A second copy of database and documents in a vault of its own, which the stack's own administrator cannot empty in prod.
+A second copy of database and documents in a vault of its own, locked in prod: only who may lift the lock can empty it.
 
 `small` relies on the database's point-in-time recovery and the buckets' versions; its empty component says so.
 """

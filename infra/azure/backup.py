@@ -1,6 +1,9 @@
 """
 A second copy of database and blobs in a backup vault of its own, immutable in prod.
 
+Immutability is `Unlocked`: an administrator of the vault can switch it off. Locking it cannot be undone, so a person
+does that when the stack is known to be right. On AWS the vault's lock is of the same kind.
+
 `small` relies on the database's point-in-time recovery and the blobs' versions; its empty component says so.
 """
 

@@ -80,6 +80,13 @@ def test_a_stack_may_be_named_otherwise_than_its_profile() -> None:
         parse("aws", "prodeu", raw(profile="prod", protect=False))
 
 
+def test_names_of_application_and_stack_leave_room_for_a_load_balancer() -> None:
+    """Sixteen characters with the hyphen; AWS refuses the seventeenth halfway through `pulumi up`."""
+    assert parse("aws", "prod", raw(application="supportdesk")).prefix == "supportdesk-prod"
+    with pytest.raises(ConfigurationInvalid, match=r"'supportdesks-prod', 17 characters.*shorten application"):
+        parse("aws", "prod", raw(application="supportdesks"))
+
+
 def test_own_tags_cannot_hide_the_required_ones() -> None:
     """What the bill is sorted by is the stack's own fact."""
     settings = parse("aws", "prod", raw(tags={"application": "other", "team": "x"}))
