@@ -34,4 +34,4 @@ def test_rate_rises_then_falls_to_nothing():
 
 
 def test_budget_follows_the_data():
-    assert [derive_budget_s(rows) for rows in (10, 2_000, 1_000_000)] == [BUDGET_MIN_S, 100.0, BUDGET_MAX_S]
+    assert [derive_budget_s(rows) for rows in (10, 2_000, 1_000_000)] == [BUDGET_MIN_S, 200.0, BUDGET_MAX_S]
