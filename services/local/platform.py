@@ -127,13 +127,17 @@ def is_ready(home: Home) -> bool:
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """SIGTERM ends the block like Ctrl-C does."""
+    """
+    SIGTERM ends the block like Ctrl-C does, and so does SIGINT in a process that a shell started in the background:
+    such a shell has it ignored, and Python leaves it so.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
