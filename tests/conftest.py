@@ -5,7 +5,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,11 @@ import psycopg
 import pytest
 
 from services.core.kit.database import migrate
+from services.core.kit.errors import ConfigurationInvalid
 from services.local.postgres import EmbeddedPostgres
+from services.local.systems.program import Program
+from services.local.systems.redmine import redmine as redmine_in
+from services.local.systems.request_tracker import request_tracker as request_tracker_in
 
 if TYPE_CHECKING:
     from tests.platform import Platform
@@ -79,10 +83,32 @@ def platform(open_folder: Path) -> Iterator["Platform"]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def request_tracker(open_folder: Path) -> Iterator[Program]:
+    """The real Request Tracker, running; tests that use it bring tickets of their own."""
+    yield from _running(request_tracker_in, open_folder / "request-tracker")
+
+
+@pytest.fixture(scope="session")
+def redmine(open_folder: Path) -> Iterator[Program]:
+    """The real Redmine, running; tests that use it bring projects of their own."""
+    yield from _running(redmine_in, open_folder / "redmine")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def _running(make: Callable[[Path, int], Program], folder: Path) -> Iterator[Program]:
+    try:
+        program = make(folder, free_port())
+    except ConfigurationInvalid as exc:
+        pytest.skip(exc.message)
+    program.start()
+    yield program
+    program.stop()
 
 
 def _with_database(url: str, name: str) -> str:
