@@ -49,7 +49,7 @@ faults: ## kill -9 at 100 random points while 500 tickets flow (minutes)
 # One resolution for all sets, then subsets of it. Torch and its CUDA packages are left out: install.py installs torch
 # by itself, so that a machine with a CPU wheel takes that.
 UV = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header
-TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton|nvidia-|cuda-)/} !skip'
+TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton=|nvidia-|cuda-)/} !skip'
 
 lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv)
 	@mkdir -p locks

@@ -1,15 +1,24 @@
 """The KServe model `router`: load, preprocess, predict, postprocess; nothing else. Open Inference Protocol v2."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-import numpy as np
-from grpc_interceptor.exceptions import ResourceExhausted
+from grpc import StatusCode
+from grpc_interceptor.exceptions import GrpcException, ResourceExhausted
 from kserve.errors import InvalidInput, ModelNotReady
 from kserve.model import Model
-from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
+from kserve.protocol.infer_type import (
+    InferInput,
+    InferOutput,
+    InferRequest,
+    InferResponse,
+    RequestedOutput,
+    deserialize_bytes_tensor,
+)
 
 from services.core.models.bundle import Inference, RouterModel
 from services.router.batching import MicroBatcher, Overloaded
@@ -20,13 +29,21 @@ ALWAYS = ("label", "probability", "confidence", "similarity", "band", "reason")
 USAGE = 'Send one input {"name": "text", "shape": [n], "datatype": "BYTES", "data": ["...", ...]}.'
 
 
+class VersionUnknown(GrpcException):
+    """Another version of the model is served than the one asked for."""
+
+    status_code = StatusCode.NOT_FOUND
+    status = HTTPStatus.NOT_FOUND
+
+
 @dataclass(frozen=True)
 class Question:
-    """`wanted` names the outputs asked for; empty: all but the embedding."""
+    """`wanted` are the outputs asked for, in order; `is_raw`: a gRPC answer goes as bytes, as its question came."""
 
     id: str
     texts: list[str]
-    wanted: frozenset[str]
+    wanted: tuple[RequestedOutput, ...]
+    is_raw: bool
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,14 @@ class RouterServing(Model):
     def version(self) -> str | None:
         return self._model.version if self._model else None
 
+    def check_version(self, wanted: str | None) -> None:
+        """
+        Raises:
+            VersionUnknown: `wanted` names a version, and another one is served.
+        """
+        if wanted and wanted != self.version:
+            raise VersionUnknown(details=f"Version '{wanted[:50]}' is not served; {self.version or 'none yet'} is.")
+
     def load(self, model: RouterModel | None = None) -> bool:
         """Takes `model` into service; kserve calls it bare to ask whether there is one."""
         if model is not None:
@@ -71,7 +96,9 @@ class RouterServing(Model):
             raise InvalidInput(f"This server speaks the Open Inference Protocol v2. {USAGE}")
         if self._model is None:
             raise ModelNotReady(NAME, "No model is loaded yet; see /v2/health/ready.")
-        return Question(payload.id or "", read_texts(payload, self._limits.request_max), wanted_outputs(payload))
+        self.check_version(payload.model_version)
+        texts = read_texts(payload, self._limits.request_max)
+        return Question(payload.id or "", texts, wanted_outputs(payload), payload.use_binary_outputs)
 
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
         try:
@@ -116,22 +143,29 @@ def read_texts(request: InferRequest, request_max: int) -> list[str]:
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES":
         raise InvalidInput(f"Input 'text' has datatype {tensor.datatype[:20]}; it must be BYTES. {USAGE}")
-    values = _flat_values(tensor)
+    values = _read_values(tensor)
     if not values:
         raise InvalidInput(f"Input 'text' is empty. {USAGE}")
-    if int(np.prod(tensor.shape)) != len(values) or min(tensor.shape, default=0) < 1:
-        raise InvalidInput(f"Input 'text' has shape {tensor.shape} but holds {len(values)} texts. {USAGE}")
+    if tensor.shape != [len(values)]:
+        raise InvalidInput(
+            f"Input 'text' has shape {tensor.shape[:9]} but holds {len(values)} texts: send [{len(values)}]."
+        )
     if len(values) > request_max:
         raise InvalidInput(f"{len(values)} texts in one request; at most {request_max}. Send several requests.")
     return [_as_text(value) for value in values]
 
 
-def wanted_outputs(request: InferRequest) -> frozenset[str]:
-    wanted = frozenset(output.name for output in request.request_outputs or ())
-    unknown = sorted(wanted - set(DATATYPES))
+def wanted_outputs(request: InferRequest) -> tuple[RequestedOutput, ...]:
+    """The outputs asked for, or all but the embedding; each says whether it goes as bytes (REST)."""
+    asked = request.request_outputs or [RequestedOutput(name) for name in ALWAYS]
+    unknown = sorted({output.name for output in asked} - set(DATATYPES))
     if unknown:
         raise InvalidInput(f"Unknown output '{unknown[0][:50]}'. Known: {', '.join(DATATYPES)}.")
-    return wanted
+    default = bool(request.use_binary_outputs)
+    return tuple(
+        RequestedOutput(output.name, {"binary_data": default if output.binary_data is None else output.binary_data})
+        for output in asked
+    )
 
 
 def build_response(question: Question, found: Inference) -> InferResponse:
@@ -147,7 +181,7 @@ def build_response(question: Question, found: Inference) -> InferResponse:
         "band": [row.band.value for row in rows],
         "reason": [row.reason for row in rows],
     }
-    names = question.wanted or frozenset(ALWAYS)
+    names = {output.name for output in question.wanted}
     outputs = [
         InferOutput(name, [n, 3] if name in ("label", "probability") else [n], DATATYPES[name], data)
         for name, data in values.items()
@@ -157,17 +191,24 @@ def build_response(question: Question, found: Inference) -> InferResponse:
         flat = list(chain.from_iterable(found.embeddings.tolist()))
         outputs.append(InferOutput(EMBEDDING, list(found.embeddings.shape), "FP32", flat))
     version = rows[0].model_version
-    return InferResponse(question.id, NAME, outputs, model_version=version, parameters={"model_version": version})
+    return InferResponse(
+        question.id,
+        NAME,
+        outputs,
+        model_version=version,
+        parameters={"model_version": version},
+        use_binary_outputs=question.is_raw,
+        requested_outputs=list(question.wanted),
+    )
 
 
-def _flat_values(tensor: Any) -> list:
+def _read_values(tensor: InferInput) -> list:
+    if not tensor._raw_data:
+        return tensor.data if isinstance(tensor.data, list) else []
     try:
-        data = tensor.as_numpy().ravel().tolist() if tensor.data is None or tensor._raw_data else tensor.data
-    except ValueError as exc:
-        raise InvalidInput(f"Input 'text' does not fill its shape {tensor.shape}. {USAGE}") from exc
-    if data and isinstance(data[0], list):
-        data = [value for row in data for value in (row if isinstance(row, list) else [row])]
-    return data
+        return deserialize_bytes_tensor(tensor._raw_data).tolist()
+    except struct.error as exc:
+        raise InvalidInput(f"Input 'text' does not fill its shape {tensor.shape[:9]}. {USAGE}") from exc
 
 
 def _as_text(value: Any) -> str:

@@ -7,39 +7,59 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from importlib.metadata import version
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from grpc import aio
+from grpc import ServicerContext, aio
 from grpc_interceptor.exceptions import ResourceExhausted, Unimplemented
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady
 from kserve.model_repository import ModelRepository
 from kserve.model_server import ModelServer
 from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as protocol
 from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.infer_type import InferResponse
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
-from kserve.protocol.rest.v2_datamodels import InferenceRequest
+from kserve.protocol.rest.v2_datamodels import ModelMetadataResponse, ModelReadyResponse
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 
-from services.router.model import NAME, RouterServing
+from services.router.bodies import (
+    BODY_MAX_BYTES,
+    LENGTH_HEADER,
+    BodyTooLarge,
+    decode_request,
+    encode_response,
+    read_body,
+)
+from services.router.model import NAME, RouterServing, VersionUnknown
 
 log = structlog.get_logger()
-GRPC_MESSAGE_MAX_BYTES = 8 * 1024 * 1024  # 256 texts of 32 kB
 GRACE_S = 10
 RETRY_AFTER_S = "1"
 
 
-class ReadyDataPlane(DataPlane):
-    """kserve's data plane says ready always; ours when the model is."""
+class RouterDataPlane(DataPlane):
+    """kserve's data plane says ready always and speaks of itself; ours when the model is, and of the router."""
+
+    def __init__(self, registered: ModelRepository, model: RouterServing) -> None:
+        super().__init__(registered)
+        self.model = model
 
     async def ready(self) -> bool:
         return await self._model_registry.is_model_ready(NAME)
+
+    def metadata(self) -> dict:
+        return {"name": "pointsman-router", "version": version("pointsman"), "extensions": ["binary_tensor_data"]}
+
+    async def model_metadata(self, model_name: str) -> dict:
+        found = await super().model_metadata(model_name)
+        return found | {"versions": [self.model.version] if self.model.version else []}
 
 
 class OneModel(ModelRepositoryExtension):
@@ -55,7 +75,8 @@ class OneModel(ModelRepositoryExtension):
 class RestServer(RESTServer):
     """REST on the given host."""
 
-    def __init__(self, dataplane: DataPlane, *, host: str, port: int) -> None:
+    def __init__(self, dataplane: RouterDataPlane, *, host: str, port: int) -> None:
+        self._router = dataplane
         self.app = FastAPI(title="Pointsman router", docs_url=None, redoc_url=None)
         super().__init__(self.app, dataplane, OneModel(dataplane.model_registry), port, grace_period=GRACE_S)  # ty: ignore[invalid-argument-type]  # uvicorn takes the app itself as well as its name
         self.config.host = host
@@ -67,49 +88,84 @@ class RestServer(RESTServer):
             self.app.add_api_route(f"/v2{path}", endpoint, methods=[method], response_model=None)
         for error, status in STATUS.items():
             self.app.add_exception_handler(error, _answer(status))
-        self.app.add_exception_handler(RequestValidationError, _answer_validation)
         self.app.add_exception_handler(Exception, _answer_failure)
 
     def _list_endpoints(self) -> list[tuple[str, str, Callable]]:
-        """kserve's handlers of protocol v2, less its repository calls."""
+        """kserve's handlers of protocol v2, less its repository calls; a model's may name its version."""
         v2 = V2Endpoints(self.dataplane)
         return [
             ("GET", "", v2.metadata),
             ("GET", "/health/live", v2.live),
             ("GET", "/health/ready", v2.ready),
             ("GET", "/models", v2.models),
-            ("GET", "/models/{model_name}", v2.model_metadata),
-            ("GET", "/models/{model_name}/ready", v2.model_ready),
-            ("POST", "/models/{model_name}/infer", self._infer),
+            *(
+                (method, f"/models/{{model_name}}{of_version}{path}", endpoint)
+                for of_version in ("", "/versions/{model_version}")
+                for method, path, endpoint in (
+                    ("GET", "", self._model_metadata),
+                    ("GET", "/ready", self._model_ready),
+                    ("POST", "/infer", self._infer),
+                )
+            ),
         ]
 
-    async def _infer(
-        self, request: Request, response: Response, model_name: str, body: InferenceRequest | bytes
-    ) -> Response:
-        """kserve's handler, its answer written by pydantic: FastAPI's own encoder walks every float in Python."""
-        answer = await V2Endpoints(self.dataplane).infer(request, response, model_name, body)
-        if isinstance(answer, Response):
-            return answer
-        return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+    async def _model_metadata(self, model_name: str, model_version: str = "") -> ModelMetadataResponse:
+        found = await V2Endpoints(self.dataplane).model_metadata(model_name)
+        self._router.model.check_version(model_version)
+        return found
+
+    async def _model_ready(self, model_name: str, model_version: str = "") -> ModelReadyResponse:
+        found = await V2Endpoints(self.dataplane).model_ready(model_name)
+        self._router.model.check_version(model_version)
+        return found
+
+    async def _infer(self, request: Request, model_name: str, model_version: str = "") -> Response:
+        if not await self.dataplane.model_ready(model_name):
+            raise ModelNotReady(model_name)
+        body = await read_body(request.stream())
+        asked = decode_request(body, request.headers.get(LENGTH_HEADER), model_name, model_version)
+        answer, _ = await self.dataplane.infer(model_name, asked)
+        assert isinstance(answer, InferResponse)  # what our model makes
+        return encode_response(answer)
+
+
+class Servicer(InferenceServicer):
+    """kserve's, which forgets the versions."""
+
+    def __init__(self, dataplane: RouterDataPlane, extension: ModelRepositoryExtension) -> None:
+        super().__init__(dataplane, extension)
+        self._router = dataplane
+
+    async def ModelMetadata(
+        self, request: pb.ModelMetadataRequest, context: ServicerContext
+    ) -> pb.ModelMetadataResponse:
+        found = await self._router.model_metadata(request.name)
+        self._router.model.check_version(request.version)
+        return pb.ModelMetadataResponse(**found)
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
+        is_ready = await self._router.model_ready(request.name)
+        self._router.model.check_version(request.version)
+        return pb.ModelReadyResponse(ready=is_ready)
 
 
 class GrpcServer(GRPCServer):
     """gRPC on the given host, without the repository calls."""
 
-    def __init__(self, dataplane: DataPlane, *, host: str, port: int) -> None:
+    def __init__(self, dataplane: RouterDataPlane, *, host: str, port: int) -> None:
         super().__init__(port, dataplane, OneModel(dataplane.model_registry), kwargs={}, grace_period=GRACE_S)
-        self._host = host
+        self._host, self._router = host, dataplane
 
     async def start(self, max_workers: int = 2) -> None:
         limits = [
-            ("grpc.max_receive_message_length", GRPC_MESSAGE_MAX_BYTES),
-            ("grpc.max_send_message_length", GRPC_MESSAGE_MAX_BYTES),
+            ("grpc.max_receive_message_length", BODY_MAX_BYTES),
+            ("grpc.max_send_message_length", BODY_MAX_BYTES),
         ]
         self._server = aio.server(
             ThreadPoolExecutor(max_workers), interceptors=(ExceptionToStatusInterceptor(),), options=limits
         )
         protocol.add_GRPCInferenceServiceServicer_to_server(
-            InferenceServicer(self._data_plane, self._model_repository_extension), self._server
+            Servicer(self._router, self._model_repository_extension), self._server
         )
         self._server.add_insecure_port(f"{self._host}:{self._port}")
         await self._server.start()
@@ -123,7 +179,7 @@ class RouterServer(ModelServer):
         registered = ModelRepository()
         registered.update(model)
         super().__init__(http_port, grpc_port, registered_models=registered, enable_latency_logging=False)
-        self.dataplane = ReadyDataPlane(registered)
+        self.dataplane = RouterDataPlane(registered, model)
         self._rest_server = self._rest = RestServer(self.dataplane, host=host, port=http_port)
         self._grpc_server = self._grpc = GrpcServer(self.dataplane, host=host, port=grpc_port)
 
@@ -142,7 +198,9 @@ class RouterServer(ModelServer):
 
 STATUS = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
+    BodyTooLarge: BodyTooLarge.status,
     ModelNotFound: HTTPStatus.NOT_FOUND,
+    VersionUnknown: VersionUnknown.status,
     ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     ServerNotReady: HTTPStatus.SERVICE_UNAVAILABLE,
     NotImplementedError: HTTPStatus.NOT_IMPLEMENTED,
@@ -157,14 +215,6 @@ def _answer(status: HTTPStatus) -> Callable[[Request, Exception], Awaitable[JSON
         return JSONResponse({"error": message}, status, headers)
 
     return answer
-
-
-async def _answer_validation(_: Request, exc: Exception) -> JSONResponse:
-    """kserve would answer FastAPI's own shape, which repeats the text that was sent."""
-    assert isinstance(exc, RequestValidationError)  # registered for this class only
-    problem = exc.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return JSONResponse({"error": f"Not an inference request of protocol v2: {where}: {problem['msg']}."}, 400)
 
 
 async def _answer_failure(_: Request, exc: Exception) -> JSONResponse:
