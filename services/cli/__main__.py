@@ -9,6 +9,7 @@ from services.cli import (
     audit,
     cost,
     dead_letters,
+    evaluate,
     history,
     plan,
     preflight,
@@ -34,6 +35,7 @@ app.command("status")(tickets.status)
 app.command("tickets")(tickets.tickets)
 app.command("ticket")(tickets.ticket)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
 app.command("preflight")(preflight.preflight)
 app.command("smoke")(smoke.smoke)

@@ -16,10 +16,12 @@ from typing import Any
 
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
 from services.core.kit.telemetry import configure_logs
+from services.trainer.config import FitConfig, Progress
 from services.trainer.files import read_file
-from services.trainer.fit import FitConfig, Progress, fit
+from services.trainer.fit import fit
 from services.trainer.gates import GateConfig
 from services.trainer.prepare import Example
+from services.trainer.progress import bars
 from services.trainer.service import Outcome, Registry, train
 from services.trainer.settings import TrainerSettings
 
@@ -46,7 +48,7 @@ def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, 
 
 
 def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Progress) -> dict[str, Any]:
-    config = _fit_config(settings)
+    config = settings.fit_config(encoder=arguments.encoder)
     if arguments.out is not None:
         manifest = fit(read_file(arguments.data, dict(arguments.map)), arguments.out, config, progress)
         return {"version": manifest.model_version, "folder": str(arguments.out), "metrics": manifest.metrics}
@@ -90,21 +92,11 @@ def _examples(arguments: argparse.Namespace, conn: Any, tenant: str) -> list[Exa
     return read_examples(conn, tenant)
 
 
-def _fit_config(settings: TrainerSettings) -> FitConfig:
-    return FitConfig(
-        budget_s=settings.trainer_budget_s,
-        threads=settings.trainer_threads,
-        base_model=settings.trainer_base_model,
-        max_tokens=settings.trainer_max_tokens,
-        target_precision=settings.trainer_target_precision,
-        code_version=settings.code_version,
-    )
-
-
 def _settings(arguments: argparse.Namespace) -> TrainerSettings:
     if arguments.out is not None and (arguments.data is None or arguments.promote):
         raise ConfigurationInvalid("--out writes a bundle without a registry: give --data FILE, leave --promote.")
-    given = {"tenant": arguments.tenant, "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}
+    given = {"tenant": arguments.tenant, "trainer_epochs": arguments.epochs,
+             "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}  # fmt: skip
     settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     if arguments.out is None and not settings.database_url.get_secret_value():
         raise ConfigurationInvalid(
@@ -121,20 +113,8 @@ def _show_progress(kind: str) -> Generator[Progress]:
     if kind == "json":
         yield lambda stage, fraction, detail: _write_line(stage, fraction, detail)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.fields[detail]}"), TimeElapsedColumn()
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, fraction: float, detail: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0, detail=detail)
-            bars.update(tasks[stage], completed=fraction, detail=detail)
-
-        yield show
+    with bars() as progress:
+        yield progress
 
 
 def _write_line(stage: str, fraction: float, detail: str) -> None:
@@ -152,7 +132,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
-    parser.add_argument("--budget-s", type=float, help="seconds for fine-tuning (default: 0.1 a ticket, 60 to 540)")
+    parser.add_argument("--epochs", type=int, help="passes over the tickets (default: 3 to 5, more for fewer tickets)")
+    parser.add_argument("--encoder", choices=("auto", "finetuned", "frozen"), default="auto",
+                        help="frozen: no fine-tuning, a first model within seconds")  # fmt: skip
+    parser.add_argument("--budget-s", type=float, help="seconds that fine-tuning may take at most (default 3600)")
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
     return parser.parse_args()

@@ -2,31 +2,24 @@
 
 import logging
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from services.core.models.encoder import load_encoder
 from services.core.models.manifest import ENCODER_FILE, TOKENIZER_FILE
+from services.trainer.config import FitConfig, Progress, epochs_for
 from services.trainer.finetune import TuneConfig, build_module, finetune, load_base
 from services.trainer.prepare import Split
-
-if TYPE_CHECKING:
-    from services.trainer.fit import FitConfig
 
 OPSET = 17
 FLOAT_FILE = "encoder.float.onnx"
 INT8_LOSS_MAX = 0.005  # accuracy on the held-out part; beyond it the float graph is kept
 PARITY_ROWS = 500
-BUDGET_PER_ROW_S = 0.1  # four epochs of help-desk mail on half a busy core; too short a budget costs points
-BUDGET_MIN_S, BUDGET_MAX_S = 60.0, 540.0  # 10,000 tickets with everything in ten minutes
 
 
-def export_tuned(
-    split: Split, folder: Path, config: "FitConfig", *, progress: Callable[[str, float, str], None]
-) -> dict[str, float]:
+def export_tuned(split: Split, folder: Path, config: FitConfig, *, progress: Progress) -> dict[str, float]:
     """Fine-tunes on the training part and writes encoder and tokenizer; what it cost and what int8 lost."""
     index = {label: i for i, label in enumerate(split.labels)}
     labels = np.array([index[row.group] for row in split.train], np.int32)
@@ -37,8 +30,8 @@ def export_tuned(
         TuneConfig(
             base_model=config.base_model or wheel_model(),
             max_tokens=config.max_tokens,
-            budget_s=config.budget_s or derive_budget_s(len(split.train)),
-            epochs=config.epochs,
+            epochs=config.epochs or epochs_for(len(split.train)),
+            limit_s=config.limit_s,
             threads=config.threads,
             seed=config.seed,
         ),
@@ -51,19 +44,13 @@ def export_tuned(
     return facts
 
 
-def export_frozen(
-    split: Split, folder: Path, config: "FitConfig", *, progress: Callable[[str, float, str], None]
-) -> dict[str, float]:
+def export_frozen(split: Split, folder: Path, config: FitConfig, *, progress: Progress) -> dict[str, float]:
     """Writes the base encoder as it is, without a head: the cold start."""
     encoder, tokenizer = load_base(config.base_model or wheel_model())
     export_graph(build_module(encoder, None), tokenizer, folder)
     quantise(folder)
     progress("export", 1.0, f"frozen encoder for {len(split.labels)} groups")
     return {"epochs": 0.0}
-
-
-def derive_budget_s(rows: int) -> float:
-    return min(BUDGET_MAX_S, max(BUDGET_MIN_S, BUDGET_PER_ROW_S * rows))
 
 
 def wheel_model() -> str:
@@ -109,7 +96,7 @@ def quantise(folder: Path) -> None:
         root.setLevel(level)
 
 
-def _quantise_checked(split: Split, folder: Path, config: "FitConfig") -> dict[str, float]:
+def _quantise_checked(split: Split, folder: Path, config: FitConfig) -> dict[str, float]:
     """Keeps int8 when it answers as the float graph does, else the float graph."""
     rows = (split.held_out + split.train)[:PARITY_ROWS]
     texts, truth = [row.text for row in rows], np.array([split.labels.index(row.group) for row in rows])

@@ -25,7 +25,8 @@ def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
     The examples of a file; rows without text or group are left out.
 
     Args:
-        mapping: our field (subject, body, group, at) to the file's column, where the usual names do not fit.
+        mapping: our field (subject, body, group, at) to the file's column, or columns joined by `+`, where the usual
+            names do not fit.
     Raises:
         InputInvalid: unreadable, no row, or no column for the group or the text; names the columns there are.
     """
@@ -55,7 +56,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _columns(path: Path, row: dict[str, Any], mapping: dict[str, str]) -> dict[str, str]:
-    absent = sorted(set(mapping.values()) - set(row))
+    absent = sorted({name for names in mapping.values() for name in _parts(names, row)} - set(row))
     if absent:
         raise InputInvalid(f"{path} has no column '{absent[0]}'. It has: {', '.join(map(str, row))}.")
     found = {field: next((name for name in names if name in row), "") for field, names in NAMES.items()} | mapping
@@ -70,10 +71,15 @@ def _columns(path: Path, row: dict[str, Any], mapping: dict[str, str]) -> dict[s
 
 def _example(row: dict[str, Any], columns: dict[str, str]) -> Example:
     def text(field: str) -> str:
-        value = row.get(columns.get(field, ""))
-        return "" if value is None else str(value)
+        values = (row.get(name) for name in _parts(columns.get(field, ""), row))
+        return "\n".join(str(value) for value in values if value is not None)
 
     return Example(join_text(text("subject"), text("body")), text("group").strip(), _time(text("at")))
+
+
+def _parts(names: str, row: dict[str, Any]) -> list[str]:
+    """`title+body` is two columns, unless the file has one of that name."""
+    return [names] if names in row else [name for name in names.split("+") if name]
 
 
 def _time(value: str) -> datetime | None:

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,37 +19,14 @@ from services.core.models.encoder import Encoder, load_encoder
 from services.core.models.linear import save_linear
 from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, Manifest, write_manifest
 from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_neighbours
+from services.trainer.config import FitConfig, Progress
 from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
 from services.trainer.judge import Judged, judge
 from services.trainer.linear import fit_linear
 from services.trainer.prepare import Example, Split, dataset_sha256, prepare, text_key
 
-Progress = Callable[[str, float, str], None]
-
 TUNE_ROWS_MIN = 200  # with less, a fine-tuned encoder loses to TF-IDF and neighbours over the frozen one
 SCORE_BATCH = 256
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """
-    `budget_s` is the one dial: wall-clock seconds for fine-tuning, from which the epochs follow. None: 0.1 s a ticket,
-    at least one minute and at most nine, which is three epochs of short tickets on one busy core.
-
-    `base_model`: folder or hub name of any BERT-like encoder; None: MiniLM-L6 from the wheel.
-    `encoder`: `auto` fine-tunes from 200 rows on; `frozen` is the cold start.
-    """
-
-    budget_s: float | None = None
-    epochs: int | None = None
-    threads: int = 1
-    seed: int = 20261120
-    base_model: str | None = None
-    max_tokens: int = 128
-    encoder: Literal["auto", "finetuned", "frozen"] = "auto"
-    target_precision: float = 0.95
-    held_out_share: float = 0.15
-    code_version: str = "unknown"
 
 
 @dataclass(frozen=True)

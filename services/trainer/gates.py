@@ -7,9 +7,9 @@ import numpy as np
 
 from services.core.models.bundle import RouterModel
 from services.core.models.manifest import Manifest
-from services.trainer.evaluate import macro_f1
 from services.trainer.export import INT8_LOSS_MAX
 from services.trainer.fit import SCORE_BATCH, Fitted
+from services.trainer.metrics import macro_f1
 from services.trainer.prepare import Example, text_key
 
 COMPARABLE_ROWS_MIN = 50  # fewer fresh rows say nothing about a difference of a point

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.models.bands import confidence
+from services.core.models.bands import confidence, scope_signal
 from services.core.models.bundle import MemberScores
 from services.core.models.manifest import BandRules, Pooling
 from services.core.models.pooling import pool
-from services.trainer import evaluate
+from services.trainer import metrics
 from services.trainer.calibrate import fit_bands, fit_pooling, select
 
 
@@ -37,6 +37,7 @@ class Outcome:
     confidence: NDArray[np.float64]
     automatic: NDArray[np.bool_]
     in_scope: NDArray[np.bool_]
+    scope: NDArray[np.float64]  # the lower, the less like any known ticket
 
 
 def judge(
@@ -66,15 +67,15 @@ def judge(
         outcomes.append(apply(select(scores, scored), *rules, labels=labels))
     outcome = _interleave(outcomes[1], outcomes[0], len(truth))
     right = outcome.guess == truth
-    metrics = measure(outcome, truth)
+    figures = measure(outcome, truth)
     for name, values in scores.members.items():
-        metrics[f"accuracy_{name}"] = float((values.argmax(axis=1) == truth).mean())
+        figures[f"accuracy_{name}"] = float((values.argmax(axis=1) == truth).mean())
     return Judged(
         pooling,
         bands,
-        metrics,
-        evaluate.group_metrics(truth, outcome.guess.astype(np.int32), labels),
-        evaluate.risk_coverage(outcome.confidence, right),
+        figures,
+        metrics.group_metrics(truth, outcome.guess.astype(np.int32), labels),
+        metrics.risk_coverage(outcome.confidence, right),
         tuple(outcome.guess.tolist()),
     )
 
@@ -85,7 +86,8 @@ def apply(scores: MemberScores, pooling: Pooling, bands: BandRules, *, labels: t
     guess, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
     values, in_scope = confidence(top, scores.similarity, bands)
     limits = np.array([np.inf if (t := bands.thresholds.get(label)) is None else t for label in labels])
-    return Outcome(guess, top, values, in_scope & (values >= limits[guess]), in_scope)
+    automatic = in_scope & (values >= limits[guess])
+    return Outcome(guess, top, values, automatic, in_scope, scope_signal(top, scores.similarity, bands))
 
 
 def measure(outcome: Outcome, truth: NDArray[np.int32]) -> dict[str, float]:
@@ -95,8 +97,8 @@ def measure(outcome: Outcome, truth: NDArray[np.int32]) -> dict[str, float]:
     return {
         "held_out_rows": float(len(truth)),
         "accuracy": float(right.mean()),
-        "macro_f1": evaluate.macro_f1(truth, outcome.guess.astype(np.int32)),
-        "ece": evaluate.calibration_error(outcome.top.astype(np.float64), right),
+        "macro_f1": metrics.macro_f1(truth, outcome.guess.astype(np.int32)),
+        "ece": metrics.calibration_error(outcome.top.astype(np.float64), right),
         "auto_coverage": float(auto.mean()),
         "auto_precision": float(right[auto].mean()) if auto.any() else 1.0,
         "escalated": float((~outcome.in_scope).mean()),
@@ -115,4 +117,5 @@ def _interleave(even: Outcome, odd: Outcome, rows: int) -> Outcome:
         merge(even.confidence, odd.confidence),
         merge(even.automatic, odd.automatic),
         merge(even.in_scope, odd.in_scope),
+        merge(even.scope, odd.scope),
     )

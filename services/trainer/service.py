@@ -11,7 +11,8 @@ from psycopg import Connection
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import LINEAGE_FILE
-from services.trainer.fit import FitConfig, Fitted, Progress, fit_judged
+from services.trainer.config import FitConfig, Progress
+from services.trainer.fit import Fitted, fit_judged
 from services.trainer.gates import Gate, GateConfig, check
 from services.trainer.prepare import Example
 

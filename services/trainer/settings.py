@@ -5,17 +5,19 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from services.core.kit.settings import PlatformSettings
+from services.trainer.config import EncoderChoice, FitConfig
 
 
 class TrainerSettings(PlatformSettings):
     """
-    `trainer_budget_s` is the one dial: seconds for fine-tuning, from which the number of epochs follows.
+    `trainer_epochs` is the one dial. `trainer_budget_s` is a limit: past it fine-tuning ends with what it has learned.
 
     `database_url` may be absent only when a file is trained on and the bundle goes to a folder.
     """
 
     database_url: SecretStr = SecretStr("")  # empty: none; __main__ checks it against --data and --out
-    trainer_budget_s: float | None = Field(default=None, gt=0, description="None: 0.1 s a ticket, 60 to 540 s")
+    trainer_epochs: int | None = Field(default=None, ge=1, description="None: 3 to 5, more for fewer tickets")
+    trainer_budget_s: float = Field(default=3_600, gt=0, description="seconds that fine-tuning may take at most")
     trainer_threads: int = Field(default=1, ge=1)
     trainer_base_model: str | None = Field(default=None, description="folder or hub name; None: MiniLM-L6 wheel")
     trainer_max_tokens: int = Field(default=128, ge=16, le=512)
@@ -24,3 +26,15 @@ class TrainerSettings(PlatformSettings):
     trainer_macro_f1_margin: float = Field(default=0.01, ge=0, description="how much worse than the champion may pass")
     trainer_ece_max: float = Field(default=0.05, gt=0, description="calibration error beyond sampling noise")
     code_version: str = "unknown"
+
+    def fit_config(self, *, encoder: EncoderChoice = "auto") -> FitConfig:
+        return FitConfig(
+            encoder=encoder,
+            epochs=self.trainer_epochs,
+            limit_s=self.trainer_budget_s,
+            threads=self.trainer_threads,
+            base_model=self.trainer_base_model,
+            max_tokens=self.trainer_max_tokens,
+            target_precision=self.trainer_target_precision,
+            code_version=self.code_version,
+        )

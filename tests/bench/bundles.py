@@ -6,7 +6,8 @@ from pathlib import Path
 
 from services.core.models.texts import join_text
 from services.local.mock.tickets import history
-from services.trainer.fit import FitConfig, fit
+from services.trainer.config import FitConfig
+from services.trainer.fit import fit
 from services.trainer.prepare import Example
 
 CACHE = Path(__file__).parents[2] / "build" / "bench"
@@ -18,7 +19,7 @@ QUICK_ROWS = 400
 
 def full_bundle() -> Path:
     """Fine-tuned as the first start does it: about three minutes on one busy core, once."""
-    return _cached(f"tuned-{ROWS}", ROWS, FitConfig(budget_s=TUNING_S))
+    return _cached(f"tuned-{ROWS}", ROWS, FitConfig(limit_s=TUNING_S))
 
 
 def quick_bundle() -> Path:

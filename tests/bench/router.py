@@ -23,9 +23,10 @@ import httpx
 import numpy as np
 
 from services.core.models.bundle import RouterModel, load_bundle
+from services.trainer.config import FitConfig
 from services.trainer.export import wheel_model
 from services.trainer.files import read_file
-from services.trainer.fit import FitConfig, fit
+from services.trainer.fit import fit
 from services.trainer.prepare import Example
 from tests.conftest import free_port
 from tests.services.trainer.bundles import made_up_tickets
@@ -158,7 +159,7 @@ def _transformers(groups: int, max_tokens: int) -> tuple[Callable, Callable]:
 
 
 def _train(examples: Sequence[Example], folder: Path) -> Path:
-    fit(examples, folder, FitConfig(budget_s=30), lambda stage, fraction, detail: None)
+    fit(examples, folder, FitConfig(limit_s=30), lambda stage, fraction, detail: None)
     return folder
 
 

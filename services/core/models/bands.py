@@ -28,6 +28,14 @@ def standardise(
     return u, s
 
 
+def scope_signal(
+    probability: NDArray[np.float32], similarity: NDArray[np.float32], rules: BandRules
+) -> NDArray[np.float64]:
+    """How much each text is like the known tickets (B,): what `scope_threshold` is compared with."""
+    u, s = standardise(probability, similarity, rules)
+    return u + s
+
+
 def confidence(
     probability: NDArray[np.float32], similarity: NDArray[np.float32], rules: BandRules
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -64,7 +64,7 @@ class Manifest(Frozen):
     """
     One version of one tenant's router.
 
-    `metrics` are cross-fitted on the held-out part (`services.trainer.evaluate`), never on trained rows.
+    `metrics` are cross-fitted on the held-out part (`services.trainer.metrics`), never on trained rows.
     `dataset_sha256` hashes the sorted (text, group) pairs; `files` maps file name to sha256.
     """
 

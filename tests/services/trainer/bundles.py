@@ -11,8 +11,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from services.trainer.config import FitConfig
 from services.trainer.export import wheel_model
-from services.trainer.fit import FitConfig, fit
+from services.trainer.fit import fit
 from services.trainer.prepare import Example
 
 WORDS = {

@@ -6,7 +6,7 @@ import pytest
 from services.core.models.bands import confidence
 from services.core.models.bundle import MemberScores
 from services.core.models.pooling import log_softmax, pool
-from services.trainer import evaluate
+from services.trainer import metrics
 from services.trainer.calibrate import fit_bands, fit_pooling, fit_temperature
 from services.trainer.judge import judge
 
@@ -48,7 +48,7 @@ def test_member_that_knows_nothing_does_no_harm():
     probabilities = pool(member_scores(scores).members, fit_pooling(member_scores(scores), truth))
     right = probabilities.argmax(axis=1) == truth
     assert right.mean() >= (scores.argmax(axis=1) == truth).mean() - 0.01
-    assert evaluate.calibration_error(probabilities.max(axis=1).astype(float), right) < 0.06
+    assert metrics.calibration_error(probabilities.max(axis=1).astype(float), right) < 0.06
 
 
 def test_too_few_rows_fit_nothing():
@@ -111,12 +111,12 @@ def test_figures_agree_with_scikit_learn():
     chance = np.random.default_rng(3)
     truth, guess = chance.integers(0, 5, (2, 300)).astype(np.int32)
     expected = f1_score(truth, guess, average="macro")
-    assert evaluate.macro_f1(truth, guess) == pytest.approx(expected)
+    assert metrics.macro_f1(truth, guess) == pytest.approx(expected)
 
 
 def test_risk_coverage_starts_sure_and_ends_with_all():
     values, right = np.linspace(0, 1, 100), np.arange(100) >= 50
-    curve = evaluate.risk_coverage(values, right)
+    curve = metrics.risk_coverage(values, right)
     assert curve[0] == (0.01, 1.0)
     assert curve[-1] == (1.0, 0.5)
     assert [accuracy for _, accuracy in curve] == sorted((accuracy for _, accuracy in curve), reverse=True)

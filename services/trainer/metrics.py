@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ECE_BINS = 15
+FLOOR_DRAWS = 200
 CURVE_POINTS = 41
 
 
@@ -23,6 +24,13 @@ def calibration_error(chance: NDArray[np.floating], right: NDArray[np.bool_]) ->
     bins = np.minimum((chance * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = [abs(chance[bins == b].mean() - right[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
     return float(np.sum(gaps) / len(chance))
+
+
+def calibration_floor(chance: NDArray[np.floating], *, seed: int = 0) -> float:
+    """The mean `calibration_error` that a perfectly calibrated model with these chances would show on as many rows."""
+    random = np.random.default_rng(seed)
+    draws = (random.random(len(chance)) < chance for _ in range(FLOOR_DRAWS))
+    return float(np.mean([calibration_error(chance, right) for right in draws]))
 
 
 def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:

@@ -1,0 +1,93 @@
+"""`pointsman evaluate`: how good the router would be that one file of closed tickets makes, judged on another."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.output import Format, FormatOption, print_json, print_table
+from services.core.kit.errors import InputInvalid
+
+FIELDS = {"text": "body", "label": "group"}  # the words of data sets for ours
+OURS = ("subject", "body", "group", "at")
+
+
+def evaluate(
+    train: Annotated[Path, typer.Option(help="Closed tickets to learn from: CSV or JSON lines, .gz too.")],
+    test: Annotated[Path, typer.Option(help="Closed tickets to judge on.")],
+    map: Annotated[
+        str, typer.Option(help="Columns, for example text=title+body,label=team; usual names are guessed.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs, each with a seed of its own.")] = 3,
+    epochs: Annotated[int | None, typer.Option(min=1, help="As in training: 3 to 5 by the number of tickets.")] = None,
+    budget_s: Annotated[
+        float | None, typer.Option(min=1, help="Seconds that each fine-tuning may take at most.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; 1.")] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Train on one file exactly as `pointsman train` does, settings included; judge on the other, register nothing.
+
+    Tickets labelled `oos` belong to no group: they are not learned from, and should end with a person.
+
+    Examples:
+
+      pointsman evaluate --train closed.csv --test later.csv --map text=title+body,label=team
+
+      pointsman evaluate --train closed.csv --test later.csv --seeds 1 --format json
+    """
+    from services.trainer.files import read_file
+    from services.trainer.progress import bars
+    from services.trainer.rehearse import rehearse
+    from services.trainer.settings import TrainerSettings
+
+    mapping = _mapping(map)
+    given = {"trainer_epochs": epochs, "trainer_budget_s": budget_s, "trainer_threads": threads}
+    settings = TrainerSettings.read().model_copy(update={name: v for name, v in given.items() if v is not None})
+    with bars() as progress:
+        report = rehearse(
+            read_file(train, mapping), read_file(test, mapping), settings.fit_config(), seeds=seeds, progress=progress
+        )
+    if format is Format.JSON:
+        print_json(_rounded(report))
+    else:
+        print_table(["figure", "mean", "spread"], _rows(report))
+
+
+def _mapping(text: str) -> dict[str, str]:
+    """
+    Raises:
+        InputInvalid: not FIELD=COLUMN with a field we know.
+    """
+    found: dict[str, str] = {}
+    for pair in filter(None, text.split(",")):
+        name, _, column = pair.partition("=")
+        field = FIELDS.get(name.strip(), name.strip())
+        if field not in OURS or not column:
+            known = ", ".join((*FIELDS, *OURS))
+            raise InputInvalid(f"--map {pair!r} is not FIELD=COLUMN with FIELD one of {known}.")
+        found[field] = column.strip()
+    return found if "text=" not in text else {"subject": "", **found}
+
+
+def _rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    spread, baseline = report["spread"], report["baseline"]
+    own = [(name, _shown(value), _shown(spread.get(name))) for name, value in report.items() if _is_number(value)]
+    return own + [(f"member {name}", _shown(value), "") for name, value in baseline.items()]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _shown(value: float | int | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value

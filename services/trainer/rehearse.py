@@ -1,0 +1,153 @@
+"""
+Trains on one file exactly as the trainer does and judges on another; registers nothing.
+
+Rows labelled with one of OUT_OF_SCOPE belong to no group: they are not learned from, and the router is right to send
+them to a person. A group that only the judged file knows counts as a mistake.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.kit.errors import InputInvalid
+from services.core.models.bundle import RouterModel, load_bundle
+from services.trainer import metrics
+from services.trainer.config import FitConfig, Progress
+from services.trainer.fit import fit
+from services.trainer.judge import Outcome, apply
+from services.trainer.prepare import Example
+
+OUT_OF_SCOPE = frozenset({"oos", "out_of_scope", "out-of-scope", "out of scope"})
+SCORE_BATCH = 32  # what the router's micro-batches hold at most
+SINGLE_ROWS = 200  # asked one by one for the latency
+SCOPE_KEPT = 0.95  # share of in-scope tickets at which out-of-scope recall is compared with published figures
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Outcome and scope signal of every judged row; `truth` is -1 for a group that training did not know."""
+
+    outcome: Outcome
+    truth: NDArray[np.int32]
+    is_foreign: NDArray[np.bool_]
+    members: dict[str, NDArray[np.intp]]  # each member's own first group
+
+
+def rehearse(
+    train: Sequence[Example], test: Sequence[Example], config: FitConfig, *, seeds: int, progress: Progress
+) -> dict[str, Any]:
+    """
+    Figures over `seeds` runs: the means, their `spread` (population standard deviation) and each run.
+
+    Raises:
+        InputInvalid: nothing to learn from, or nothing to judge on.
+    """
+    known = [row for row in train if not _is_foreign(row)]
+    if all(_is_foreign(row) for row in test):
+        raise InputInvalid("The file to judge on has no row of any group. Check --map label=COLUMN.")
+    runs = []
+    for run in range(seeds):
+        with tempfile.TemporaryDirectory(prefix="pointsman-evaluate-") as scratch:
+            runs.append(_run(known, test, replace(config, seed=config.seed + run), Path(scratch), progress))
+    means = {name: fmean(run[name] for run in runs) for name in runs[0] if isinstance(runs[0][name], float)}
+    spread = {name: pstdev(run[name] for run in runs) for name in means}
+    counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
+    baseline = {name: fmean(run["baseline"][name] for run in runs) for name in runs[0]["baseline"]}
+    return {**counts, **means, "baseline": baseline, "spread": spread, "runs": runs}
+
+
+def _run(
+    train: Sequence[Example], test: Sequence[Example], config: FitConfig, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    started = time.monotonic()
+    manifest = fit(train, folder / "bundle", config, progress)
+    train_s = time.monotonic() - started
+    model = load_bundle(folder / "bundle", threads=config.threads)
+    judged, speed = _judge(model, test), _speed(model, [row.text for row in test])
+    held_out = {
+        f"held_out_{name}": manifest.metrics[name] for name in ("accuracy", "macro_f1") if name in manifest.metrics
+    }
+    return {**_figures(judged, model), **held_out, "train_s": train_s, **speed, "baseline": _baseline(judged)}
+
+
+def _judge(model: RouterModel, test: Sequence[Example]) -> Judged:
+    index = {label: i for i, label in enumerate(model.manifest.labels)}
+    scores = model.score([row.text for row in test])
+    return Judged(
+        apply(scores, model.manifest.pooling, model.manifest.bands, labels=model.manifest.labels),
+        np.array([index.get(row.group, -1) for row in test], np.int32),
+        np.array([_is_foreign(row) for row in test]),
+        {name: values.argmax(axis=1) for name, values in scores.members.items()},
+    )
+
+
+def _figures(judged: Judged, model: RouterModel) -> dict[str, Any]:
+    outcome, inside = judged.outcome, ~judged.is_foreign
+    truth, guess = judged.truth[inside], outcome.guess[inside]
+    right, auto = guess == truth, outcome.automatic[inside]
+    top = outcome.top[inside].astype(np.float64)
+    return {
+        "rows": int(inside.sum()),
+        "classes": len(model.manifest.labels),
+        "accuracy": float(right.mean()),
+        "macro_f1": metrics.macro_f1(truth, guess.astype(np.int32)),
+        "ece": metrics.calibration_error(top, right),
+        "ece_floor": metrics.calibration_floor(top),
+        "auto_rate": float(auto.mean()),
+        "auto_precision": float(right[auto].mean()) if auto.any() else 1.0,
+        "escalate_rate": float((~outcome.in_scope[inside]).mean()),
+        **_scope_figures(judged),
+    }
+
+
+def _scope_figures(judged: Judged) -> dict[str, float]:
+    """Of out-of-scope rows: the share not routed automatically as served, and the share stopped at SCOPE_KEPT."""
+    if not judged.is_foreign.any():
+        return {}
+    outcome, foreign = judged.outcome, judged.is_foreign
+    cut = np.quantile(outcome.scope[~foreign], 1 - SCOPE_KEPT)
+    return {
+        "oos_rows": float(foreign.sum()),
+        "oos_recall": float((~outcome.automatic[foreign]).mean()),
+        "oos_escalated": float((~outcome.in_scope[foreign]).mean()),
+        "oos_recall_at_95_kept": float((outcome.scope[foreign] < cut).mean()),
+    }
+
+
+def _speed(model: RouterModel, texts: Sequence[str]) -> dict[str, float]:
+    """Tickets a second in batches, and milliseconds for one ticket alone, in this process."""
+    started = time.perf_counter()
+    for start in range(0, len(texts), SCORE_BATCH):
+        model.infer(texts[start : start + SCORE_BATCH])
+    rate = len(texts) / (time.perf_counter() - started)
+    alone = []
+    for text in texts[:SINGLE_ROWS]:
+        started = time.perf_counter()
+        model.infer([text])
+        alone.append((time.perf_counter() - started) * 1000)
+    return {
+        "tickets_per_s": rate,
+        "p50_ms": float(np.percentile(alone, 50)),
+        "p99_ms": float(np.percentile(alone, 99)),
+    }
+
+
+def _baseline(judged: Judged) -> dict[str, float]:
+    """What each member alone would have reached, trained in the same run; `linear` is TF-IDF with a linear machine."""
+    inside = ~judged.is_foreign
+    truth, found = judged.truth[inside], {}
+    for name, guess in judged.members.items():
+        found[f"{name}_accuracy"] = float((guess[inside] == truth).mean())
+        found[f"{name}_macro_f1"] = metrics.macro_f1(truth, guess[inside].astype(np.int32))
+    return found
+
+
+def _is_foreign(row: Example) -> bool:
+    return row.group.casefold() in OUT_OF_SCOPE
