@@ -111,7 +111,7 @@ def without_models(stack: StackPlan) -> StackPlan:
 
 
 def _has_models(stack: StackPlan) -> bool:
-    return bool(stack.contract.get("models", {}).get("names"))
+    return bool(stack.contract.get("models", {}).get("deployments"))
 
 
 def _is_nat_address(resource: Resource) -> bool:

@@ -13,7 +13,9 @@ import pulumi
 from pulumi import Input, Output
 
 from infra import capabilities as c
+from infra.contract import VERSION
 from infra.grants import NAMESPACE
+from infra.node import PULL_SECRET
 from infra.settings import CONTAINERS, Settings, parse
 from infra.tags import tag_everything
 
@@ -30,8 +32,8 @@ CAPABILITIES = [
     "secrets",
     "models",
     "cluster",
-    "identity",
     "edge",
+    "identity",
     "alerts",
     "backup",
     "budget",
@@ -55,8 +57,8 @@ class Provider(Generic[F]):
     secrets: Callable[[c.Scope, c.Ground[F]], c.Secrets]
     models: Callable[[c.Scope, c.Ground[F]], c.Models]
     cluster: Callable[[c.Scope, c.Ground[F], c.Stores], c.Cluster]
-    identity: Callable[[c.Scope, c.Ground[F], c.Stores, c.Cluster], c.Identity]
     edge: Callable[[c.Scope, c.Ground[F], c.Cluster], c.Edge]
+    identity: Callable[[c.Scope, c.Ground[F], c.Stores, c.Cluster, c.Edge], c.Identity]
     alerts: Callable[[c.Scope, c.Ground[F], c.Stores, c.Edge], None]
     backup: Callable[[c.Scope, c.Ground[F], c.Stores], None]
     budget: Callable[[c.Scope, c.Ground[F]], None]
@@ -83,8 +85,8 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
         models=provider.models(scope("models"), ground),
     )
     cluster = provider.cluster(scope("cluster"), ground, stores)
-    identity = provider.identity(scope("identity"), ground, stores, cluster)
     edge = provider.edge(scope("edge"), ground, cluster)
+    identity = provider.identity(scope("identity"), ground, stores, cluster, edge)
     provider.alerts(scope("alerts"), ground, stores, edge)
     provider.backup(scope("backup"), ground, stores)
     provider.budget(scope("budget"), ground)
@@ -92,8 +94,16 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
     return {
         **_who(settings, provider.account(foundation)),
         **_ground(ground),
-        **_stores(settings, stores, identity),
-        **_running(cluster, identity, edge, ci),
+        **_data(stores, identity),
+        **_supplies(settings, stores, cluster),
+        "cluster": _cluster(cluster),
+        "identity": {
+            "kind": identity.kind,
+            "principals": dict(identity.principals),
+            "platform": dict(identity.platform),
+        },
+        "edge": _edge(edge),
+        "ci": {"principal": ci.principal},
         "options": _options(settings),
     }
 
@@ -109,7 +119,7 @@ def main() -> None:
 
 def _who(settings: Settings, account: Input[str]) -> dict[str, Any]:
     return {
-        "version": 1,
+        "version": VERSION,
         "application": settings.application,
         "cloud": settings.cloud.value,
         "profile": settings.profile.value,
@@ -127,49 +137,82 @@ def _ground(ground: c.Ground[Any]) -> dict[str, Any]:
     }
 
 
-def _stores(settings: Settings, stores: c.Stores, identity: c.Identity) -> dict[str, Any]:
-    database, bus, secrets, models = stores.database, stores.bus, stores.secrets, stores.models
-    urls = stores.objects.urls
+def _data(stores: c.Stores, identity: c.Identity) -> dict[str, Any]:
+    database, bus, urls = stores.database, stores.bus, stores.objects.urls
     return {
         "database": {
             "host": database.host,
             "port": 5432,
             "name": database.name,
             "auth": database.auth,
+            "ca": database.ca,
             "users": dict(identity.users),
             "admin": identity.admin,
         },
         "objects": {"documents": urls["documents"], "models": urls["models"], "lake": urls.get("lake", "")},
         "bus": {"kind": bus.kind, "topic": bus.topic, "queue": bus.queue, "dead_letters": bus.dead_letters},
-        "registry": {"url": stores.registry.url, "images": _images(settings, stores.registry.url)},
-        "secrets": {"kind": secrets.kind, "store": secrets.store, "connectors": dict(secrets.connectors)},
-        "models": {"kind": models.kind, "endpoint": models.endpoint, "names": list(models.names)},
     }
 
 
-def _running(cluster: c.Cluster, identity: c.Identity, edge: c.Edge, ci: c.Ci) -> dict[str, Any]:
+def _supplies(settings: Settings, stores: c.Stores, cluster: c.Cluster) -> dict[str, Any]:
+    """What workloads are made of: images, credentials, models."""
+    url, secrets, models = stores.registry.url, stores.secrets, stores.models
     return {
-        "cluster": {
-            "name": cluster.name,
-            "kind": cluster.kind,
-            "endpoint": cluster.endpoint,
-            "namespace": NAMESPACE,
-            "deploy": cluster.deploy,
+        "registry": {
+            "url": url,
+            "images": _images(settings, url),
+            "digests": settings.options.digests,
+            "pull_secret": PULL_SECRET if cluster.kind == "k3s" and not settings.registry.external_url else "",
         },
-        "identity": {"kind": identity.kind, "principals": dict(identity.principals)},
-        "edge": {
-            "hostname": edge.hostname,
-            "address": edge.address,
-            "entry": edge.entry,
-            "waf": edge.waf,
-            "front_door_id": edge.front_door_id,
+        "secrets": {
+            "kind": secrets.kind,
+            "store": secrets.store,
+            "uri": secrets.uri,
+            "connectors": dict(secrets.connectors),
         },
-        "ci": {"principal": ci.principal},
+        "models": {
+            "kind": models.kind,
+            "endpoint": models.endpoint,
+            "deployments": [{"model": model, "name": name} for model, name in models.deployments],
+        },
+    }
+
+
+def _cluster(cluster: c.Cluster) -> dict[str, Any]:
+    return {
+        "name": cluster.name,
+        "kind": cluster.kind,
+        "endpoint": cluster.endpoint,
+        "ca": cluster.ca,
+        "arch": cluster.arch,
+        "pools": {
+            name: {"selector": dict(pool.selector), "taints": [{"key": k, "value": v} for k, v in pool.taints]}
+            for name, pool in cluster.pools.items()
+        },
+        "namespace": NAMESPACE,
+        "deploy": cluster.deploy,
+    }
+
+
+def _edge(edge: c.Edge) -> dict[str, Any]:
+    return {
+        "hostname": edge.hostname,
+        "address": edge.address,
+        "address_name": edge.address_name,
+        "origin_host": edge.origin_host,
+        "tls_policy": edge.tls_policy,
+        "zone": edge.zone.id if edge.zone else "",
+        "name_servers": edge.zone.name_servers if edge.zone else [],
+        "entry": edge.entry,
+        "waf": edge.waf,
+        "front_door_id": edge.front_door_id,
     }
 
 
 def _images(settings: Settings, url: Input[str]) -> dict[str, Input[str]]:
-    return {name: settings.options.images.get(name) or Output.concat(url, "/", name) for name in CONTAINERS}
+    choices = settings.options
+    pinned = {name: f"{name}@{choices.digests[name]}" if name in choices.digests else name for name in CONTAINERS}
+    return {name: choices.images.get(name) or Output.concat(url, "/", pinned[name]) for name in CONTAINERS}
 
 
 def _options(settings: Settings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A builder of a cloud returns one of these, so a forgotten output is a type error
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pulumi
@@ -66,6 +66,7 @@ class Observability:
     metrics: Input[str]
     alerts: Input[str]
     audit_bucket: Input[str]
+    inlets: Sequence[Input[str]] = ()  # what a telemetry grant may name: a workspace's ARN, a collection rule's id
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Database:
     host: Input[str]
     name: Input[str]
     auth: str
+    ca: Input[str]
     admin: Input[str] = ""  # AWS: ARN of the rotated administrator secret; elsewhere the migrator's identity
     resource_id: Input[str] = ""
 
@@ -108,17 +110,26 @@ class Registry:
 class Secrets:
     kind: str
     store: Input[str]
+    uri: Input[str]
     connectors: Mapping[str, Input[str]]
 
 
 @dataclass(frozen=True)
 class Models:
-    """`names` is what a caller sends as the model, in the order of `models.names`: profile ARNs on AWS."""
+    """`deployments` is (model as the settings name it, what a caller sends), in the order of `models.names`."""
 
     kind: str
     endpoint: Input[str]
-    names: Sequence[Input[str]] = ()
+    deployments: Sequence[tuple[str, Input[str]]] = ()
     grants: Sequence[Input[str]] = ()  # what an invoke grant may name: ARNs, an account id, model resource names
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where a kind of pods belongs. A taint is (key, value); its effect is always NoSchedule."""
+
+    selector: Mapping[str, str]
+    taints: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,9 @@ class Cluster:
     name: Input[str]
     kind: str
     endpoint: Input[str]
+    arch: str
+    ca: Input[str] = ""
+    pools: Mapping[str, Pool] = field(default_factory=dict)
     id: Input[str] = ""
     issuer: Input[str] = ""
     node: Input[str] = ""
@@ -141,8 +155,17 @@ class Cluster:
 class Identity:
     kind: str
     principals: Mapping[str, Input[str]]
+    platform: Mapping[str, Input[str]]
     users: Mapping[str, Input[str]]
     admin: Input[str]
+
+
+@dataclass(frozen=True)
+class Zone:
+    """The public DNS zone: `id` is what a grant to edit it names."""
+
+    id: Input[str]
+    name_servers: Input[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -150,6 +173,10 @@ class Edge:
     hostname: Input[str]
     address: Input[str]
     entry: Input[str]
+    origin_host: Input[str]
+    address_name: Input[str] = ""
+    tls_policy: Input[str] = ""
+    zone: Zone | None = None
     waf: Input[str] = ""
     name: Input[str] = ""
     front_door_id: Input[str] = ""  # Azure: what every request of our own Front Door carries as X-Azure-FDID

@@ -4,14 +4,18 @@ What a stack promises its consumers: workloads, CI, operators. The same keys on 
 A reference (ARN, URL, resource id, secret name) says where a thing is; the consumer's identity whether it may use it.
 """
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from infra.settings import Cloud, Profile
+from infra.settings import Cloud, Digest, Profile
+from services.core.kit.errors import ConfigurationInvalid
 
+VERSION = 2
 Text = Annotated[str, Field(min_length=1)]
 Container = Literal["gateway", "router", "worker", "rag", "trainer", "migrator"]
+Platform = Literal["external-secrets", "cert-manager", "telemetry"]
 
 
 class Part(BaseModel):
@@ -26,12 +30,28 @@ class Keys(Part):
     data: Text = Field(description="the customer-managed key for data at rest")
 
 
+class Taint(Part):
+    key: Text
+    value: Text
+    effect: Literal["NoSchedule"] = "NoSchedule"
+
+
+class Pool(Part):
+    """Where a kind of pods belongs: its node selector, and the taints it must tolerate."""
+
+    selector: dict[str, str]
+    taints: tuple[Taint, ...]
+
+
 class Cluster(Part):
-    """`kind` k3s: one node, reached through the cloud's session tunnel, fed from `deploy`."""
+    """`kind` k3s: one node, reached through the cloud's session tunnel, fed from `deploy`; it has no pools."""
 
     name: Text
     kind: Literal["eks", "aks", "gke", "k3s"]
     endpoint: Text
+    ca: str = Field("", description="authority of the API server, PEM in base64; k3s makes its own on the machine")
+    arch: Literal["amd64", "arm64"]
+    pools: dict[Literal["workers", "gpu"], Pool] = Field(description="empty in k3s")
     namespace: Text
     deploy: str = Field("", description="k3s only: object URL whose manifests the node applies")
 
@@ -41,6 +61,7 @@ class Database(Part):
     port: int = 5432
     name: Text
     auth: Literal["aws-iam", "entra", "gcp-iam"]
+    ca: Text = Field(description="PEM of the server's authority, the address of its vendor's bundle, or `system`")
     users: dict[Container, Text] = Field(description="database role per container; log in with an identity token")
     admin: Text = Field(description="reference to the administrator: a secret's ARN or a principal, never a password")
 
@@ -60,31 +81,54 @@ class Bus(Part):
 
 class Registry(Part):
     url: Text
-    images: dict[str, Text]
+    images: dict[str, Text] = Field(description="reference per container, with its digest where one is set")
+    digests: dict[str, Digest] = Field(description="what options.digests names; CI writes it, empty before")
+    pull_secret: str = Field("", description="Kubernetes secret pods pull with; empty: the nodes' identity pulls")
 
 
 class Secrets(Part):
     kind: Literal["aws-secrets-manager", "azure-key-vault", "gcp-secret-manager"]
     store: Text
+    uri: Annotated[str, Field(pattern=r"^https://")] = Field(description="where external-secrets asks")
     connectors: dict[str, Text]
+
+
+class Deployment(Part):
+    """`model` is the cloud's word as in the settings, `name` what a caller sends: a profile's ARN on AWS."""
+
+    model: Text
+    name: Text
 
 
 class Models(Part):
     kind: Literal["bedrock", "azure-openai", "vertex", "embedded"]
     endpoint: Text
-    names: tuple[str, ...] = Field(description="what a caller sends as the model: profile ARNs on AWS, else its name")
+    deployments: tuple[Deployment, ...] = Field(description="in the order of models.names")
 
 
 class Identity(Part):
-    """Role ARN, Entra client id or service-account e-mail per container; in k3s the node's own for all of them."""
+    """
+    Role ARN, Entra client id or service-account e-mail per container; in k3s the node's own for all of them.
+
+    Each belongs to the service account of its name: a container's in `cluster.namespace`, a part of `platform` in the
+    namespace of its own name.
+    """
 
     kind: Literal["eks-pod-identity", "azure-workload-identity", "gke-workload-identity", "node"]
     principals: dict[Container, Text]
+    platform: dict[Platform, Text]
 
 
 class Edge(Part):
+    """The zone is empty where the settings name no domain."""
+
     hostname: Text
     address: Text
+    address_name: str = Field("", description="Azure, GCP: name of the reserved address the Gateway claims")
+    origin_host: Text = Field(description="the name the Gateway's own certificate must hold")
+    tls_policy: str = Field("", description="AWS: of the listener; GCP: for the Gateway to name; Azure: lowest version")
+    zone: str = Field("", description="id of the DNS zone, in which cert-manager may prove names")
+    name_servers: tuple[str, ...] = Field((), description="to enter at the parent domain")
     entry: Text = Field(description="what the Gateway binds to: target group, address or certificate map by name")
     waf: str = ""
     front_door_id: str = Field("", description="Azure: the X-Azure-FDID that the Gateway must ask of every request")
@@ -109,7 +153,7 @@ class Options(Part):
 
 
 class Contract(Part):
-    version: Literal[1] = 1
+    version: Literal[2] = VERSION
     application: Text
     cloud: Cloud
     profile: Profile
@@ -129,3 +173,38 @@ class Contract(Part):
     observability: Observability
     ci: Ci
     options: Options
+
+
+def read_contract(text: str) -> Contract:
+    """
+    The contract as `pulumi stack output contract --json` prints it.
+
+    Raises:
+        ConfigurationInvalid: not a contract, or of another version; the message says what to do.
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as exc:
+        raise ConfigurationInvalid(f"This is no contract: not JSON ({exc}). {_WRITE}") from exc
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != VERSION:
+        raise ConfigurationInvalid(_other_version(version))
+    try:
+        return Contract.model_validate_json(text)
+    except ValidationError as exc:
+        facts = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
+        raise ConfigurationInvalid(f"This is no contract: {facts}. {_WRITE}") from exc
+
+
+_WRITE = "Write it with: pulumi stack output contract --json"
+
+
+def _other_version(version: object) -> str:
+    if not isinstance(version, int):
+        return f"This is no contract: it names no version. {_WRITE}"
+    if version > VERSION:
+        return f"The contract is version {version}, this program reads {VERSION}: update this program."
+    return (
+        f"The contract is version {version}, this program reads {VERSION}. Run `pulumi up` from this checkout, so "
+        f"that the stack promises version {VERSION}. {_WRITE}"
+    )

@@ -15,6 +15,8 @@ class Access(StrEnum):
     LAKE_WRITE = "lake-write"
     BUS_PUBLISH = "bus-publish"
     LLM_INVOKE = "llm-invoke"
+    DNS_EDIT = "dns-edit"
+    TELEMETRY_SEND = "telemetry-send"
 
 
 # `migrator` is the job that runs schema migrations and creates the other database users: the only one that may.
@@ -35,11 +37,25 @@ GRANTS: dict[str, frozenset[Access]] = {
     "trainer": frozenset({Access.DATABASE, Access.MODELS_WRITE, Access.LAKE_READ}),
     "migrator": frozenset({Access.DATABASE, Access.DATABASE_ADMIN}),
 }
-NODE_GRANTS: frozenset[Access] = frozenset().union(*GRANTS.values())
+# What runs beside us and acts for us: copies secrets into the cluster, proves our names, sends logs and metrics away.
+PLATFORM: dict[str, frozenset[Access]] = {
+    "external-secrets": frozenset({Access.SECRETS_READ}),
+    "cert-manager": frozenset({Access.DNS_EDIT}),
+    "telemetry": frozenset({Access.TELEMETRY_SEND}),
+}
+WORKLOADS = {**GRANTS, **PLATFORM}
+NODE_GRANTS: frozenset[Access] = frozenset().union(*WORKLOADS.values())
 """What the one node of `small` holds: pods there share its identity (design/adr/0052)."""
 
 NAMESPACE = "pointsman"
 
 
-def writes(access: Access) -> bool:
-    return access.value.endswith("-write")
+def namespace_of(workload: str) -> str:
+    """Its service account has the workload's own name."""
+    return NAMESPACE if workload in GRANTS else workload
+
+
+def bucket_of(access: Access) -> tuple[str, str]:
+    """`documents-read` -> (`documents`, `read`)."""
+    bucket, _, mode = access.value.rpartition("-")
+    return bucket, mode

@@ -162,17 +162,26 @@ class Training(Closed):
     time_limit_s: int = Field(4 * 3600, ge=600, le=24 * 3600)
 
 
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
 class Options(Closed):
     """What the workloads read from the contract; no resource depends on it."""
 
     mock_data: bool = False
     test_tickets: bool = False
     images: dict[str, str] = Field(default_factory=dict, description="container -> image reference, instead of our own")
+    digests: dict[str, Digest] = Field(default_factory=dict, description="container -> digest CI pushed; pins our own")
 
     @model_validator(mode="after")
     def containers_exist(self) -> Self:
-        if unknown := sorted(set(self.images) - set(CONTAINERS)):
-            raise ValueError(f"options.images names no container of ours: {unknown}; choose from {list(CONTAINERS)}")
+        for field, named in (("images", self.images), ("digests", self.digests)):
+            if unknown := sorted(set(named) - set(CONTAINERS)):
+                raise ValueError(
+                    f"options.{field} names no container of ours: {unknown}; choose from {list(CONTAINERS)}"
+                )
+        if twice := sorted(set(self.images) & set(self.digests)):
+            raise ValueError(f"options.images already says which image {twice} is; drop them from options.digests")
         return self
 
 

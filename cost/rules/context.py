@@ -10,9 +10,6 @@ from cost.meter import HOURS_PER_MONTH, Meter, fixed, per_use
 from cost.usage import Assumptions, Demand
 from infra.offline.report import Resource, StackPlan
 
-# On AWS the contract names profiles by ARN; what one costs is its model's price.
-_PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
-
 
 @dataclass(frozen=True)
 class Context:
@@ -31,10 +28,7 @@ class Context:
     @property
     def models(self) -> tuple[str, ...]:
         """Names from the contract: the first does triage, the last answers chats; empty: the embedded model does."""
-        sources = {r.inputs.get("name"): get(r, "modelSource", "copyFrom", default="") for r in self.of_type(_PROFILE)}
-        models = {profile: source.rpartition("/")[2] for profile, source in sources.items()}
-        names = self.stack.contract.get("models", {}).get("names", ())
-        return tuple(models.get(name.rpartition("/")[2], name) for name in names)
+        return tuple(d["model"] for d in self.stack.contract.get("models", {}).get("deployments", ()))
 
     @property
     def is_prod(self) -> bool:

@@ -12,7 +12,7 @@ from pulumi import Output, Resource
 from infra.aws import access, node
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
 
 _CONTROL_POLICIES = (
     "AmazonEKSBlockStoragePolicy",
@@ -22,6 +22,8 @@ _CONTROL_POLICIES = (
     "AmazonEKSNetworkingPolicy",
 )
 _NODE_POLICIES = ("AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodeMinimalPolicy")
+_ARCH = "amd64"
+_SPOT_TAINT, _GPU_TAINT = ("pointsman/spot", "true"), ("nvidia.com/gpu", "true")
 _AUDITED = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -39,7 +41,17 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
         endpoint=cluster.endpoint,
         id=cluster.arn,
         issuer=cluster.identities[0].oidcs[0].issuer,
+        ca=cluster.certificate_authority.data,
+        arch=_ARCH,
+        pools=_pools(scope),
     )
+
+
+def _pools(scope: Scope) -> dict[str, Pool]:
+    pools = {"workers": Pool({"karpenter.sh/nodepool": "workers"}, [_SPOT_TAINT])}
+    if scope.settings.cluster.gpu:
+        pools["gpu"] = Pool({"karpenter.sh/nodepool": "gpu"}, [_GPU_TAINT])
+    return pools
 
 
 def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Cluster:
@@ -113,7 +125,7 @@ def _workers(scope: Scope) -> dict:
     capacity = ["spot", "on-demand"] if scope.settings.cluster.spot else ["on-demand"]
     return _spec(
         {"karpenter.sh/capacity-type": capacity, "eks.amazonaws.com/instance-category": ["c", "m", "r"]},
-        taint="pointsman/spot",
+        taint=_SPOT_TAINT,
         cpus_max=scope.settings.cluster.nodes_max * 4,
     )
 
@@ -122,19 +134,21 @@ def _gpu(scope: Scope) -> dict:
     capacity = ["spot", "on-demand"] if scope.settings.training.spot else ["on-demand"]
     return _spec(
         {"karpenter.sh/capacity-type": capacity, "eks.amazonaws.com/instance-family": ["g6", "g5"]},
-        taint="nvidia.com/gpu",
+        taint=_GPU_TAINT,
         cpus_max=8,
     )
 
 
-def _spec(requirements: dict[str, list[str]], *, taint: str, cpus_max: int) -> dict:
-    needs = [{"key": key, "operator": "In", "values": values} for key, values in requirements.items()]
+def _spec(requirements: dict[str, list[str]], *, taint: tuple[str, str], cpus_max: int) -> dict:
+    built_for = {"kubernetes.io/arch": [_ARCH]}
+    needs = [{"key": key, "operator": "In", "values": values} for key, values in {**requirements, **built_for}.items()]
+    key, value = taint
     return {
         "template": {
             "spec": {
                 "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"},
                 "requirements": needs,
-                "taints": [{"key": taint, "value": "true", "effect": "NoSchedule"}],
+                "taints": [{"key": key, "value": value, "effect": "NoSchedule"}],
                 "expireAfter": "336h",
             }
         },

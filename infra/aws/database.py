@@ -16,6 +16,8 @@ from infra.capabilities import Database, Ground, Scope
 # pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS.
 ENGINE_VERSION = "17"
 DATABASE = "pointsman"
+# The authorities of every region: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html (2026-11)
+CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 # Slow statements only: a full statement log would hold ticket text.
 _LOGGING: Any = [
     {"name": "log_min_duration_statement", "value": "2000"},
@@ -95,6 +97,7 @@ def _aurora(
         host=cluster.endpoint,
         name=DATABASE,
         auth="aws-iam",
+        ca=CA,
         admin=cluster.master_user_secrets[0].secret_arn,
         resource_id=cluster.cluster_resource_id,
     )
@@ -160,6 +163,7 @@ def _instance(
         host=instance.address,
         name=DATABASE,
         auth="aws-iam",
+        ca=CA,
         admin=instance.master_user_secrets[0].secret_arn,
         resource_id=instance.resource_id,
     )

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Cluster, Edge, Ground, Scope
+from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
 
 _TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3 only
 GATEWAY_PORT = 8080
@@ -26,7 +26,20 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
     _listeners(scope, balancer, target, _certificate(scope, zone, domain))
     _record(scope, zone, balancer)
     waf = _waf(scope, ground, balancer).arn if scope.settings.edge.waf else ""
-    return Edge(hostname=domain, address=balancer.dns_name, entry=target.arn, waf=waf, name=balancer.arn_suffix)
+    return Edge(
+        hostname=domain,
+        address=balancer.dns_name,
+        entry=target.arn,
+        origin_host=domain,
+        tls_policy=_TLS,
+        zone=_named(zone),
+        waf=waf,
+        name=balancer.arn_suffix,
+    )
+
+
+def _named(zone: aws.route53.Zone) -> Zone:
+    return Zone(zone.zone_id, zone.name_servers)
 
 
 def _node(scope: Scope, cluster: Cluster, zone: aws.route53.Zone | None) -> Edge:
@@ -40,7 +53,14 @@ def _node(scope: Scope, cluster: Cluster, zone: aws.route53.Zone | None) -> Edge
             records=[cluster.address],
             opts=scope.own(),
         )
-    return Edge(hostname=scope.settings.edge.domain or cluster.address, address=cluster.address, entry="node")
+    hostname = scope.settings.edge.domain or cluster.address
+    return Edge(
+        hostname=hostname,
+        address=cluster.address,
+        entry="node",
+        origin_host=hostname,
+        zone=_named(zone) if zone else None,
+    )
 
 
 def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalancer:

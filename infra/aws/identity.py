@@ -3,38 +3,50 @@ One IAM role per container, bound to its service account by EKS Pod Identity: no
 names the EKS service rather than a token's text. In `small` the node's role carries the same grants for all.
 """
 
+from dataclasses import dataclass
+from typing import assert_never
+
 import pulumi_aws as aws
 from pulumi import Input, Output
 
 from infra.aws import access
 from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
-from infra.capabilities import Cluster, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NAMESPACE, NODE_GRANTS, Access
+from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
+from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 
-def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster) -> Identity:
+@dataclass(frozen=True)
+class Reach:
+    """All that a grant may name."""
+
+    ground: Ground[AwsFoundation]
+    stores: Stores
+    edge: Edge
+
+
+def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
+    reach = Reach(ground, stores, edge)
     if cluster.kind == "k3s":
-        return _node(scope, ground, stores, cluster)
-    roles = {name: _container(scope, ground, stores, cluster, name) for name in GRANTS}
+        return _node(scope, reach, cluster)
+    roles = {name: _workload(scope, reach, cluster, name).arn for name in WORKLOADS}
     return Identity(
         kind="eks-pod-identity",
-        principals={name: role.arn for name, role in roles.items()},
+        principals={name: roles[name] for name in GRANTS},
+        platform={name: roles[name] for name in PLATFORM},
         users={name: name for name in GRANTS},
         admin=stores.database.admin,
     )
 
 
-def _container(
-    scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster, name: str
-) -> aws.iam.Role:
+def _workload(scope: Scope, reach: Reach, cluster: Cluster, name: str) -> aws.iam.Role:
     role = access.role(scope, name, access.plain_trust("pods.eks.amazonaws.com"))
-    statements = [s for a in sorted(GRANTS[name]) for s in _statements(scope, ground, stores, a, (name,))]
-    access.grant(scope, name, role, [*statements, _key_use(ground)])
+    statements = [s for a in sorted(WORKLOADS[name]) for s in _statements(scope, reach, a, (name,))]
+    access.grant(scope, name, role, [*statements, _key_use(reach.ground)])
     aws.eks.PodIdentityAssociation(
         scope.name(name),
         cluster_name=cluster.name,
-        namespace=NAMESPACE,
+        namespace=namespace_of(name),
         service_account=name,
         role_arn=role.arn,
         opts=scope.own(),
@@ -42,19 +54,20 @@ def _container(
     return role
 
 
-def _node(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster) -> Identity:
-    statements = [s for a in sorted(NODE_GRANTS) for s in _statements(scope, ground, stores, a, tuple(GRANTS))]
+def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
+    statements = [s for a in sorted(NODE_GRANTS) for s in _statements(scope, reach, a, tuple(GRANTS))]
     aws.iam.RolePolicy(
         scope.name("workloads"),
         role=cluster.node_name,
-        policy=access.document([*statements, _key_use(ground)]),
+        policy=access.document([*statements, _key_use(reach.ground)]),
         opts=scope.own(),
     )
     return Identity(
         kind="node",
         principals=dict.fromkeys(GRANTS, cluster.node),
+        platform=dict.fromkeys(PLATFORM, cluster.node),
         users={name: name for name in GRANTS},
-        admin=stores.database.admin,
+        admin=reach.stores.database.admin,
     )
 
 
@@ -62,11 +75,9 @@ def _key_use(ground: Ground[AwsFoundation]) -> Allow:
     return Allow(["kms:Decrypt", "kms:GenerateDataKey"], [ground.keys.data])
 
 
-def _statements(
-    scope: Scope, ground: Ground[AwsFoundation], stores: Stores, what: Access, users: tuple[str, ...]
-) -> list[Allow]:
+def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]) -> list[Allow]:
     """The cloud's words for one access; an access to something this stack does not have is nothing."""
-    names = stores.objects.names
+    ground, stores = reach.ground, reach.stores
     match what:
         case Access.DATABASE:
             return [Allow(["rds-db:connect"], [_database_user(scope, ground, stores, user) for user in users])]
@@ -79,9 +90,33 @@ def _statements(
         case Access.LLM_INVOKE:
             actions = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
             return [Allow(actions, stores.models.grants)] if stores.models.grants else []
+        case Access.DNS_EDIT:
+            return _zone(reach.edge)
+        case Access.TELEMETRY_SEND:
+            return [Allow(["aps:RemoteWrite"], ground.observability.inlets)]
+        case (
+            Access.DOCUMENTS_READ
+            | Access.DOCUMENTS_WRITE
+            | Access.MODELS_READ
+            | Access.MODELS_WRITE
+            | Access.LAKE_READ
+            | Access.LAKE_WRITE
+        ):
+            bucket, mode = bucket_of(what)
+            return _bucket(stores.objects.names[bucket], mode) if bucket in stores.objects.names else []
         case _:
-            bucket, _, mode = what.value.rpartition("-")
-            return _bucket(names[bucket], mode) if bucket in names else []
+            assert_never(what)
+
+
+def _zone(edge: Edge) -> list[Allow]:
+    """cert-manager proves a name by a record, and asks whether the change has arrived."""
+    if edge.zone is None:
+        return []
+    change = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"]
+    return [
+        Allow(change, [Output.concat("arn:aws:route53:::hostedzone/", edge.zone.id)]),
+        Allow(["route53:GetChange"], ["arn:aws:route53:::change/*"]),
+    ]
 
 
 def _database_user(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, user: str) -> Output[str]:

@@ -18,7 +18,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
     if not scope.settings.models.names:
         return Models(kind="embedded", endpoint="embedded")
     _log_invocations(scope, ground)
-    grants, profiles = [], []
+    grants, deployments = [], []
     for name in scope.settings.models.names:
         foundation_model = f"arn:aws:bedrock:{region}::foundation-model/{name}"
         profile = aws.bedrock.InferenceProfile(
@@ -27,10 +27,10 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
             model_source={"copy_from": foundation_model},
             opts=scope.own(),
         )
-        profiles.append(profile.arn)
+        deployments.append((name, profile.arn))
         grants += [profile.arn, foundation_model]
     endpoint = f"https://bedrock-runtime.{region}.amazonaws.com"
-    return Models(kind="bedrock", endpoint=endpoint, names=profiles, grants=grants)
+    return Models(kind="bedrock", endpoint=endpoint, deployments=deployments, grants=grants)
 
 
 def _log_invocations(scope: Scope, ground: Ground[AwsFoundation]) -> None:

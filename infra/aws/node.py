@@ -39,6 +39,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
     return Cluster(
         name=scope.name("node"),
         kind="k3s",
+        arch="arm64",
         endpoint=Output.concat("https://", address.public_ip, ":6443"),
         node=role.arn,
         node_name=role.name,

@@ -23,7 +23,13 @@ def build(scope: Scope, foundation: AwsFoundation, network: Network, keys: Keys)
     _trail(scope, keys, bucket)
     if scope.settings.network.flow_logs:
         _flow_logs(scope, foundation, network, keys)
-    return Observability(logs=logs.name, metrics=metrics.prometheus_endpoint, alerts=topic.arn, audit_bucket=bucket)
+    return Observability(
+        logs=logs.name,
+        metrics=metrics.prometheus_endpoint,
+        alerts=topic.arn,
+        audit_bucket=bucket,
+        inlets=[metrics.arn],
+    )
 
 
 def log_group(scope: Scope, keys: Keys, label: str, *, name: str | None = None) -> aws.cloudwatch.LogGroup:

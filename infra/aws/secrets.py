@@ -19,4 +19,9 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Secrets:
         )
         for name in scope.settings.connectors
     }
-    return Secrets(kind="aws-secrets-manager", store=path, connectors={n: s.arn for n, s in secrets.items()})
+    return Secrets(
+        kind="aws-secrets-manager",
+        store=path,
+        uri=f"https://secretsmanager.{scope.settings.region}.amazonaws.com",
+        connectors={n: s.arn for n, s in secrets.items()},
+    )

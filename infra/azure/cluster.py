@@ -4,8 +4,10 @@ AKS: private API server, Entra and Azure RBAC only, workload identity, etcd secr
 Three pools: system, spot workers, GPU for the trainer; the last two start from nothing. `small` is node.py.
 """
 
+import base64
 from typing import Any
 
+import yaml
 from pulumi import Input, Output, Resource
 from pulumi_azure_native import containerservice as aks
 
@@ -13,13 +15,14 @@ from infra.azure import access, node
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
 from infra.settings import Profile, Size
 
 # The d in the name is a local disk: it holds the system disk, so nothing of a node outlives it, or needs a key.
 MACHINE = {Size.SMALL: "Standard_D2ds_v5", Size.MEDIUM: "Standard_D4ds_v5", Size.LARGE: "Standard_D8ds_v5"}
 GPU_MACHINE = "Standard_NC4as_T4_v3"
-_SPOT_TAINT = "kubernetes.azure.com/scalesetpriority=spot:NoSchedule"  # AKS sets this on spot nodes itself
+_SPOT_TAINT = ("kubernetes.azure.com/scalesetpriority", "spot")  # AKS sets this on spot nodes itself
+_GPU_TAINT = ("nvidia.com/gpu", "true")
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Cluster:
@@ -39,7 +42,36 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         endpoint=Output.concat("https://", cluster.fqdn if _is_open(scope) else cluster.private_fqdn),
         id=cluster.id,
         issuer=cluster.oidc_issuer_profile.apply(lambda p: p.issuer_url if p else ""),
+        ca=_authority(ground, cluster),
+        arch="amd64",
+        pools=_pools(scope),
     )
+
+
+def _authority(ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> Output[str]:
+    """Stands in the kubeconfig alone; of the rest, which is no secret without Entra either, nothing is kept."""
+    given = aks.list_managed_cluster_user_credentials_output(
+        resource_group_name=ground.foundation.group, resource_name=cluster.name
+    )
+    return Output.unsecret(given.kubeconfigs.apply(lambda found: _authority_in(found[0].value)))
+
+
+def _authority_in(kubeconfig: str) -> str:
+    parsed = yaml.safe_load(base64.b64decode(kubeconfig))
+    return parsed["clusters"][0]["cluster"]["certificate-authority-data"]
+
+
+def _pools(scope: Scope) -> dict[str, Pool]:
+    choices, label = scope.settings, "kubernetes.azure.com/agentpool"
+    pools = {"workers": Pool({label: "workers"}, [_SPOT_TAINT] if choices.cluster.spot else [])}
+    if choices.cluster.gpu:
+        taints = [_GPU_TAINT, *([_SPOT_TAINT] if choices.training.spot else [])]
+        pools["gpu"] = Pool({label: "gpu"}, taints)
+    return pools
+
+
+def _taints(pool: Pool) -> list[str]:
+    return [f"{key}={value}:NoSchedule" for key, value in pool.taints]
 
 
 def _kubelet(profile: Any) -> str:
@@ -168,7 +200,7 @@ def _pool_of_workers(scope: Scope, ground: Ground[AzureFoundation], cluster: aks
         min_count=0,
         max_count=scope.settings.cluster.nodes_max,
         enable_auto_scaling=True,
-        node_taints=[_SPOT_TAINT] if spot else [],
+        node_taints=_taints(_pools(scope)["workers"]),
         opts=scope.own(),
         **machine,
     )
@@ -186,7 +218,7 @@ def _pool_of_gpus(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.Ma
         min_count=0,
         max_count=1,
         enable_auto_scaling=True,
-        node_taints=["nvidia.com/gpu=true:NoSchedule", *([_SPOT_TAINT] if spot else [])],
+        node_taints=_taints(_pools(scope)["gpu"]),
         opts=scope.own(),
         **machine,
     )

@@ -11,6 +11,7 @@ from infra.settings import Size
 
 VERSION = "17"
 DATABASE = "pointsman"
+CA = "system"  # DigiCert's and Microsoft's roots, which every system trusts: libpq's sslrootcert=system
 SKU = {
     Size.SMALL: ("Standard_B1ms", pg.SkuTier.BURSTABLE),
     Size.MEDIUM: ("Standard_D2ds_v5", pg.SkuTier.GENERAL_PURPOSE),
@@ -50,6 +51,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Database:
         host=server.fully_qualified_domain_name,
         name=DATABASE,
         auth="entra",
+        ca=CA,
         # Known once the last setting is made, so the administrator is not a second change at the same time.
         resource_id=Output.all(server.name, last.id).apply(lambda found: found[0]),
     )

@@ -13,7 +13,7 @@ from pulumi_azure_native import network as net
 
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Cluster, Edge, Ground, Scope
+from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
@@ -40,6 +40,10 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
         hostname=domain,
         address=endpoint.host_name,
         entry=address.name,
+        address_name=address.name,
+        origin_host=f"origin.{domain}",
+        tls_policy=cdn.AfdMinimumTlsVersion.TLS12.value,
+        zone=Zone(zone.id, zone.name_servers),
         waf=waf,
         name=profile.id,
         front_door_id=profile.front_door_id,
@@ -50,7 +54,13 @@ def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone:
     if zone:  # an apex name cannot be an alias of a machine's name, so the entry is a name under the zone
         _record(scope, ground, zone, "entry", "CNAME", "www", cname_record={"cname": cluster.hostname})
     hostname = f"www.{scope.settings.edge.domain}" if zone else cluster.hostname
-    return Edge(hostname=hostname, address=cluster.address, entry="node")
+    return Edge(
+        hostname=hostname,
+        address=cluster.address,
+        entry="node",
+        origin_host=hostname,
+        zone=Zone(zone.id, zone.name_servers) if zone else None,
+    )
 
 
 def _zone(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> dns.Zone:

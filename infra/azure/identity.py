@@ -5,6 +5,7 @@ In `small` there is no issuer; the node's identity carries the same grants for a
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from pulumi import Input
 from pulumi_azure_native import dbforpostgresql as pg
@@ -13,8 +14,8 @@ from pulumi_azure_native import managedidentity
 from infra.azure import access
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
-from infra.capabilities import Cluster, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NAMESPACE, NODE_GRANTS, Access
+from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
+from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,20 @@ class Principal:
     name: Input[str]
 
 
-def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster) -> Identity:
+@dataclass(frozen=True)
+class Reach:
+    """All that a grant may name."""
+
+    ground: Ground[AzureFoundation]
+    stores: Stores
+    edge: Edge
+
+
+def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
+    reach = Reach(ground, stores, edge)
     if cluster.kind == "k3s":
-        return _node(scope, ground, stores, cluster)
-    identities = {name: access.identity(scope, ground.foundation, name) for name in GRANTS}
+        return _node(scope, reach, cluster)
+    identities = {name: access.identity(scope, ground.foundation, name) for name in WORKLOADS}
     for name, identity in identities.items():
         managedidentity.FederatedIdentityCredential(
             scope.name(name),
@@ -35,67 +46,81 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster
             resource_name_=identity.name,
             federated_identity_credential_resource_name="kubernetes",
             issuer=cluster.issuer,
-            subject=f"system:serviceaccount:{NAMESPACE}:{name}",
+            subject=f"system:serviceaccount:{namespace_of(name)}:{name}",
             audiences=["api://AzureADTokenExchange"],
             opts=scope.own(),
         )
-        who = Principal(name, identity.principal_id, identity.name)
-        for what in sorted(GRANTS[name]):
-            _grant(scope, ground, stores, who, what)
+        for what in sorted(WORKLOADS[name]):
+            _grant(scope, reach, Principal(name, identity.principal_id, identity.name), what)
     return Identity(
         kind="azure-workload-identity",
-        principals={name: identity.client_id for name, identity in identities.items()},
-        users={name: identity.name for name, identity in identities.items()},
+        principals={name: identities[name].client_id for name in GRANTS},
+        platform={name: identities[name].client_id for name in PLATFORM},
+        users={name: identities[name].name for name in GRANTS},
         admin=identities["migrator"].name,
     )
 
 
-def _node(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster) -> Identity:
+def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
     who = Principal("node", cluster.node, cluster.node_name)
     for what in sorted(NODE_GRANTS):
-        _grant(scope, ground, stores, who, what)
+        _grant(scope, reach, who, what)
     return Identity(
         kind="node",
         principals=dict.fromkeys(GRANTS, cluster.id),
+        platform=dict.fromkeys(PLATFORM, cluster.id),
         users=dict.fromkeys(GRANTS, cluster.node_name),
         admin=cluster.node_name,
     )
 
 
-def _grant(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, who: Principal, what: Access) -> None:
+def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
     """The cloud's words for one access. Plain database users are made in SQL by the migrator, not here."""
     if what is Access.DATABASE_ADMIN:
-        _database_admin(scope, ground, stores, who)
+        _database_admin(scope, reach, who)
         return
-    for role, at in _roles(stores, what):
-        access.assign(scope, ground.foundation, f"{who.label}-{what}", role, to=who.id, at=at)
+    for role, at in _roles(reach, what):
+        access.assign(scope, reach.ground.foundation, f"{who.label}-{what}", role, to=who.id, at=at)
 
 
-def _roles(stores: Stores, what: Access) -> list[tuple[Role, Input[str]]]:
-    names = stores.objects.names
+def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
+    stores, edge = reach.stores, reach.edge
     match what:
-        case Access.DATABASE:
-            return []
+        case Access.DATABASE | Access.DATABASE_ADMIN:
+            return []  # inside the server
         case Access.SECRETS_READ:
             return [(Role.SECRETS_USER, stores.secrets.store)]
         case Access.BUS_PUBLISH:
             return [(Role.SERVICE_BUS_SENDER, stores.bus.topic_id)]
         case Access.LLM_INVOKE:
             return [(Role.OPENAI_USER, account) for account in stores.models.grants]
-        case _:
-            container, _, mode = what.value.rpartition("-")
+        case Access.DNS_EDIT:
+            return [(Role.DNS_CONTRIBUTOR, edge.zone.id)] if edge.zone else []
+        case Access.TELEMETRY_SEND:
+            return [(Role.METRICS_PUBLISHER, inlet) for inlet in reach.ground.observability.inlets]
+        case (
+            Access.DOCUMENTS_READ
+            | Access.DOCUMENTS_WRITE
+            | Access.MODELS_READ
+            | Access.MODELS_WRITE
+            | Access.LAKE_READ
+            | Access.LAKE_WRITE
+        ):
+            container, mode = bucket_of(what)
             role = Role.BLOB_READER if mode == "read" else Role.BLOB_CONTRIBUTOR
-            return [(role, names[container])] if container in names else []
+            return [(role, stores.objects.names[container])] if container in stores.objects.names else []
+        case _:
+            assert_never(what)
 
 
-def _database_admin(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, who: Principal) -> None:
+def _database_admin(scope: Scope, reach: Reach, who: Principal) -> None:
     pg.AdministratorsMicrosoftEntra(
         scope.name(f"{who.label}-database"),
-        resource_group_name=ground.foundation.group,
-        server_name=stores.database.resource_id,
+        resource_group_name=reach.ground.foundation.group,
+        server_name=reach.stores.database.resource_id,
         object_id=who.id,
         principal_name=who.name,
         principal_type=pg.PrincipalType.SERVICE_PRINCIPAL,
-        tenant_id=ground.foundation.tenant,
+        tenant_id=reach.ground.foundation.tenant,
         opts=scope.own(),
     )

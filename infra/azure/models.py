@@ -33,7 +33,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
     return Models(
         kind="azure-openai",
         endpoint=account.properties.endpoint,
-        names=scope.settings.models.names,
+        deployments=[(name, name.partition("@")[0]) for name in scope.settings.models.names],
         grants=[account.id],
     )
 

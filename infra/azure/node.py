@@ -34,6 +34,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
     return Cluster(
         name=machine.name,
         kind="k3s",
+        arch="amd64",
         endpoint=Output.concat("https://", hostname, ":6443"),
         node=identity.principal_id,
         node_name=identity.name,

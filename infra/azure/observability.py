@@ -33,8 +33,13 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
     archive = scope.settings.observability.existing_log_bucket or _archive(scope, foundation, keys)
     if scope.settings.network.flow_logs:
         _flow_logs(scope, foundation, network, archive)
+    by_default = metrics.default_ingestion_settings  # Azure makes a collection rule with the workspace
     return Observability(
-        logs=logs.id, metrics=metrics.id, alerts=_action_group(scope, foundation).id, audit_bucket=archive
+        logs=logs.id,
+        metrics=metrics.id,
+        alerts=_action_group(scope, foundation).id,
+        audit_bucket=archive,
+        inlets=[by_default.data_collection_rule_resource_id],
     )
 
 

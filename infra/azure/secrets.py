@@ -47,4 +47,4 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
     diagnose(scope, "secrets", vault.id, ground.observability.logs)
     uri = vault.properties.vault_uri
     names = {name: Output.concat(uri, "secrets/connector-", name) for name in scope.settings.connectors}
-    return Secrets(kind="azure-key-vault", store=vault.id, connectors=names)
+    return Secrets(kind="azure-key-vault", store=vault.id, uri=uri, connectors=names)

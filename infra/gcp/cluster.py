@@ -9,7 +9,7 @@ from typing import Any
 import pulumi_gcp as gcp
 from pulumi import Output
 
-from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
 from infra.gcp import access, node
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.network import PODS, SERVICES
@@ -37,7 +37,18 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         endpoint=Output.concat("https://", cluster.endpoint),
         id=cluster.id,
         issuer=f"{ground.foundation.project}.svc.id.goog",
+        ca=Output.unsecret(cluster.master_auth.cluster_ca_certificate),  # the provider hides it with a client's key
+        arch="amd64",
+        pools=_pools(scope),
     )
+
+
+def _pools(scope: Scope) -> dict[str, Pool]:
+    choices, label = scope.settings.cluster, "cloud.google.com/gke-nodepool"
+    pools = {"workers": Pool({label: "workers"}, [_SPOT_TAINT] if choices.spot else [])}
+    if choices.gpu:
+        pools["gpu"] = Pool({label: "gpu"}, [_GPU_TAINT])
+    return pools
 
 
 def _node_account(scope: Scope, stores: Stores) -> gcp.serviceaccount.Account:
@@ -106,7 +117,7 @@ def _control_plane(
 
 
 _SHIELD: Any = {"enable_secure_boot": True, "enable_integrity_monitoring": True}
-_SPOT_TAINT = {"key": "pointsman/spot", "value": "true", "effect": "NO_SCHEDULE"}
+_SPOT_TAINT, _GPU_TAINT = ("pointsman/spot", "true"), ("nvidia.com/gpu", "true")
 
 
 def _pool(
@@ -149,11 +160,15 @@ def _machine(scope: Scope, label: str) -> Any:
             "machine_type": GPU_MACHINE,
             "spot": scope.settings.training.spot,
             "guest_accelerators": [{"type": GPU, "count": 1, "gpu_driver_installation_config": drivers}],
-            "taints": [{"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}],
+            "taints": [_no_schedule(_GPU_TAINT)],
         }
     spot = label == "workers" and scope.settings.cluster.spot
     return {
         "machine_type": MACHINE[scope.settings.cluster.size],
         "spot": spot,
-        "taints": [_SPOT_TAINT] if spot else [],
+        "taints": [_no_schedule(_SPOT_TAINT)] if spot else [],
     }
+
+
+def _no_schedule(taint: tuple[str, str]) -> Any:
+    return {"key": taint[0], "value": taint[1], "effect": "NO_SCHEDULE"}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pulumi_gcp as gcp
+from pulumi import Output
 
 from infra.capabilities import Database, Ground, Scope
 from infra.gcp.foundation import GcpFoundation
@@ -61,6 +62,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
         host=instance.private_ip_address,
         name=DATABASE,
         auth="gcp-iam",
+        ca=Output.unsecret(instance.server_ca_certs[0].cert),  # the provider hides it with its key; it is public
         resource_id=instance.name,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi_gcp as gcp
 
-from infra.capabilities import Cluster, Edge, Ground, Scope
+from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
 from infra.gcp.foundation import GcpFoundation
 
 
@@ -20,7 +20,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge
     address = gcp.compute.GlobalAddress(scope.name("edge"), address_type="EXTERNAL", opts=scope.own())
     _record(scope, zone, "entry", f"{domain}.", "A", address.address)
     certificates = _certificates(scope, ground, zone, domain)
-    gcp.compute.SSLPolicy(
+    tls = gcp.compute.SSLPolicy(
         scope.name("edge"),
         name=scope.name("edge"),
         min_tls_version="TLS_1_2",
@@ -28,13 +28,30 @@ def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge
         opts=scope.own(),
     )
     waf = _waf(scope).name if scope.settings.edge.waf else ""
-    return Edge(hostname=domain, address=address.address, entry=certificates.name, waf=waf, name=address.name)
+    return Edge(
+        hostname=domain,
+        address=address.address,
+        entry=certificates.name,
+        address_name=address.name,
+        origin_host=domain,
+        tls_policy=tls.name,
+        zone=Zone(zone.name, zone.name_servers),
+        waf=waf,
+        name=address.name,
+    )
 
 
 def _node(scope: Scope, cluster: Cluster, zone: gcp.dns.ManagedZone | None) -> Edge:
     if zone:
         _record(scope, zone, "entry", f"{scope.settings.edge.domain}.", "A", cluster.address)
-    return Edge(hostname=scope.settings.edge.domain or cluster.address, address=cluster.address, entry="node")
+    hostname = scope.settings.edge.domain or cluster.address
+    return Edge(
+        hostname=hostname,
+        address=cluster.address,
+        entry="node",
+        origin_host=hostname,
+        zone=Zone(zone.name, zone.name_servers) if zone else None,
+    )
 
 
 def _zone(scope: Scope, ground: Ground[GcpFoundation], domain: str) -> gcp.dns.ManagedZone:

@@ -5,16 +5,22 @@ In `small` there is no such federation; the node's account carries the same gran
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import pulumi_gcp as gcp
 from pulumi import Input, Output
 
-from infra.capabilities import Cluster, Ground, Identity, Scope, Stores
+from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
 from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
-from infra.grants import GRANTS, NAMESPACE, NODE_GRANTS, Access
+from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 _INSTANCE = "sqladmin.googleapis.com/Instance"
+_RECORDS = [
+    *(f"dns.changes.{verb}" for verb in ("create", "get", "list")),
+    *(f"dns.resourceRecordSets.{verb}" for verb in ("create", "delete", "get", "list", "update")),
+    "dns.managedZones.get",
+]
 
 
 @dataclass(frozen=True)
@@ -23,40 +29,53 @@ class Principal:
     email: Output[str]
 
 
-def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster) -> Identity:
+@dataclass(frozen=True)
+class Reach:
+    """All that a grant may name."""
+
+    ground: Ground[GcpFoundation]
+    stores: Stores
+    edge: Edge
+
+
+def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
+    reach = Reach(ground, stores, edge)
     if cluster.kind == "k3s":
-        return _node(scope, ground, stores, cluster)
-    accounts = {name: access.account(scope, name, f"Container {name}") for name in GRANTS}
-    for name, account in accounts.items():
-        gcp.serviceaccount.IAMMember(
-            scope.name(name),
-            service_account_id=account.name,
-            role="roles/iam.workloadIdentityUser",
-            member=Output.concat("serviceAccount:", cluster.issuer, f"[{NAMESPACE}/{name}]"),
-            opts=scope.own(),
-        )
-        for what in sorted(GRANTS[name]):
-            _grant(scope, ground, stores, Principal(name, account.email), what)
-    users = {
-        name: _user(scope, stores, Principal(name, account.email), admin=name == "migrator")
-        for name, account in accounts.items()
-    }
+        return _node(scope, reach, cluster)
+    emails = {name: _workload(scope, reach, cluster, name).email for name in WORKLOADS}
+    users = {name: _user(scope, stores, Principal(name, emails[name]), admin=name == "migrator") for name in GRANTS}
     return Identity(
         kind="gke-workload-identity",
-        principals={name: account.email for name, account in accounts.items()},
+        principals={name: emails[name] for name in GRANTS},
+        platform={name: emails[name] for name in PLATFORM},
         users=users,
         admin=users["migrator"],
     )
 
 
-def _node(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster) -> Identity:
+def _workload(scope: Scope, reach: Reach, cluster: Cluster, name: str) -> gcp.serviceaccount.Account:
+    account = access.account(scope, name, f"Workload {name}")
+    gcp.serviceaccount.IAMMember(
+        scope.name(name),
+        service_account_id=account.name,
+        role="roles/iam.workloadIdentityUser",
+        member=Output.concat("serviceAccount:", cluster.issuer, f"[{namespace_of(name)}/{name}]"),
+        opts=scope.own(),
+    )
+    for what in sorted(WORKLOADS[name]):
+        _grant(scope, reach, Principal(name, account.email), what)
+    return account
+
+
+def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
     who = Principal("node", Output.from_input(cluster.node))
     for what in sorted(NODE_GRANTS):
-        _grant(scope, ground, stores, who, what)
-    user = _user(scope, stores, who, admin=True)
+        _grant(scope, reach, who, what)
+    user = _user(scope, reach.stores, who, admin=True)
     return Identity(
         kind="node",
         principals=dict.fromkeys(GRANTS, cluster.node),
+        platform=dict.fromkeys(PLATFORM, cluster.node),
         users=dict.fromkeys(GRANTS, user),
         admin=user,
     )
@@ -76,12 +95,12 @@ def _user(scope: Scope, stores: Stores, who: Principal, *, admin: bool) -> Outpu
     return user.name
 
 
-def _grant(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, who: Principal, what: Access) -> None:
+def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
     """The cloud's words for one access; an access to something this stack does not have is nothing."""
-    label, member = f"{who.label}-{what}", access.of(who.email)
+    label, member, stores = f"{who.label}-{what}", access.of(who.email), reach.stores
     match what:
         case Access.DATABASE:
-            _database(scope, ground, stores, who)
+            _database(scope, reach.ground, stores, who)
         case Access.DATABASE_ADMIN:
             pass  # a role inside the database: see _user
         case Access.SECRETS_READ:
@@ -97,8 +116,38 @@ def _grant(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, who: Pri
         case Access.LLM_INVOKE:
             for role in stores.models.grants:
                 access.on_project(scope, label, role, member)
-        case _:
+        case Access.DNS_EDIT:
+            _zone(scope, reach.edge, label, member)
+        case Access.TELEMETRY_SEND:
+            for role in ("logging.logWriter", "monitoring.metricWriter", "cloudtrace.agent"):
+                access.on_project(scope, f"{who.label}-{role.split('.')[0]}", f"roles/{role}", member)
+        case (
+            Access.DOCUMENTS_READ
+            | Access.DOCUMENTS_WRITE
+            | Access.MODELS_READ
+            | Access.MODELS_WRITE
+            | Access.LAKE_READ
+            | Access.LAKE_WRITE
+        ):
             _bucket(scope, stores, label, member, what)
+        case _:
+            assert_never(what)
+
+
+def _zone(scope: Scope, edge: Edge, label: str, member: Input[str]) -> None:
+    """Google's own role for records may delete the zone as well; ours may change what is in it."""
+    if edge.zone is None:
+        return
+    role = gcp.projects.IAMCustomRole(
+        scope.name("prove-names"),
+        role_id=f"{scope.settings.application}_{scope.settings.environment}_prove_names",
+        title="Prove names by records",
+        permissions=_RECORDS,
+        opts=scope.own(),
+    )
+    gcp.dns.DnsManagedZoneIamMember(
+        scope.name(label), managed_zone=edge.zone.id, role=role.name, member=member, opts=scope.own()
+    )
 
 
 def _database(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, who: Principal) -> None:
@@ -122,7 +171,7 @@ def _secrets(scope: Scope, stores: Stores, label: str, member: Input[str]) -> No
 
 
 def _bucket(scope: Scope, stores: Stores, label: str, member: Input[str], what: Access) -> None:
-    bucket, _, mode = what.value.rpartition("-")
+    bucket, mode = bucket_of(what)
     if bucket not in stores.objects.names:
         return
     role = "roles/storage.objectViewer" if mode == "read" else "roles/storage.objectUser"

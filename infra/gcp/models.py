@@ -30,4 +30,9 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
         opts=scope.own(),
     )
     audit(scope, "aiplatform")
-    return Models(kind="vertex", endpoint="https://aiplatform.googleapis.com", names=names, grants=[role.name])
+    return Models(
+        kind="vertex",
+        endpoint="https://aiplatform.googleapis.com",
+        deployments=[(name, name) for name in names],
+        grants=[role.name],
+    )

@@ -45,6 +45,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
     return Cluster(
         name=scope.name("node"),
         kind="k3s",
+        arch="amd64",
         endpoint=Output.concat("https://", address.address, ":6443"),
         node=account.email,
         node_name=account.name,
@@ -55,8 +56,6 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
 
 def _grants(scope: Scope, stores: Stores, account: gcp.serviceaccount.Account) -> None:
     member = access.of(account.email)
-    access.on_project(scope, "node-logs", "roles/logging.logWriter", member)
-    access.on_project(scope, "node-metrics", "roles/monitoring.metricWriter", member)
     gcp.storage.BucketIAMMember(
         scope.name("node-deploy"),
         bucket=stores.objects.names["deploy"],

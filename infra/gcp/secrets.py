@@ -25,4 +25,9 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Secrets:
         for name in scope.settings.connectors
     }
     store = f"projects/{ground.foundation.project}"
-    return Secrets(kind="gcp-secret-manager", store=store, connectors={n: s.id for n, s in secrets.items()})
+    return Secrets(
+        kind="gcp-secret-manager",
+        store=store,
+        uri="https://secretmanager.googleapis.com",
+        connectors={n: s.id for n, s in secrets.items()},
+    )

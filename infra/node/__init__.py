@@ -7,6 +7,7 @@ from infra.grants import NAMESPACE
 
 K3S_VERSION = "v1.35.5+k3s1"
 MANIFESTS = "manifests.yaml"
+PULL_SECRET = "registry"  # noqa: S105, the name of a Kubernetes secret that boot.sh renews
 _HERE = Path(__file__).parent
 
 
@@ -19,4 +20,10 @@ def boot_script(cloud: str, values: dict[str, str]) -> str:
     """
     own = Template((_HERE / f"{cloud}.sh").read_text()).substitute(values)
     common = Template((_HERE / "boot.sh").read_text())
-    return common.substitute(cloud_functions=own, k3s_version=K3S_VERSION, namespace=NAMESPACE, manifests=MANIFESTS)
+    return common.substitute(
+        cloud_functions=own,
+        k3s_version=K3S_VERSION,
+        namespace=NAMESPACE,
+        manifests=MANIFESTS,
+        pull_secret=PULL_SECRET,
+    )

@@ -41,7 +41,7 @@ if fetch_manifests "$manifests" > "$$target.new" && ! cmp -s "$$target.new" "$$t
 fi
 if password="$$(registry_password)" && [ -n "$$password" ]; then
   kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f -
-  kubectl -n $namespace create secret docker-registry registry --docker-server="$$(registry_host)" \
+  kubectl -n $namespace create secret docker-registry $pull_secret --docker-server="$$(registry_host)" \
     --docker-username="$$(registry_user)" --docker-password="$$password" --dry-run=client -o yaml | kubectl apply -f -
 fi
 SYNC

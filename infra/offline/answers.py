@@ -1,10 +1,13 @@
 """What the clouds answer offline: data sources, and outputs whose form matters to a consumer."""
 
+from base64 import b64encode
 from typing import Any
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
 AWS_ACCOUNT = "123456789012"
+
+_KUBECONFIG = "clusters: [{name: c, cluster: {certificate-authority-data: b2ZmbGluZQ==}}]"
 
 CALLS: dict[str, Any] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
@@ -37,6 +40,9 @@ CALLS: dict[str, Any] = {
         "subscriptionId": SUBSCRIPTION,
         "tenantId": TENANT,
     },
+    "azure-native:containerservice:listManagedClusterUserCredentials": lambda _: {
+        "kubeconfigs": [{"name": "clusterUser", "value": b64encode(_KUBECONFIG.encode()).decode()}]
+    },
     "gcp:organizations/getProject:getProject": lambda a: {
         "id": "projects/offline",
         "number": "123456789012",
@@ -60,6 +66,9 @@ CALLS: dict[str, Any] = {
 OUTPUTS: dict[str, Any] = {
     "azure-native:resources:ResourceGroup": lambda a: {"name": a.inputs.get("resourceGroupName", a.name)},
     "azure-native:containerregistry:Registry": lambda a: {"loginServer": f"{a.name}.azurecr.io"},
+    "azure-native:keyvault:Vault": lambda a: {
+        "properties": {**a.inputs["properties"], "vaultUri": f"https://{a.name}.vault.azure.net/"}
+    },
     "gcp:storage/bucket:Bucket": lambda a: {"url": f"gs://{a.name}", "name": a.name},
     "aws:bedrock/inferenceProfile:InferenceProfile": lambda a: {
         "arn": f"arn:aws:bedrock:us-east-1:{AWS_ACCOUNT}:application-inference-profile/{a.inputs['name']}"

@@ -122,7 +122,7 @@ def _models(stack: Stack) -> str:
     logging = stack.client("bedrock").get_model_invocation_logging_configuration().get("loggingConfig")
     if not logging:
         raise NotAsExpected("Bedrock logs no invocations", fix="pulumi up puts it right")
-    return f"{len(stack.contract.models.names)} models, invocations logged"
+    return f"{len(stack.contract.models.deployments)} models, invocations logged"
 
 
 def _identity(stack: Stack) -> str:

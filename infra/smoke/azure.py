@@ -143,7 +143,7 @@ def _models(stack: Stack) -> str:
     if not ours:
         raise NotAsExpected(f"No account answers at {stack.contract.models.endpoint}", fix="pulumi up puts it right")
     there = stack.arm.get(f"{ours[0]['id']}/deployments", **{"api-version": "2024-10-01"})["value"]
-    missing = {n.partition("@")[0] for n in stack.contract.models.names} - {d["name"] for d in there}
+    missing = {d.name for d in stack.contract.models.deployments} - {d["name"] for d in there}
     if missing:
         raise NotAsExpected(
             f"Not deployed: {', '.join(sorted(missing))}", fix="Raise the model's quota, then pulumi up"

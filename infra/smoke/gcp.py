@@ -132,7 +132,7 @@ def _models(stack: Stack) -> str:
         return "the embedded model needs nothing"
     policy = stack.api("orgpolicy").get(f"v2/{stack.project}/policies/vertexai.allowedModels")
     allowed = [v for rule in policy["spec"]["rules"] for v in rule.get("values", {}).get("allowedValues", [])]
-    missing = [n for n in stack.contract.models.names if not any(f"/{n}:" in v for v in allowed)]
+    missing = [d.name for d in stack.contract.models.deployments if not any(f"/{d.name}:" in v for v in allowed)]
     if missing:
         raise NotAsExpected(f"Not allowed: {', '.join(missing)}", fix="pulumi up puts it right")
     return f"{len(allowed)} models allowed"

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from infra.checks import Outcome, run_checks
-from infra.contract import Contract
+from infra.contract import Contract, read_contract
 from services.core.kit.errors import ConfigurationInvalid
 
 CLOUDS = ("aws", "azure", "gcp")
@@ -21,19 +21,14 @@ def smoke(contract: Contract, **reach: Any) -> list[Outcome]:
     return run_checks(module.checks(contract, **reach))
 
 
-def read_contract(text: str, cloud: str) -> Contract:
+def contract_of(text: str, cloud: str) -> Contract:
     """
-    The contract as `pulumi stack output contract --json` prints it.
+    The contract of a stack on `cloud`.
 
     Raises:
-        ConfigurationInvalid: not a contract, or of another cloud.
+        ConfigurationInvalid: not a contract, an old one, or of another cloud.
     """
-    try:
-        contract = Contract.model_validate_json(text)
-    except ValueError as exc:
-        raise ConfigurationInvalid(
-            f"This is no contract: {str(exc).splitlines()[0]}. Write it with: pulumi stack output contract --json"
-        ) from exc
+    contract = read_contract(text)
     if contract.cloud != cloud:
         raise ConfigurationInvalid(f"The contract is of {contract.cloud}, not of {cloud}. Run: smoke {contract.cloud}")
     return contract

@@ -17,11 +17,11 @@ def smoke(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """One check per capability of a deployed stack, and a round trip of a test object and message."""
-    from infra.smoke.run import read_contract
+    from infra.smoke.run import contract_of
     from infra.smoke.run import smoke as run
 
     text = _from_file(contract) if contract else _from_pulumi(cloud, profile)
-    print_outcomes(run(read_contract(text, cloud)), format_)
+    print_outcomes(run(contract_of(text, cloud)), format_)
 
 
 def _from_file(path: Path) -> str:

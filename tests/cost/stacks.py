@@ -39,7 +39,11 @@ ROUND = Scenario(
 
 def stack(cloud: str, *resources: Resource, profile: str = "small", models: tuple[str, ...] = ()) -> StackPlan:
     return StackPlan(
-        cloud=cloud, profile=profile, seconds=0, resources=resources, contract={"models": {"names": list(models)}}
+        cloud=cloud,
+        profile=profile,
+        seconds=0,
+        resources=resources,
+        contract={"models": {"deployments": [{"model": model, "name": model} for model in models]}},
     )
 
 

@@ -193,7 +193,7 @@ def test_aws_models_are_asked_through_their_profiles(plan: Plan) -> None:
     """The contract names the profile, so that a call is on the stack's bill; the role may use what it names."""
     found = plan("aws")
     profiles = [r.inputs["name"] for r in found.resources if r.type.endswith(":InferenceProfile")]
-    names = found.contract["models"]["names"]
+    names = [d["name"] for d in found.contract["models"]["deployments"]]
     assert len(names) == 2
     assert {name.rpartition("application-inference-profile/")[2] for name in names} == set(profiles)
     granted = "".join(p for r in found.resources if "bedrock:Invoke" in (p := str(r.inputs.get("policy"))))

@@ -19,6 +19,7 @@ _AZURE_BROAD = {
 _GCP_GRANTS = (
     "gcp:projects/iAMMember:IAMMember",
     "gcp:projects/iAMBinding:IAMBinding",
+    "gcp:dns/dnsManagedZoneIamMember:DnsManagedZoneIamMember",
     "gcp:storage/bucketIAMMember:BucketIAMMember",
     "gcp:pubsub/topicIAMMember:TopicIAMMember",
     "gcp:pubsub/subscriptionIAMMember:SubscriptionIAMMember",

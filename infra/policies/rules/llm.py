@@ -57,7 +57,7 @@ def named_models(stack: Stack) -> Iterator[Breach]:
             asks = any(str(a).startswith("bedrock:Invoke") for a in statement.get("Action") or [])
             if asks and any(str(name).endswith("*") for name in resources):
                 yield r.urn, "The role may ask every model; name them in models.names"
-    named = {name.partition("@")[0] for name in dig(stack.contract, "models.names") or []}
+    named = {found["name"] for found in dig(stack.contract, "models.deployments") or []}
     for r in stack.of("azure-native:cognitiveservices:Deployment"):
         if r.inputs.get("deploymentName") not in named:
             yield r.urn, f"The account holds {r.inputs.get('deploymentName')}, which models.names does not name"

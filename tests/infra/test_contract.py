@@ -1,0 +1,120 @@
+"""The contract is versioned: what consumers read is this version, and an older one says what to do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.contract import VERSION, Contract, read_contract
+from infra.grants import GRANTS, PLATFORM
+from infra.offline.plan import CLOUDS, STACKS, load, plan_stack
+from services.core.kit.errors import ConfigurationInvalid
+from tests.infra.conftest import PROFILES, Plans
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def planned(plans: Plans, cloud: str, profile: str) -> Contract:
+    return read_contract(json.dumps(plans[cloud, profile].contract))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_planned_contract_is_read(plans: Plans, cloud: str, profile: str) -> None:
+    """What `up` exports is what consumers take, to the letter."""
+    contract = planned(plans, cloud, profile)
+    assert contract.version == VERSION
+    assert set(contract.identity.principals) == set(GRANTS)
+    assert set(contract.identity.platform) == set(PLATFORM)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (
+            1,
+            r"version 1, this program reads 2\. Run `pulumi up` from this.*pulumi stack output contract --json",
+        ),
+        (VERSION + 1, "version 3, this program reads 2: update this program"),
+        (None, "names no version"),
+        ("2", "names no version"),
+    ],
+)
+def test_contract_of_another_version_is_refused(plans: Plans, version: Any, words: str) -> None:
+    """Whoever comes with an old one hears what to do, not which of forty fields are missing."""
+    raw = {**plans["aws", "prod"].contract, "version": version}
+    with pytest.raises(ConfigurationInvalid, match=words):
+        read_contract(json.dumps(raw))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "not json"])
+def test_what_is_no_contract_is_refused(text: str) -> None:
+    """An empty answer of `pulumi stack output` is not a traceback."""
+    with pytest.raises(ConfigurationInvalid, match=r"This is no contract: .*pulumi stack output contract --json"):
+        read_contract(text)
+
+
+def test_a_missing_field_is_named(plans: Plans) -> None:
+    """The version is right and the content is not."""
+    raw = json.loads(json.dumps(plans["gcp", "prod"].contract))
+    del raw["edge"]["origin_host"]
+    with pytest.raises(ConfigurationInvalid, match=r"edge\.origin_host: Field required"):
+        read_contract(json.dumps(raw))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_managed_stack_says_what_workloads_and_operators_need(plans: Plans, cloud: str) -> None:
+    """Authority, pools, names to delegate, where secrets are asked for: nobody looks them up by hand."""
+    contract = planned(plans, cloud, "prod")
+    assert contract.cluster.ca
+    assert set(contract.cluster.pools) == {"workers", "gpu"}
+    assert any(t.key == "nvidia.com/gpu" for t in contract.cluster.pools["gpu"].taints)
+    assert contract.edge.zone
+    assert contract.edge.name_servers
+    assert contract.edge.tls_policy
+    assert contract.database.ca
+    assert contract.registry.pull_secret == ""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_single_node_pulls_with_a_secret_and_has_no_pools(plans: Plans, cloud: str) -> None:
+    """k3s cannot borrow the node's identity to pull; an external registry is the company's business."""
+    contract = planned(plans, cloud, "small")
+    own = contract.registry.url.split("/")[0].endswith((".amazonaws.com", ".azurecr.io", ".pkg.dev"))
+    assert contract.registry.pull_secret == ("registry" if own else "")
+    assert contract.cluster.pools == {}
+
+
+def test_a_caller_sends_the_deployments_name(plans: Plans) -> None:
+    """`gpt-5-nano@2025-08-07` is a model and its version; what answers is the deployment `gpt-5-nano`."""
+    deployed = {
+        r.inputs["deploymentName"]
+        for r in plans["azure", "prod"].resources
+        if r.type == "azure-native:cognitiveservices:Deployment"
+    }
+    named = planned(plans, "azure", "prod").models.deployments
+    assert {d.name for d in named} == deployed
+    assert [d.model for d in named] == ["gpt-5-nano@2025-08-07", "gpt-5-mini@2025-08-07"]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_taints_of_the_contract_are_those_of_the_pools(plans: Plans, cloud: str) -> None:
+    """A toleration that names another taint leaves the pods pending."""
+    made = json.dumps([r.inputs for r in plans[cloud, "prod"].resources if r.capability == "cluster"])
+    for pool in planned(plans, cloud, "prod").cluster.pools.values():
+        for taint in pool.taints:
+            assert f'"key": "{taint.key}"' in made or f"{taint.key}={taint.value}:NoSchedule" in made
+
+
+def test_digest_pins_the_image(tmp_path: Path) -> None:
+    """CI writes the digest it pushed into the settings; the reference then names it."""
+    folder = tmp_path / "aws"
+    folder.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py", "Pulumi.small.yaml"):
+        (folder / name).write_text((STACKS / "aws" / name).read_text())
+    with (folder / "Pulumi.small.yaml").open("a") as file:
+        file.write(f"    options: {{digests: {{gateway: '{DIGEST}'}}}}\n")
+    registry = plan_stack(load("aws", "small", root=tmp_path)).contract["registry"]
+    assert registry["images"]["gateway"].endswith(f"/gateway@{DIGEST}")
+    assert registry["digests"] == {"gateway": DIGEST}
