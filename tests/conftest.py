@@ -66,6 +66,11 @@ def template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     """The address of a fresh, migrated, empty database."""
+    yield from fresh_database(postgres, template)
+
+
+def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """For fixtures of another scope than `database`, too."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres.url, autocommit=True) as conn:
         conn.execute(f"create database {name} template {template}")

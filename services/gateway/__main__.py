@@ -1,10 +1,15 @@
 """Starts the gateway: `python -m services.gateway`."""
 
+from functools import partial
+
 import uvicorn
 
 from services.core.kit.telemetry import configure_logs
 from services.gateway.app import build_app
+from services.gateway.connections import BoundedConnection
 from services.gateway.settings import GatewaySettings
+
+BACKLOG = 512  # connections that wait to be taken; beyond it the network itself says no
 
 
 def main() -> None:
@@ -14,6 +19,12 @@ def main() -> None:
         build_app(settings),
         host=settings.gateway_host,
         port=settings.gateway_port,
+        http=partial(BoundedConnection, head_timeout_s=settings.head_timeout_s),  # ty: ignore[invalid-argument-type]  # only called
+        ws="none",
+        limit_concurrency=settings.connections_max,
+        backlog=BACKLOG,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         log_config=None,
         access_log=False,  # paths are logged by the load balancer; ours would double every line
         timeout_graceful_shutdown=5,

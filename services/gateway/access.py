@@ -1,71 +1,87 @@
-"""Who may call what, and how often: API keys and roles, size and rate limits. Deny by default."""
+"""Who may call what: API keys and roles, wrong keys in floods. Deny by default, and before a body is read."""
 
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 
 from services.core.kit.database import connection
-from services.core.kit.errors import BodyTooLarge, Forbidden, RateLimited
+from services.core.kit.errors import ConfigurationInvalid, Forbidden, SignatureInvalid, Unauthenticated
 from services.core.kit.security import Principal, Role, authenticate, require
+from services.gateway.rates import network
 
-MINUTE_S = 60
 LOOPBACK = ("127.0.0.1", "::1")
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-class RateGate:
-    """Counts calls per name and minute in this process; behind several replicas each has its own count."""
+class Guard:
+    """A dependency of API endpoints: the caller, who has at least `role`; asked before the body is read."""
 
-    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_minute = per_minute
-        self._clock = clock
-        self._minute = 0
-        self._calls: Counter[str] = Counter()
+    def __init__(self, role: Role) -> None:
+        self._role = role
 
-    def pass_or_refuse(self, name: str) -> None:
-        """
-        Raises:
-            RateLimited: too many calls under `name` in this minute.
-        """
-        minute, second = divmod(int(self._clock()), MINUTE_S)
-        if minute != self._minute:
-            self._minute, self._calls = minute, Counter()
-        self._calls[name] += 1
-        if self._calls[name] > self._per_minute:
-            wait_s = MINUTE_S - second
-            raise RateLimited(f"More than {self._per_minute} calls in a minute. Slow down.", retry_after_s=wait_s)
+    async def admit(self, request: Request) -> None:
+        who = await sign_in(request, _key(request))
+        request.app.state.api_gate.pass_or_refuse(who.name)
+        require(who, self._role)
+        request.state.caller = who
+
+    def __call__(self, request: Request) -> Principal:
+        return request.state.caller
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
+class GuardedRoute(APIRoute):
     """
-    The body, never holding more than `max_bytes` of it.
+    A route that knows its caller before anything of the body is read; the framework reads and parses it first.
 
     Raises:
-        BodyTooLarge: it is longer, whatever its Content-Length says.
+        ConfigurationInvalid: when it is made without exactly one `Guard`: nothing is open by being forgotten.
     """
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise BodyTooLarge(f"The body is larger than {max_bytes} bytes (POINTSMAN_MAX_BODY_BYTES). Send less text.")
-        chunks.append(chunk)
-    return b"".join(chunks)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        guards = [needed.call for needed in self.dependant.dependencies if isinstance(needed.call, Guard)]
+        if len(guards) != 1:
+            raise ConfigurationInvalid(f"{self.path} does not say who may call it. Give it one Guard, see access.py.")
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            await guards[0].admit(request)
+            return await handle(request)
+
+        return answer
 
 
-def needs(role: Role) -> Callable[[Request], Awaitable[Principal]]:
-    """A dependency for API endpoints: the caller, who has at least `role`."""
+async def sign_in(request: Request, key: str | None) -> Principal:
+    """
+    The holder of `key`.
 
-    async def principal(request: Request) -> Principal:
-        async with connection(request.app.state.pool) as conn:
-            who = await authenticate(conn, _key(request))
-        request.app.state.api_gate.pass_or_refuse(who.name)
-        require(who, role)
-        return who
+    Raises:
+        Unauthenticated: no key, or a wrong one.
+        RateLimited: a wrong one, and too many came from its address in this minute. Right ones always pass.
+    """
+    state, address = request.app.state, _address(request)
+    if key and state.wrong_keys.is_over(address) and not await state.key_ring.has(key):
+        state.wrong_keys.pass_or_refuse(address)
+    try:
+        async with connection(state.pool) as conn:
+            return await authenticate(conn, key)
+    except Unauthenticated:
+        if key:
+            state.wrong_keys.pass_or_refuse(address)
+        raise
 
-    return principal
+
+@contextmanager
+def counting_forgeries(request: Request) -> Generator[None]:
+    """Wrong signatures count like wrong keys; a right one always passes."""
+    try:
+        yield
+    except SignatureInvalid:
+        request.app.state.wrong_keys.pass_or_refuse(_address(request))
+        raise
 
 
 def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
@@ -80,8 +96,7 @@ def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
             require_same_origin(request)
         who = _loopback_principal(request)
         if who is None:
-            async with connection(request.app.state.pool) as conn:
-                who = await authenticate(conn, request.cookies.get("pointsman_key") or _key(request))
+            who = await sign_in(request, request.cookies.get("pointsman_key") or _key(request))
         request.app.state.api_gate.pass_or_refuse(who.name)
         require(who, role)
         return who
@@ -96,6 +111,10 @@ def require_same_origin(request: Request) -> None:
     """
     if not _is_same_origin(request):
         raise Forbidden("This form was not sent from the console itself. Load the page again and repeat it.")
+
+
+def _address(request: Request) -> str:
+    return network(request.client.host if request.client else "")
 
 
 def _key(request: Request) -> str | None:

@@ -21,9 +21,10 @@ from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
-from services.gateway.access import RateGate
 from services.gateway.endpoints import console, docs, hooks, login, platform, tickets
+from services.gateway.limits import Limits
 from services.gateway.pages import build_templates
+from services.gateway.rates import KeyRing, RateGate
 from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -46,12 +47,12 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.templates = build_templates()
     app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
     app.state.api_gate = RateGate(settings.api_rate_per_minute)
-    for room in (hooks, tickets, platform, console, login, docs):
-        app.include_router(room.router)
+    app.state.wrong_keys = RateGate(settings.failed_sign_ins_per_minute, of="wrong keys or signatures")
+    for router in (hooks.router, hooks.plain, *(room.router for room in (tickets, platform, console, login, docs))):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_middleware(_SafeHeaders)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -59,6 +60,8 @@ def build_app(settings: GatewaySettings) -> FastAPI:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "Content-Type"],
         )
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
+    app.add_middleware(_SafeHeaders)  # last is outermost: on the answers of the limits, too
     configure_traces("gateway", app=app)
     return app
 
@@ -70,7 +73,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     pool = build_pool(settings.database_url.get_secret_value(), min_size=min(4, size), max_size=size)
     async with httpx.AsyncClient() as http:
         await pool.open(wait=False)  # a gateway that starts before its database answers 503, and recovers by itself
-        app.state.pool, app.state.http = pool, http
+        app.state.pool, app.state.http, app.state.key_ring = pool, http, KeyRing(pool)
         app.state.intake = Batcher(partial(service.take_in, pool, settings.tenant), batch_max=INTAKE_BATCH)
         app.state.connectors = build_connectors(settings.connectors, pool=pool, http=http)
         try:

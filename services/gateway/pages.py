@@ -20,9 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.core.contracts.prediction import Band
-from services.core.kit.errors import PayloadInvalid, PointsmanError, Unauthenticated
+from services.core.kit.errors import BodyTooLarge, PayloadInvalid, PointsmanError, Unauthenticated
 from services.core.kit.security import Principal, Role
-from services.gateway.access import read_body
 
 COOKIE = "pointsman_key"
 FORM_MAX_BYTES = 8_192  # a group's name or an API key; nothing longer is asked for anywhere
@@ -93,12 +92,14 @@ def is_fragment(request: Request) -> bool:
 
 async def read_form(request: Request) -> dict[str, str]:
     """
-    The fields of a posted form; read by hand, because the framework reads bodies of any size.
+    The fields of a posted form.
 
     Raises:
         BodyTooLarge, PayloadInvalid: it is no small form.
     """
-    body = await read_body(request, FORM_MAX_BYTES)
+    body = await request.body()
+    if len(body) > FORM_MAX_BYTES:
+        raise BodyTooLarge(f"The form is larger than {FORM_MAX_BYTES} bytes.")
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict"))
     except ValueError as exc:

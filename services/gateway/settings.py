@@ -11,7 +11,8 @@ from services.core.kit.settings import PlatformSettings
 class GatewaySettings(PlatformSettings):
     """
     `console_loopback_role` opens the console without a key to callers from this machine itself; the laptop sets it,
-    a deployment behind a load balancer must not. Rates are per caller (hooks: per connector) and minute.
+    a deployment behind a load balancer must not. Rates are per caller (hooks: per connector) and minute; failed
+    sign-ins per address: the peer's, unless `trusted_proxies` names the peer as one whose X-Forwarded-For is believed.
     """
 
     gateway_host: str = "127.0.0.1"
@@ -19,6 +20,11 @@ class GatewaySettings(PlatformSettings):
     gateway_pool_size: int = Field(default=12, ge=1)
     router_url: str = "http://127.0.0.1:8081"
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    body_timeout_s: float = Field(default=15, gt=0)
+    head_timeout_s: float = Field(default=10, gt=0)
+    connections_max: int = Field(default=1_000, ge=1)
+    trusted_proxies: tuple[str, ...] = ()
+    failed_sign_ins_per_minute: int = Field(default=30, ge=1)
     hook_rate_per_minute: int = Field(default=60_000, ge=1)
     api_rate_per_minute: int = Field(default=6_000, ge=1)
     cors_origins: tuple[str, ...] = ()

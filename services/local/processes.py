@@ -17,6 +17,7 @@ import psutil
 
 from services.core.kit.errors import ConfigurationInvalid, Conflict
 from services.local.home import Home
+from services.local.logs import rotate
 
 STOP_TIMEOUT_S = 10.0
 RESTART_PAUSES_S = (0.2, 1.0, 3.0, 10.0)  # then the last one for ever
@@ -51,8 +52,9 @@ class Supervisor:
         self._spawn(child)
 
     def tend(self) -> None:
-        """Starts again what has died, with growing pauses. Call it every fraction of a second."""
+        """Starts again what has died, with growing pauses; cuts the logs. Call it every fraction of a second."""
         now = time.monotonic()
+        rotate([*self.home.logs.glob("*.log"), self.home.postgres.folder / "log"])
         if not self.home.postgres.is_running():
             self.on_restart("postgres", None)
             self.home.postgres.start()

@@ -11,6 +11,7 @@ PointsmanError
 ├── NotFound 404
 ├── Conflict 409
 │   └── UpdateConflict 409 retryable   the ticket changed under our write-back
+├── BodyTooSlow 408
 ├── BodyTooLarge 413
 ├── RateLimited 429 retryable  carries `retry_after_s`
 ├── ConfigurationInvalid 500   a setting; the message names it and gives an example
@@ -69,6 +70,10 @@ class Conflict(PointsmanError):
 
 class UpdateConflict(Conflict):
     retryable = True
+
+
+class BodyTooSlow(PointsmanError):
+    status = 408
 
 
 class BodyTooLarge(PointsmanError):

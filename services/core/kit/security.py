@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -62,6 +63,18 @@ async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal
     if row is None or not is_right:
         raise Unauthenticated("This API key is not known or was revoked. Make one with: pointsman keys create NAME")
     return Principal(name=row["name"], role=Role[row["role"].upper()], tenant=row["tenant"])
+
+
+async def secret_hashes(conn: AsyncConnection[Any]) -> dict[str, str]:
+    """The hash of each key that is valid now, by the key's id."""
+    cursor = await conn.execute("select id, secret_hash from api_keys where revoked_at is null")
+    return {row["id"]: row["secret_hash"] for row in await cursor.fetchall()}
+
+
+def holds(secret_hashes: Mapping[str, str], key: str) -> bool:
+    """Whether `key` is one of those with these hashes."""
+    _, key_id, secret = [*key.split("_", 2), "", ""][:3]
+    return hmac.compare_digest(secret_hashes.get(key_id, _digest("")), _digest(secret)) and key_id in secret_hashes
 
 
 def require(principal: Principal, role: Role) -> None:

@@ -3,10 +3,8 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from services.core.kit.database import connection
 from services.core.kit.errors import Unauthenticated
-from services.core.kit.security import authenticate
-from services.gateway.access import require_same_origin
+from services.gateway.access import require_same_origin, sign_in
 from services.gateway.pages import COOKIE, ConsoleRoute, read_form, render, safe_path
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
@@ -23,12 +21,10 @@ async def show_login(request: Request, next: str = "/") -> Response:
 async def log_in(request: Request) -> Response:
     """Tries the key and goes on to where the person wanted to be."""
     require_same_origin(request)
-    request.app.state.api_gate.pass_or_refuse(f"login {request.client.host if request.client else ''}")
     form = await read_form(request)
     key, back = form.get("key", "").strip(), safe_path(form.get("next"))
     try:
-        async with connection(request.app.state.pool) as conn:
-            await authenticate(conn, key)
+        await sign_in(request, key)
     except Unauthenticated:
         problem = "This API key is not known or was revoked. Make one with: pointsman keys create NAME"
         return render(request, "login.html", {"next": back, "problem": problem}, status=401)

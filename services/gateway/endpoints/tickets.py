@@ -13,14 +13,14 @@ from services.core.kit.database import connection
 from services.core.kit.errors import NotFound
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
-from services.gateway.access import needs
+from services.gateway.access import Guard, GuardedRoute
 
-router = APIRouter(prefix="/api", tags=["tickets"])
+router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
 
 BIGINT_MAX = 2**63 - 1
-Viewer = Annotated[Principal, Depends(needs(Role.VIEWER))]
-Admin = Annotated[Principal, Depends(needs(Role.ADMIN))]
-Agent = Annotated[Principal, Depends(needs(Role.AGENT))]
+Viewer = Annotated[Principal, Depends(Guard(Role.VIEWER))]
+Admin = Annotated[Principal, Depends(Guard(Role.ADMIN))]
+Agent = Annotated[Principal, Depends(Guard(Role.AGENT))]
 TicketId = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
 
 

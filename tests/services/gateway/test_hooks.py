@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from services.core.connectors import generic
 from services.core.kit.security import Role, create_key
-from services.gateway.access import RateGate
 from services.gateway.app import build_app
+from services.gateway.rates import RateGate
 from services.gateway.settings import GatewaySettings
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
 
