@@ -19,7 +19,7 @@ from infra.node import PULL_SECRET
 from infra.settings import CONTAINERS, Settings, parse
 from infra.tags import tag_everything
 
-F = TypeVar("F")
+F = TypeVar("F", bound=c.Foundation)
 CAPABILITIES = [
     "foundation",
     "network",
@@ -69,9 +69,13 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
     """Register every resource of a stack and return its contract (values may still be outputs)."""
 
     def scope(kind: str) -> c.Scope:
-        return c.Scope(settings, pulumi.ComponentResource(f"pointsman:index:{kind.capitalize()}", kind))
+        """A component waits for the foundation, and with it all that is built in it."""
+        opts = pulumi.ResourceOptions(depends_on=list(ready))  # the list as it is now
+        return c.Scope(settings, pulumi.ComponentResource(f"pointsman:index:{kind.capitalize()}", kind, opts=opts))
 
+    ready: list[pulumi.Resource] = []
     foundation = provider.foundation(scope("foundation"))
+    ready += foundation.ready
     network = provider.network(scope("network"), foundation)
     keys = provider.keys(scope("keys"), foundation)
     observability = provider.observability(scope("observability"), foundation, network, keys)

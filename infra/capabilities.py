@@ -6,14 +6,24 @@ A builder of a cloud returns one of these, so a forgotten output is a type error
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import pulumi
 from pulumi import Input, Resource, ResourceOptions
 
 from infra.settings import Settings
 
-F = TypeVar("F")  # what only one cloud has and all its capabilities need: a resource group, a project number, zones
+
+class Foundation(Protocol):
+    """What only one cloud has and all its capabilities need: a resource group, a project number, zones."""
+
+    @property
+    def ready(self) -> Sequence[Resource]:
+        """What must stand before any other capability is begun."""
+        ...
+
+
+F = TypeVar("F", bound=Foundation)
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Network:
-    """`ready` is what must exist before a managed data service can be placed."""
+    """`ready` is what must exist before a machine, a balancer or a database is placed: routes, gateways, peerings."""
 
     id: Input[str]
     nodes: Sequence[Input[str]]
@@ -50,6 +60,7 @@ class Keys:
     """
     `holder` is the identity through which services reach the key (Azure); elsewhere services have their own.
     `versioned` names one version of the key, for the service that cannot follow a rotation by itself.
+    `ready` stands once those who encrypt for us may use the key, and the cloud has heard of it.
     """
 
     data: Input[str]

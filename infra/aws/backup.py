@@ -43,7 +43,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> None:
 
 def _select(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, plan: aws.backup.Plan) -> None:
     role = access.role(scope, "backup", access.trust("backup.amazonaws.com", ground.foundation.account))
-    access.attach(scope, role, "backup", _BACKUP_POLICIES)
+    granted = access.attach(scope, role, "backup", _BACKUP_POLICIES)
     names = stores.objects.names
     buckets = [Output.concat("arn:aws:s3:::", names[n]) for n in ("documents", "models")]
     aws.backup.Selection(
@@ -51,5 +51,5 @@ def _select(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, plan: a
         plan_id=plan.id,
         iam_role_arn=role.arn,
         resources=[stores.database.id, *buckets],
-        opts=scope.own(),
+        opts=scope.own(depends_on=granted),
     )

@@ -85,7 +85,7 @@ def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Clust
         },
         upgrade_policy={"support_type": "STANDARD"},  # extended support costs six times as much
         deletion_protection=scope.settings.protect,
-        opts=scope.own(protect=True, depends_on=[*ready, audit]),
+        opts=scope.own(protect=True, depends_on=[*ready, audit, *ground.network.ready]),
     )
 
 

@@ -95,7 +95,7 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
         drop_invalid_header_fields=True,
         desync_mitigation_mode="strictest",
         enable_deletion_protection=scope.settings.protect,
-        opts=scope.own(),
+        opts=scope.own(depends_on=ground.network.ready),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 import pulumi_aws as aws
-from pulumi import Output
+from pulumi import Output, Resource
 
 from infra.capabilities import Scope
 
@@ -13,6 +13,7 @@ from infra.capabilities import Scope
 class AwsFoundation:
     account: Output[str]
     zones: Output[list[str]]
+    ready: tuple[Resource, ...] = ()
 
 
 def build(scope: Scope) -> AwsFoundation:

@@ -42,14 +42,14 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
 def _workload(scope: Scope, reach: Reach, cluster: Cluster, name: str) -> aws.iam.Role:
     role = access.role(scope, name, access.plain_trust("pods.eks.amazonaws.com"))
     statements = [s for a in sorted(WORKLOADS[name]) for s in _statements(scope, reach, a, (name,))]
-    access.grant(scope, name, role, [*statements, _key_use(reach.ground)])
+    granted = access.grant(scope, name, role, [*statements, _key_use(reach.ground)])
     aws.eks.PodIdentityAssociation(
         scope.name(name),
         cluster_name=cluster.name,
         namespace=namespace_of(name),
         service_account=name,
         role_arn=role.arn,
-        opts=scope.own(),
+        opts=scope.own(depends_on=[granted]),
     )
     return role
 

@@ -5,10 +5,11 @@ A VPC in three tiers: edge (public), nodes (private, out through NAT), data (no 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 import pulumi_aws as aws
-from pulumi import Output
+from pulumi import Output, Resource
 
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Network, Scope
@@ -28,6 +29,16 @@ INTERFACE_SERVICES = (
     "sqs",
     "sts",
 )
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Route tables, and what must stand before traffic takes them."""
+
+    tables: list[aws.ec2.RouteTable]
+    ways: list[Resource]
+
+
 _TIER_START = {"nodes": 0, "data": 4, "edge": 8}  # of the sixteen /20 blocks in a /16
 
 
@@ -41,12 +52,13 @@ def build(scope: Scope, foundation: AwsFoundation) -> Network:
         "data": _tier(scope, foundation, vpc, "data", max(zones, 2)),  # a database subnet group spans two zones
         "edge": _tier(scope, foundation, vpc, "edge", zones),
     }
-    edge_table = _edge_routes(scope, vpc, tiers["edge"])
-    tables = [edge_table, *_node_routes(scope, vpc, tiers)]
-    _endpoints(scope, vpc, tiers["nodes"], tables)
+    gateway = aws.ec2.InternetGateway(scope.name("internet"), vpc_id=vpc.id, opts=scope.own())
+    edge = _edge_routes(scope, vpc, tiers["edge"], gateway)
+    nodes = _node_routes(scope, vpc, tiers, gateway)
+    _endpoints(scope, vpc, tiers["nodes"], [*edge.tables, *nodes.tables])
     ids = {name: [s.id for s in subnets] for name, subnets in tiers.items()}
-    nodes = ids["edge"] if scope.settings.is_small else ids["nodes"]
-    return Network(vpc.id, nodes, ids["data"], ids["edge"])
+    home = ids["edge"] if scope.settings.is_small else ids["nodes"]
+    return Network(vpc.id, home, ids["data"], ids["edge"], ready=[gateway, *edge.ways, *nodes.ways])
 
 
 def _vpc(scope: Scope) -> aws.ec2.Vpc:
@@ -82,52 +94,67 @@ def _blocks(cidr: IPv4Network) -> list[str]:
     return [str(block) for block in cidr.subnets(prefixlen_diff=4)]
 
 
-def _edge_routes(scope: Scope, vpc: aws.ec2.Vpc, subnets: Sequence[aws.ec2.Subnet]) -> aws.ec2.RouteTable:
-    gateway = aws.ec2.InternetGateway(scope.name("internet"), vpc_id=vpc.id, opts=scope.own())
+def _edge_routes(
+    scope: Scope, vpc: aws.ec2.Vpc, subnets: Sequence[aws.ec2.Subnet], gateway: aws.ec2.InternetGateway
+) -> Routes:
     table = aws.ec2.RouteTable(scope.name("edge"), vpc_id=vpc.id, opts=scope.own())
-    aws.ec2.Route(
+    out = aws.ec2.Route(
         scope.name("edge-out"),
         route_table_id=table.id,
         destination_cidr_block="0.0.0.0/0",
         gateway_id=gateway.id,
         opts=scope.own(),
     )
-    _associate(scope, "edge", subnets, [table])
-    return table
+    return Routes([table], [out, *_associate(scope, "edge", subnets, [table])])
 
 
-def _node_routes(scope: Scope, vpc: aws.ec2.Vpc, tiers: dict[str, list[aws.ec2.Subnet]]) -> list[aws.ec2.RouteTable]:
+def _node_routes(
+    scope: Scope, vpc: aws.ec2.Vpc, tiers: dict[str, list[aws.ec2.Subnet]], gateway: aws.ec2.InternetGateway
+) -> Routes:
     count = {"none": 0, "single": 1, "per-zone": len(tiers["nodes"])}[scope.settings.network.nat]
-    gateways = [_nat(scope, i, tiers["edge"][i]) for i in range(count)]
-    tables = []
+    gateways = [_nat(scope, i, tiers["edge"][i], gateway) for i in range(count)]
+    tables: list[aws.ec2.RouteTable] = []
+    ways: list[Resource] = []
     for i in range(max(count, 1)):
         table = aws.ec2.RouteTable(scope.name(f"nodes-{i}"), vpc_id=vpc.id, opts=scope.own())
         tables.append(table)
         if gateways:
-            aws.ec2.Route(
-                scope.name(f"nodes-out-{i}"),
-                route_table_id=table.id,
-                destination_cidr_block="0.0.0.0/0",
-                nat_gateway_id=gateways[i].id,
-                opts=scope.own(),
-            )
-    _associate(scope, "nodes", tiers["nodes"], tables)
-    return tables
+            ways.append(_out(scope, f"nodes-out-{i}", table, gateways[i]))
+    return Routes(tables, [*ways, *_associate(scope, "nodes", tiers["nodes"], tables)])
 
 
-def _nat(scope: Scope, i: int, subnet: aws.ec2.Subnet) -> aws.ec2.NatGateway:
+def _out(scope: Scope, label: str, table: aws.ec2.RouteTable, through: aws.ec2.NatGateway) -> aws.ec2.Route:
+    return aws.ec2.Route(
+        scope.name(label),
+        route_table_id=table.id,
+        destination_cidr_block="0.0.0.0/0",
+        nat_gateway_id=through.id,
+        opts=scope.own(),
+    )
+
+
+def _nat(scope: Scope, i: int, subnet: aws.ec2.Subnet, internet: aws.ec2.InternetGateway) -> aws.ec2.NatGateway:
     address = aws.ec2.Eip(scope.name(f"nat-{i}"), domain="vpc", opts=scope.own())
-    return aws.ec2.NatGateway(scope.name(f"nat-{i}"), allocation_id=address.id, subnet_id=subnet.id, opts=scope.own())
+    return aws.ec2.NatGateway(
+        scope.name(f"nat-{i}"),
+        allocation_id=address.id,
+        subnet_id=subnet.id,
+        opts=scope.own(depends_on=[internet]),
+    )
 
 
 def _associate(
     scope: Scope, tier: str, subnets: Sequence[aws.ec2.Subnet], tables: Sequence[aws.ec2.RouteTable]
-) -> None:
-    for i, subnet in enumerate(subnets):
-        table = tables[i % len(tables)]
+) -> list[Resource]:
+    return [
         aws.ec2.RouteTableAssociation(
-            scope.name(f"{tier}-{i}"), subnet_id=subnet.id, route_table_id=table.id, opts=scope.own()
+            scope.name(f"{tier}-{i}"),
+            subnet_id=subnet.id,
+            route_table_id=tables[i % len(tables)].id,
+            opts=scope.own(),
         )
+        for i, subnet in enumerate(subnets)
+    ]
 
 
 def _endpoints(

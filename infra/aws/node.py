@@ -35,7 +35,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
     role, granted = _role(scope, ground, stores, address)
     template = _template(scope, ground, _firewall(scope, ground), role, _boot(scope, stores, address))
     grant = _let_scaling_use_the_key(scope, ground)
-    _group(scope, ground, template, [grant, *granted])
+    _group(scope, ground, template, [grant, *granted, *ground.network.ready])
     return Cluster(
         name=scope.name("node"),
         kind="k3s",

@@ -142,7 +142,7 @@ def _flow_logs(scope: Scope, foundation: AwsFoundation, network: Network, keys: 
     group = log_group(scope, keys, "flow")
     role = access.role(scope, "flow-logs", access.trust("vpc-flow-logs.amazonaws.com", foundation.account))
     write = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
-    access.grant(scope, "flow-logs", role, [access.Allow(write, [group.arn, Output.concat(group.arn, ":*")])])
+    granted = access.grant(scope, "flow-logs", role, [access.Allow(write, [group.arn, Output.concat(group.arn, ":*")])])
     aws.ec2.FlowLog(
         scope.name("flow"),
         vpc_id=network.id,
@@ -151,5 +151,5 @@ def _flow_logs(scope: Scope, foundation: AwsFoundation, network: Network, keys: 
         log_destination=group.arn,
         iam_role_arn=role.arn,
         max_aggregation_interval=600,
-        opts=scope.own(),
+        opts=scope.own(depends_on=[granted]),
     )

@@ -1,12 +1,16 @@
 """Role assignments. Built-in roles only, each at the narrowest scope Azure knows: a container, a topic, an account."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from pulumi import Input, Output
+from pulumi import Input, Output, Resource
 from pulumi_azure_native import authorization, managedidentity
 
+from infra import wait
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Scope
+
+_SPREAD_S = 180  # "up to 10 minutes", learn.microsoft.com/azure/role-based-access-control/troubleshooting; often one
 
 
 class Role(StrEnum):
@@ -49,6 +53,11 @@ def assign(scope: Scope, foundation: AzureFoundation, label: str, role: Role, *,
         scope=at,
         opts=scope.own(),
     )
+
+
+def settled(scope: Scope, label: str, assignments: Sequence[Resource]) -> list[Resource]:
+    """What to depend on, where something acts under these assignments as soon as it is made."""
+    return [wait.after(scope.name(label), assignments, _SPREAD_S, scope.own())]
 
 
 def role_id(foundation: AzureFoundation, role: Role) -> Output[str]:

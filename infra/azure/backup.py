@@ -30,11 +30,12 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> None
     vault = _vault(scope, ground)
     to = vault.identity.apply(lambda i: i.principal_id if i else "")
     group, account, server = ground.foundation, stores.objects.scope, stores.database.id
-    ready = [
+    granted = [
         access.assign(scope, group, "backup-postgres", Role.POSTGRES_BACKUP, to=to, at=server),
         access.assign(scope, group, "backup-reader", Role.READER, to=to, at=group.group_id),
         access.assign(scope, group, "backup-blobs", Role.STORAGE_BACKUP, to=to, at=account),
     ]
+    ready = access.settled(scope, "backup", granted)
     for label, kind, resource in (("postgres", _POSTGRES, server), ("blobs", _BLOBS, account)):
         policy: Any = {"policy_id": _policy(scope, ground, vault, label, kind).id}
         if kind == _BLOBS:

@@ -134,7 +134,8 @@ def _cluster_rights(scope: Scope, ground: Ground[AzureFoundation], to: Input[str
         ("cluster-key", Role.KEY_CRYPTO_USER, ground.keys.store),
         ("cluster-vault", Role.KEY_CONTRIBUTOR, ground.keys.store),
     )
-    return [access.assign(scope, ground.foundation, label, role, to=to, at=at) for label, role, at in wanted]
+    granted = [access.assign(scope, ground.foundation, label, role, to=to, at=at) for label, role, at in wanted]
+    return access.settled(scope, "cluster", granted)
 
 
 def _api_access(scope: Scope, ground: Ground[AzureFoundation]) -> Any:

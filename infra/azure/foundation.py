@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from pulumi import Output
+from pulumi import Output, Resource
 from pulumi_azure_native import authorization, resources
 
 from infra.capabilities import Scope
@@ -15,6 +15,7 @@ class AzureFoundation:
     group_id: Output[str]
     tenant: Output[str]
     subscription: Output[str]
+    ready: tuple[Resource, ...] = ()
 
     def unique(self, text: str) -> Output[str]:
         """A name nobody else has: some Azure names are shared by the whole world."""

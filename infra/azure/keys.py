@@ -33,14 +33,14 @@ def build(scope: Scope, foundation: AzureFoundation) -> Keys:
     )
     key = _key(scope, foundation, vault)
     holder = access.identity(scope, foundation, "keys")
-    ready = access.assign(scope, foundation, "keys", Role.KEY_ENCRYPTION_USER, to=holder.principal_id, at=vault.id)
+    granted = access.assign(scope, foundation, "keys", Role.KEY_ENCRYPTION_USER, to=holder.principal_id, at=vault.id)
     return Keys(
         data=key.key_uri,
         versioned=key.key_uri_with_version,
         store=vault.id,
         holder=holder.id,
         holder_client=holder.client_id,
-        ready=[ready],
+        ready=access.settled(scope, "keys", [granted]),
     )
 
 

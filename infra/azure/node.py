@@ -5,9 +5,10 @@ Its state is the database and the containers of the storage account. Ingress: 80
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
-from pulumi import Output
+from pulumi import Output, Resource
 from pulumi_azure_native import compute
 
 from infra.azure import access
@@ -25,11 +26,13 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
     foundation = ground.foundation
     identity = access.identity(scope, foundation, "node")
     deploy = stores.objects.names["deploy"]
-    access.assign(scope, foundation, "node-deploy", Role.BLOB_READER, to=identity.principal_id, at=deploy)
+    to = identity.principal_id
+    granted = [access.assign(scope, foundation, "node-deploy", Role.BLOB_READER, to=to, at=deploy)]
     if stores.registry.id:
-        access.assign(scope, foundation, "node-pull", Role.ACR_PULL, to=identity.principal_id, at=stores.registry.id)
+        granted.append(access.assign(scope, foundation, "node-pull", Role.ACR_PULL, to=to, at=stores.registry.id))
     label = foundation.unique(scope.settings.prefix)
-    machine = _scale_set(scope, ground, identity.id, _boot(stores), label)
+    ready = access.settled(scope, "node", granted)
+    machine = _scale_set(scope, ground, identity.id, _boot(stores), label, ready)
     hostname = Output.concat("vm0.", label, f".{scope.settings.region}.cloudapp.azure.com")
     return Cluster(
         name=machine.name,
@@ -66,6 +69,7 @@ def _scale_set(
     identity: Output[str],
     custom_data: Output[str],
     label: Output[str],
+    ready: Sequence[Resource],
 ) -> compute.VirtualMachineScaleSet:
     spot = scope.settings.cluster.spot
     on_spot: Any = {
@@ -97,7 +101,7 @@ def _scale_set(
             },
             **(on_spot if spot else {}),
         },
-        opts=scope.own(),
+        opts=scope.own(depends_on=ready),
     )
 
 

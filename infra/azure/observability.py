@@ -146,7 +146,7 @@ def key_parts(keys: Keys) -> tuple[Output[str], Output[str]]:
 def _flow_logs(scope: Scope, foundation: AzureFoundation, network: Network, archive: Input[str]) -> None:
     """The account takes no shared key, so the flow log writes under an identity of its own."""
     writer = access.identity(scope, foundation, "flow")
-    ready = access.assign(scope, foundation, "flow", Role.BLOB_CONTRIBUTOR, to=writer.principal_id, at=archive)
+    granted = access.assign(scope, foundation, "flow", Role.BLOB_CONTRIBUTOR, to=writer.principal_id, at=archive)
     region = scope.settings.region  # Azure makes this watcher by itself with the first network of a region
     net.FlowLog(
         scope.name("flow"),
@@ -159,5 +159,5 @@ def _flow_logs(scope: Scope, foundation: AzureFoundation, network: Network, arch
         retention_policy={"enabled": True, "days": scope.settings.observability.log_days},
         format={"type": net.FlowLogFormatType.JSON, "version": 2},
         identity={"type": net.ResourceIdentityType.USER_ASSIGNED, "user_assigned_identities": [writer.id]},
-        opts=scope.own(depends_on=[ready]),
+        opts=scope.own(depends_on=access.settled(scope, "flow", [granted])),
     )

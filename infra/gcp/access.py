@@ -6,7 +6,10 @@ from typing import Any
 import pulumi_gcp as gcp
 from pulumi import Input, Output, Resource
 
+from infra import wait
 from infra.capabilities import Scope
+
+GRANT_SPREAD_S = 120  # cloud.google.com/iap/docs: IAM changes are everywhere within two minutes, seldom seven
 
 
 def account(scope: Scope, label: str, purpose: str) -> gcp.serviceaccount.Account:
@@ -40,7 +43,7 @@ def on_project(
 
 def let_use_key(scope: Scope, key: Input[str], members: dict[str, Input[str]]) -> Sequence[Resource]:
     """Google's own service agents encrypt for us; each must be let in before its first resource is made."""
-    return [
+    grants = [
         gcp.kms.CryptoKeyIAMMember(
             scope.name(f"key-{label}"),
             crypto_key_id=key,
@@ -50,3 +53,4 @@ def let_use_key(scope: Scope, key: Input[str], members: dict[str, Input[str]]) -
         )
         for label, member in members.items()
     ]
+    return [wait.after(scope.name("keys"), grants, GRANT_SPREAD_S, scope.own())]

@@ -26,7 +26,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> None:
         location=region,
         backup_minimum_enforced_retention_duration="604800s",
         encryption_config={"kms_key_name": ground.keys.data},
-        opts=scope.own(protect=True, depends_on=[*ground.foundation.ready, *ground.keys.ready]),
+        opts=scope.own(protect=True, depends_on=ground.keys.ready),
     )
     # The vault acts under an identity of its own, which may do nothing until it is let.
     may_copy = access.on_project(scope, "backup", "roles/backupdr.cloudSqlOperator", access.of(vault.service_account))

@@ -22,5 +22,5 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> None:
         },
         threshold_rules=[{"threshold_percent": share / 100} for share in BUDGET_SHARES_PERCENT],
         all_updates_rule={"monitoring_notification_channels": channel, "disable_default_iam_recipients": False},
-        opts=scope.own(depends_on=ground.foundation.ready),
+        opts=scope.own(),
     )

@@ -48,7 +48,7 @@ def _federate(
     pool = gcp.iam.WorkloadIdentityPool(
         scope.name("github"),
         workload_identity_pool_id=scope.name("github"),
-        opts=scope.own(depends_on=ground.foundation.ready),
+        opts=scope.own(),
     )
     gcp.iam.WorkloadIdentityPoolProvider(
         scope.name("github"),

@@ -36,7 +36,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         kind="gke",
         endpoint=Output.concat("https://", cluster.endpoint),
         id=cluster.id,
-        issuer=f"{ground.foundation.project}.svc.id.goog",
+        # Google makes the pool with the project's first cluster, so who names it must wait for ours.
+        issuer=cluster.workload_identity_config.apply(lambda _: f"{ground.foundation.project}.svc.id.goog"),
         ca=Output.unsecret(cluster.master_auth.cluster_ca_certificate),  # the provider hides it with a client's key
         arch="amd64",
         pools=_pools(scope),
@@ -112,7 +113,9 @@ def _control_plane(
         initial_node_count=1,
         node_config={"service_account": nodes.email, "shielded_instance_config": _SHIELD},
         deletion_protection=scope.settings.protect,
-        opts=scope.own(protect=True, depends_on=ground.keys.ready, ignore_changes=["nodeConfig"]),
+        opts=scope.own(
+            protect=True, depends_on=[*ground.keys.ready, *ground.network.ready], ignore_changes=["nodeConfig"]
+        ),
     )
 
 

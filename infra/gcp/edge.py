@@ -59,7 +59,7 @@ def _zone(scope: Scope, ground: Ground[GcpFoundation], domain: str) -> gcp.dns.M
         scope.name("zone"),
         dns_name=f"{domain}.",
         dnssec_config={"state": "on"},
-        opts=scope.own(depends_on=ground.foundation.ready),
+        opts=scope.own(),
     )
 
 
@@ -72,9 +72,7 @@ def _record(scope: Scope, zone: gcp.dns.ManagedZone, label: str, name, kind, val
 def _certificates(
     scope: Scope, ground: Ground[GcpFoundation], zone: gcp.dns.ManagedZone, domain: str
 ) -> gcp.certificatemanager.CertificateMap:
-    proof = gcp.certificatemanager.DnsAuthorization(
-        scope.name("edge"), domain=domain, opts=scope.own(depends_on=ground.foundation.ready)
-    )
+    proof = gcp.certificatemanager.DnsAuthorization(scope.name("edge"), domain=domain, opts=scope.own())
     check = proof.dns_resource_records[0]
     _record(scope, zone, "certificate", check.name, check.type, check.data)
     certificate = gcp.certificatemanager.Certificate(
@@ -82,9 +80,7 @@ def _certificates(
         managed={"domains": [domain], "dns_authorizations": [proof.id]},
         opts=scope.own(),
     )
-    certificates = gcp.certificatemanager.CertificateMap(
-        scope.name("edge"), name=scope.name("edge"), opts=scope.own(depends_on=ground.foundation.ready)
-    )
+    certificates = gcp.certificatemanager.CertificateMap(scope.name("edge"), name=scope.name("edge"), opts=scope.own())
     gcp.certificatemanager.CertificateMapEntry(
         scope.name("edge"),
         map=certificates.name,

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi_gcp as gcp
-from pulumi import Input, Output, Resource
+from pulumi import Input, InvokeOutputOptions, Output, Resource
 
+from infra import wait
 from infra.capabilities import Scope
 
 APIS = (
@@ -15,6 +16,7 @@ APIS = (
     "billingbudgets",
     "certificatemanager",
     "cloudkms",
+    "cloudresourcemanager",
     "compute",
     "container",
     "containerscanning",
@@ -31,6 +33,7 @@ APIS = (
     "storage",
     "sts",
 )
+_SPREAD_S = 60  # "wait a few minutes" says the refusal; a minute is what Google's own Terraform modules take
 _AGENTS = (
     "artifactregistry",
     "backupdr",
@@ -51,31 +54,38 @@ class GcpFoundation:
 
 def build(scope: Scope) -> GcpFoundation:
     project = scope.settings.account
-    number = gcp.organizations.get_project_output(project_id=project).number
+    on = _apis(scope)
+    asked = InvokeOutputOptions(depends_on=[on])
+    number = gcp.organizations.get_project_output(project_id=project, opts=asked).number
+    made = {
+        name: gcp.projects.ServiceIdentity(
+            scope.name(f"agent-{name}"), service=f"{name}.googleapis.com", opts=scope.own(depends_on=[on])
+        ).member
+        for name in _AGENTS
+    }
+    agents: dict[str, Input[str]] = {
+        **made,
+        "storage": gcp.storage.get_project_service_account_output(project=project, opts=asked).member,
+        "compute": _agent(number, "compute-system"),
+        "container": _agent(number, "container-engine-robot"),
+        "logging": _logging_agent(project, asked),
+    }
+    return GcpFoundation(project, number, agents, made["pubsub"], (on,))
+
+
+def _apis(scope: Scope) -> wait.Wait:
+    """An API that was just turned on refuses calls for a while ("has not been used before or it is disabled")."""
     services = [
         gcp.projects.Service(
             scope.name(name), service=f"{name}.googleapis.com", disable_on_destroy=False, opts=scope.own()
         )
         for name in APIS
     ]
-    made = {
-        name: gcp.projects.ServiceIdentity(
-            scope.name(f"agent-{name}"), service=f"{name}.googleapis.com", opts=scope.own(depends_on=services)
-        ).member
-        for name in _AGENTS
-    }
-    agents: dict[str, Input[str]] = {
-        **made,
-        "storage": gcp.storage.get_project_service_account_output(project=project).member,
-        "compute": _agent(number, "compute-system"),
-        "container": _agent(number, "container-engine-robot"),
-        "logging": _logging_agent(project),
-    }
-    return GcpFoundation(project, number, agents, made["pubsub"], tuple(services))
+    return wait.after(scope.name("apis"), services, _SPREAD_S, scope.own())
 
 
-def _logging_agent(project: str) -> Output[str]:
-    settings = gcp.logging.get_project_cmek_settings_output(project=project)
+def _logging_agent(project: str, asked: InvokeOutputOptions) -> Output[str]:
+    settings = gcp.logging.get_project_cmek_settings_output(project=project, opts=asked)
     return Output.concat("serviceAccount:", settings.service_account_id)
 
 

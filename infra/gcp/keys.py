@@ -10,9 +10,7 @@ _NINETY_DAYS = "7776000s"
 
 
 def build(scope: Scope, foundation: GcpFoundation) -> Keys:
-    ring = gcp.kms.KeyRing(
-        scope.name("keys"), location=scope.settings.region, opts=scope.own(depends_on=foundation.ready)
-    )
+    ring = gcp.kms.KeyRing(scope.name("keys"), location=scope.settings.region, opts=scope.own())
     key = gcp.kms.CryptoKey(
         scope.name("data"),
         key_ring=ring.id,

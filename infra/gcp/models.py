@@ -20,7 +20,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
         name=f"projects/{project}/policies/vertexai.allowedModels",
         parent=f"projects/{project}",
         spec={"rules": [{"values": {"allowed_values": allowed}}]},
-        opts=scope.own(depends_on=ground.foundation.ready),
+        opts=scope.own(),
     )
     role = gcp.projects.IAMCustomRole(
         scope.name("models"),

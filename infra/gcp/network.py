@@ -25,16 +25,17 @@ def build(scope: Scope, foundation: GcpFoundation) -> Network:
         scope.name("network"),
         auto_create_subnetworks=False,
         routing_mode="REGIONAL",
-        opts=scope.own(depends_on=foundation.ready),
+        opts=scope.own(),
     )
     nodes = _nodes(scope, vpc)
+    ready = [_peering(scope, vpc)]
     if scope.settings.network.nat != "none":
-        _nat(scope, vpc, nodes)
+        ready.append(_nat(scope, vpc, nodes))
     if scope.settings.network.private_endpoints:
         _private_google(scope, vpc)
     if scope.settings.is_small:
         _firewall(scope, vpc)
-    return Network(vpc.id, [nodes.id], [vpc.id], ready=[_peering(scope, vpc)])
+    return Network(vpc.id, [nodes.id], [vpc.id], ready=ready)
 
 
 def _nodes(scope: Scope, vpc: gcp.compute.Network) -> gcp.compute.Subnetwork:
@@ -56,10 +57,10 @@ def _nodes(scope: Scope, vpc: gcp.compute.Network) -> gcp.compute.Subnetwork:
     )
 
 
-def _nat(scope: Scope, vpc: gcp.compute.Network, nodes: gcp.compute.Subnetwork) -> None:
+def _nat(scope: Scope, vpc: gcp.compute.Network, nodes: gcp.compute.Subnetwork) -> Resource:
     """One regional gateway: Google spreads it over the zones itself."""
     router = gcp.compute.Router(scope.name("nat"), network=vpc.id, region=scope.settings.region, opts=scope.own())
-    gcp.compute.RouterNat(
+    return gcp.compute.RouterNat(
         scope.name("nat"),
         router=router.name,
         region=scope.settings.region,

@@ -106,6 +106,7 @@ def _resources(recording: Recording) -> tuple[Resource, ...]:
             parent=r.parent,
             inputs=_plain(r.inputs),
             protect=r.protect,
+            depends_on=r.depends_on,
         )
         for r in recording.resources.values()
         if r.custom

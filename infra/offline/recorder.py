@@ -35,6 +35,7 @@ class Registration:
     parent: str
     inputs: dict[str, Any]
     protect: bool
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass
@@ -174,7 +175,18 @@ class _Monitor(mocks.MockMonitor):
             parent=request.parent,
             inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
             protect=bool(request.protect),
+            depends_on=self._dependencies(request),
         )
+
+    def _dependencies(self, request: Any) -> tuple[str, ...]:
+        """
+        URNs the engine makes first: named in `depends_on`, used as an input, the provider, the parent. A component is
+        registered after what it depends on, so its children wait for the same.
+        """
+        parent = self.recording.resources.get(request.parent)
+        above = () if parent is None else (parent.urn,) if parent.custom else parent.depends_on
+        provider = (request.provider.rpartition("::")[0],) if request.provider else ()
+        return tuple(sorted({*request.dependencies, *provider, *above}))
 
 
 def _box_secret(value: Any) -> None:

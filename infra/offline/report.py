@@ -19,6 +19,7 @@ class Resource(_Row):
     parent: str
     inputs: dict[str, Any]
     protect: bool = False
+    depends_on: tuple[str, ...] = Field((), description="URNs that are made before: explicit, by input, by parent")
 
 
 class Finding(_Row):

@@ -23,7 +23,7 @@ def check_inputs(recording: Recording) -> list[str]:
     """One line per wrong input: type, name, path and what is wrong."""
     problems: list[str] = []
     for r in recording.resources.values():
-        if not r.custom or r.type.startswith("pulumi:"):
+        if not r.custom or r.type.startswith(("pulumi:", "pulumi-python:")):
             continue
         where = f"{r.type} {r.name}"
         if _is_custom_kind(r.type):

@@ -25,7 +25,11 @@ def stack_of(resources: Iterable[Any]) -> Stack:
         cloud=str(known.get("cloud") or project.removeprefix("pointsman-")),
         profile=str(known.get("profile") or stack),
         resources=tuple(
-            _resource(r, by_urn) for r in listed if not r.resource_type.startswith(("pulumi:", "pointsman:"))
+            found
+            for r in listed
+            if not r.resource_type.startswith((_STACK, "pointsman:"))
+            # A provider of ours stands in a component; those that Pulumi makes by itself stand in none.
+            if (found := _resource(r, by_urn)).capability or not r.resource_type.startswith("pulumi:")
         ),
         contract=known,
     )
@@ -57,7 +61,20 @@ def _resource(resource: Any, by_urn: dict[str, Any]) -> Resource:
         parent=resource.parent.urn if resource.parent else "",
         inputs=plain(resource.props),
         protect=bool(resource.opts.protect),
+        depends_on=_depends_on(resource, by_urn),
     )
+
+
+def _depends_on(resource: Any, by_urn: dict[str, Any]) -> tuple[str, ...]:
+    """The engine's own list, with what the components above wait for and the provider, as the offline plan has it."""
+    urns = {d.urn for d in resource.dependencies}
+    parent = by_urn.get(resource.parent.urn) if resource.parent else None
+    if parent is not None and parent.resource_type != _STACK:
+        is_component = parent.resource_type.startswith("pointsman:")
+        urns |= set(_depends_on(parent, by_urn)) if is_component else {parent.urn}
+    if resource.provider is not None:
+        urns.add(resource.provider.urn)
+    return tuple(sorted(urns))
 
 
 def _capability(resource: Any, by_urn: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from infra.offline.report import Finding, StackPlan
 from infra.policies.rules import (  # noqa: F401, each enters its rules into the registry
     bus,
     database,
+    dependencies,
     encryption,
     equivalence,
     iam,

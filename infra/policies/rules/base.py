@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from infra.offline.report import Finding, Resource, StackPlan
@@ -33,6 +34,21 @@ class Stack:
 
     def of(self, *types: str) -> list[Resource]:
         return [r for r in self.resources if r.type in types]
+
+    def waits_for(self, resource: Resource) -> frozenset[str]:
+        """URNs of everything that stands before `resource` is made, however indirectly."""
+        found: set[str] = set()
+        ahead = list(resource.depends_on)
+        while ahead:
+            urn = ahead.pop()
+            if urn not in found:
+                found.add(urn)
+                ahead += self.by_urn[urn].depends_on if urn in self.by_urn else ()
+        return frozenset(found)
+
+    @cached_property
+    def by_urn(self) -> dict[str, Resource]:
+        return {r.urn: r for r in self.resources}
 
     @property
     def is_k3s(self) -> bool:

@@ -90,6 +90,26 @@ def test_same_named_types_of_two_modules_are_told_apart() -> None:
     assert check_inputs(run(main)) == []
 
 
+def test_dependencies_are_kept_explicit_by_input_and_by_parent() -> None:
+    """What the engine makes first, whichever way the program said so."""
+
+    def main() -> None:
+        first, second = queue("first"), queue("second")
+        around = pulumi.ComponentResource("x:y:Z", "around", opts=pulumi.ResourceOptions(depends_on=[second]))
+        inner = pulumi.ResourceOptions(parent=around, depends_on=[first])
+        middle = aws.sqs.Queue("middle", policy=second.arn, opts=inner)
+        aws.sqs.Queue("last", opts=pulumi.ResourceOptions(parent=middle))
+
+    kept = {r.name: {urn.split("::")[-1] for urn in r.depends_on} for r in run(main).resources.values()}
+    assert kept == {
+        "first": set(),
+        "second": set(),
+        "around": {"second"},
+        "middle": {"first", "second"},
+        "last": {"middle"},
+    }
+
+
 def test_duplicate_urn_is_found() -> None:
     """The stock mock lets two resources of one name pass; the engine does not."""
     recording = run(lambda: _done(queue("same"), queue("same")))

@@ -42,6 +42,28 @@ def unprotect(type_: str) -> Mutate:
     return make
 
 
+def hurry(type_: str, *, name: str = "") -> Mutate:
+    """Let the first resource of a type (whose name ends with `name`) wait for nothing."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        target = _first(plan, type_, name)
+        return _replace(plan, target, target.model_copy(update={"depends_on": ()}))
+
+    return make
+
+
+def forget(type_: str, what: str) -> Mutate:
+    """Let the first resource of a type not wait for those whose URN holds `what`."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        target = _first(plan, type_, "")
+        kept = tuple(urn for urn in target.depends_on if what not in urn)
+        assert len(kept) < len(target.depends_on), f"{target.urn} does not wait for {what}"
+        return _replace(plan, target, target.model_copy(update={"depends_on": kept}))
+
+    return make
+
+
 def drop(type_: str, *, name: str = "") -> Mutate:
     """Remove every resource of a type (whose name ends with `name`)."""
 
@@ -112,6 +134,8 @@ LAUNCH, SCALE_SET, TEMPLATE = (
     "azure-native:compute:VirtualMachineScaleSet",
     "gcp:compute/instanceTemplate:InstanceTemplate",
 )
+FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
+WAIT = "pulumi-python:dynamic/infra:Wait"
 CUSTOM_DATA = "virtualMachineProfile.osProfile.customData"
 OPEN_SSH = [
     {
@@ -395,6 +419,23 @@ MISTAKES = (
         put("azure-native:cognitiveservices:Deployment", "deploymentName", "gpt-99"),
     ),
     Mistake("LLM-003", "gcp", "every model", drop("gcp:orgpolicy/policy:Policy")),
+    Mistake("DEP-001", "gcp", "an API that is off", hurry("gcp:monitoring/notificationChannel:NotificationChannel")),
+    Mistake("DEP-001", "gcp", "an API nobody knows", add("gcp:quantum/computer:Computer", {})),
+    Mistake(
+        "DEP-002", "aws", "a pod without a cluster", hurry("aws:eks/podIdentityAssociation:PodIdentityAssociation")
+    ),
+    Mistake("DEP-002", "azure", "an issuer as text", hurry(FEDERATED, name="-gateway")),
+    Mistake("DEP-002", "gcp", "a pool of identities as text", hurry("gcp:serviceaccount/iAMMember:IAMMember")),
+    Mistake("DEP-003", "aws", "a log before its grant", forget("aws:ec2/flowLog:FlowLog", "RolePolicy")),
+    Mistake("DEP-003", "aws", "a cluster before its grants", forget(EKS, "RolePolicyAttachment")),
+    Mistake("DEP-003", "azure", "a key not yet granted", forget(PG, "infra:Wait")),
+    Mistake("DEP-003", "azure", "a wait for nothing", hurry(WAIT, name="-backup")),
+    Mistake("DEP-003", "gcp", "a key not yet granted", hurry(WAIT, name="-keys")),
+    Mistake("DEP-004", "aws", "nodes without a way out", forget(EKS, "Route::")),
+    Mistake("DEP-004", "aws", "a NAT without a gateway", forget("aws:ec2/natGateway:NatGateway", "InternetGateway")),
+    Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),
+    Mistake("DEP-004", "gcp", "no peering", forget(SQL, "servicenetworking")),
+    Mistake("DEP-004", "gcp", "nodes without a way out", forget(GKE, "RouterNat")),
     *(Mistake("EQ-001", c, "no bus", without("bus")) for c in ("aws", "azure", "gcp")),
     *(Mistake("EQ-002", c, "no host", promise("database.host", "")) for c in ("aws", "azure", "gcp")),
 )

@@ -18,9 +18,8 @@ def handed_over(plans: Plans, cloud: str, *, protect: bool = True) -> list[Any]:
 
     def make(type_: str, name: str, parent: Any, **more: Any) -> Any:
         urn = f"urn:pulumi:prod::pointsman-{cloud}::{type_}::{name}"
-        return SimpleNamespace(
-            resource_type=type_, name=name, urn=urn, parent=parent, **{"props": {}, "opts": opts, **more}
-        )
+        given = {"props": {}, "opts": opts, "dependencies": [], "provider": None, **more}
+        return SimpleNamespace(**{"resource_type": type_, "name": name, "urn": urn, "parent": parent, **given})
 
     root = make("pulumi:pulumi:Stack", "stack", None, props={"contract": plan.contract})
     components = {c: make("pointsman:index:X", c, root) for c in {r.capability for r in plan.resources}}
@@ -31,9 +30,13 @@ def handed_over(plans: Plans, cloud: str, *, protect: bool = True) -> list[Any]:
             components[r.capability],
             props=r.inputs,
             opts=SimpleNamespace(protect=r.protect and protect),
+            urn=r.urn,
         )
         for r in plan.resources
     ]
+    by_urn = {leaf.urn: leaf for leaf in leaves}
+    for leaf, r in zip(leaves, plan.resources, strict=True):
+        leaf.dependencies = [by_urn[urn] for urn in r.depends_on]
     return [root, *components.values(), *leaves]
 
 
@@ -51,6 +54,29 @@ def test_protection_is_read_from_the_options(plans: Plans, cloud: str) -> None:
     """`protect` is no property but an option; the rule about it must still bite."""
     stack = stack_of(handed_over(plans, cloud, protect=False))
     assert list(RULES["OPS-004"].findings(stack))
+
+
+def test_what_a_component_waits_for_is_read_from_above() -> None:
+    """The engine lists it at the component alone; its children wait as well, and so does the plan say."""
+
+    def make(type_: str, name: str, parent: Any, dependencies: list[Any]) -> Any:
+        return SimpleNamespace(
+            resource_type=type_,
+            name=name,
+            urn=f"urn:pulumi:prod::pointsman-gcp::{type_}::{name}",
+            parent=parent,
+            props={},
+            opts=SimpleNamespace(protect=False),
+            dependencies=dependencies,
+            provider=None,
+        )
+
+    root = make("pulumi:pulumi:Stack", "stack", None, [])
+    api = make("gcp:projects/service:Service", "api", root, [])
+    component = make("pointsman:index:Bus", "bus", root, [api])
+    topic = make("gcp:pubsub/topic:Topic", "topic", component, [])
+    stack = stack_of([root, api, component, topic])
+    assert stack.waits_for(stack.by_urn[topic.urn]) == {api.urn}
 
 
 def test_stack_without_a_contract_yet_is_judged_by_its_names(plans: Plans) -> None:

@@ -15,6 +15,7 @@ REQUIRED = {
     "IAM": 5,
     "STO": 3,
     "DB": 4,
+    "DEP": 4,
     "K8S": 2,
     "REG": 2,
     "BUS": 1,

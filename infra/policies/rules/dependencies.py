@@ -1,0 +1,205 @@
+"""DEP: nothing is made before what it needs. A preview cannot see this; a first `up` fails halfway through."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from infra.offline.report import Resource
+from infra.policies.rules.base import Breach, Stack, dig, rule
+
+WAIT = "pulumi-python:dynamic/infra:Wait"
+_SERVICE = "gcp:projects/service:Service"
+_AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
+# The module in a Google type -> the API that answers for it.
+_API = {
+    "artifactregistry": "artifactregistry",
+    "backupdisasterrecovery": "backupdr",
+    "billing": "billingbudgets",
+    "certificatemanager": "certificatemanager",
+    "compute": "compute",
+    "container": "container",
+    "dns": "dns",
+    "iam": "iam",
+    "kms": "cloudkms",
+    "logging": "logging",
+    "monitoring": "monitoring",
+    "orgpolicy": "orgpolicy",
+    "projects": "cloudresourcemanager",
+    "pubsub": "pubsub",
+    "secretmanager": "secretmanager",
+    "serviceaccount": "iam",
+    "servicenetworking": "servicenetworking",
+    "sql": "sqladmin",
+    "storage": "storage",
+}
+
+
+@rule("DEP-001", "everything on Google Cloud waits until its API is on", clouds=("gcp",))
+def api_is_on(stack: Stack) -> Iterator[Breach]:
+    enabled = {str(r.inputs.get("service")): r.urn for r in stack.of(_SERVICE)}
+    for r in stack.resources:
+        if not r.type.startswith("gcp:") or r.type == _SERVICE:
+            continue
+        api = f"{_api(r)}.googleapis.com"
+        if enabled.get(api) not in stack.waits_for(r):
+            yield r.urn, f"Does not wait for {api}; build it in a scope of the blueprint, after the foundation"
+
+
+def _api(resource: Resource) -> str:
+    """The API in our map; a module that is not in it gives one that nothing turns on, which is a breach."""
+    if resource.type == _AGENT:
+        return str(resource.inputs.get("service")).removesuffix(".googleapis.com")
+    module = resource.type.split(":")[1].split("/")[0]
+    return _API.get(module, f"unknown module {module}, add it to _API:")
+
+
+_CLUSTERS = (
+    "aws:eks/cluster:Cluster",
+    "azure-native:containerservice:ManagedCluster",
+    "gcp:container/cluster:Cluster",
+)
+_IN_A_CLUSTER = (
+    "aws:eks/accessEntry:AccessEntry",
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+    "azure-native:containerservice:AgentPool",
+    "gcp:container/nodePool:NodePool",
+)
+
+
+@rule("DEP-002", "what belongs to a cluster waits for it, workload identities too")
+def cluster_is_there(stack: Stack) -> Iterator[Breach]:
+    clusters = {r.urn for r in stack.of(*_CLUSTERS)}
+    for r in stack.resources:
+        if clusters and _belongs_to_a_cluster(r) and not clusters & stack.waits_for(r):
+            yield r.urn, "Does not wait for the cluster: take name or issuer from an output of it"
+
+
+def _belongs_to_a_cluster(resource: Resource) -> bool:
+    if resource.type.startswith("kubernetes:"):
+        return True
+    if resource.type == "azure-native:managedidentity:FederatedIdentityCredential":
+        return "serviceaccount:" in str(resource.inputs.get("subject"))
+    if resource.type == "gcp:serviceaccount/iAMMember:IAMMember":
+        return ".svc.id.goog[" in str(resource.inputs.get("member"))
+    return resource.type in _IN_A_CLUSTER
+
+
+@rule("DEP-003", "who acts under an identity waits for its grants, and until the cloud knows of them")
+def grants_count(stack: Stack) -> Iterator[Breach]:
+    yield from _GRANTS[stack.cloud](stack)
+
+
+_ROLE = "aws:iam/role:Role"
+_AWS_GRANTS = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+_AWS_ACTS = (
+    "aws:autoscaling/group:Group",
+    "aws:backup/selection:Selection",
+    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
+    "aws:ec2/flowLog:FlowLog",
+    "aws:eks/cluster:Cluster",
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+)
+_AWS_NAMES_ONLY = (
+    "aws:eks/accessEntry:AccessEntry",
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+    "aws:iam/instanceProfile:InstanceProfile",
+    *_AWS_GRANTS,
+)
+
+
+def _aws_grants(stack: Stack) -> Iterator[Breach]:
+    """The provider itself repeats a call until IAM knows of a role; what it cannot know is which policies belong."""
+    roles = {r.urn: r for r in stack.of(_ROLE)}
+    for r in stack.resources:
+        ahead = stack.waits_for(r)
+        if r.type in _AWS_ACTS:
+            mine = {urn for urn in roles if urn in ahead and roles[urn].capability == r.capability}
+            own = [g for g in stack.of(*_AWS_GRANTS) if g.capability == r.capability and mine & set(g.depends_on)]
+            missing = [g.name for g in own if g.urn not in ahead]
+            yield from ((r.urn, f"Does not wait for {name}, a grant of its role") for name in missing)
+        elif r.type not in _AWS_NAMES_ONLY and set(roles) & set(r.depends_on):
+            yield r.urn, "Uses a role, and no rule knows whether it must wait for its grants; add it to one of the two"
+
+
+_AZURE_IDENTITY = (
+    "azure-native:managedidentity:UserAssignedIdentity",
+    "azure-native:dataprotection:BackupVault",
+)
+_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
+_AZURE_NAMES_ONLY = (
+    _ASSIGNMENT,
+    "azure-native:dataprotection:BackupPolicy",
+    "azure-native:dbforpostgresql:AdministratorsMicrosoftEntra",
+    "azure-native:managedidentity:FederatedIdentityCredential",
+)
+
+
+def _azure_grants(stack: Stack) -> Iterator[Breach]:
+    identities = {r.urn: r for r in stack.of(*_AZURE_IDENTITY)}
+    for r in stack.resources:
+        mine = [identities[urn] for urn in r.depends_on if urn in identities]
+        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY) or r.type == WAIT:
+            continue
+        for identity in mine:
+            grants = [a for a in stack.of(_ASSIGNMENT) if _is_for(a, identity)]
+            yield from _not_waited_for(stack, r, grants)
+
+
+def _is_for(grant: Resource, identity: Resource) -> bool:
+    return identity.urn in grant.depends_on and grant.capability == identity.capability
+
+
+_KEY = "gcp:kms/cryptoKey:CryptoKey"
+_KEY_GRANT = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
+
+
+def _gcp_grants(stack: Stack) -> Iterator[Breach]:
+    """Google's service agents encrypt for us: whoever names our key waits until they may."""
+    keys = {r.urn for r in stack.of(_KEY)}
+    for r in stack.resources:
+        if keys & set(r.depends_on) and r.type not in (_KEY_GRANT, WAIT):
+            yield from _not_waited_for(stack, r, stack.of(_KEY_GRANT))
+
+
+def _not_waited_for(stack: Stack, resource: Resource, grants: Iterable[Resource]) -> Iterator[Breach]:
+    ahead = stack.waits_for(resource)
+    waits = [stack.waits_for(w) for w in stack.of(WAIT) if w.urn in ahead]
+    early = sorted(g.name for g in grants if not any(g.urn in before for before in waits))
+    if early:
+        yield resource.urn, f"Does not wait until {', '.join(early)} count; put infra.wait.after between"
+
+
+_GRANTS: dict[str, Callable[[Stack], Iterator[Breach]]] = {
+    "aws": _aws_grants,
+    "azure": _azure_grants,
+    "gcp": _gcp_grants,
+}
+
+_AWS_OUT = ("aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation")
+_AWS_GATEWAY = ("aws:ec2/internetGateway:InternetGateway",)
+_AZURE_LINK = ("azure-native:privatedns:VirtualNetworkLink",)
+_GCP_PEERING = ("gcp:servicenetworking/connection:Connection",)
+# type -> what of the network must stand before it: machines load images, addresses need a gateway, databases a way in.
+_WAY: dict[str, tuple[str, ...]] = {
+    "aws:autoscaling/group:Group": _AWS_OUT,
+    "aws:ec2/natGateway:NatGateway": _AWS_GATEWAY,
+    "aws:eks/cluster:Cluster": _AWS_OUT,
+    "aws:lb/loadBalancer:LoadBalancer": _AWS_GATEWAY,
+    "azure-native:containerservice:ManagedCluster": ("azure-native:network:NatGateway",),
+    "azure-native:dbforpostgresql:Server": _AZURE_LINK,
+    "gcp:compute/instanceGroupManager:InstanceGroupManager": ("gcp:compute/routerNat:RouterNat",),
+    "gcp:container/cluster:Cluster": ("gcp:compute/routerNat:RouterNat",),
+    "gcp:sql/databaseInstance:DatabaseInstance": _GCP_PEERING,
+}
+
+
+@rule("DEP-004", "machines and databases wait for their network's way out and in")
+def network_is_ready(stack: Stack) -> Iterator[Breach]:
+    for r in stack.of(*_WAY):
+        ahead = stack.waits_for(r)
+        for needed in stack.of(*_WAY[r.type]):
+            if needed.urn not in ahead and _concerns(needed, r):
+                yield r.urn, f"Does not wait for {needed.name} ({needed.type.split(':')[-1]}); add it to Network.ready"
+
+
+def _concerns(needed: Resource, resource: Resource) -> bool:
+    """A database waits for the link of its own zone; other links serve other services."""
+    return needed.type not in _AZURE_LINK or "postgres" in str(dig(needed.inputs, "privateZoneName"))
