@@ -132,11 +132,11 @@ def run_platform(folder: Path, environment: Mapping[str, str] | None = None) -> 
 def promote(home: Home, bundle: Path) -> str:
     """Puts a bundle into service and its groups into the catalogue."""
     with psycopg.connect(home.postgres.url, autocommit=True) as conn:
-        version = registry.register(conn, open_store(f"file://{home.folder / 'objects'}"), bundle, tenant="default")
+        version = registry.register(conn, open_store(f"file://{home.folder / 'objects'}"), bundle)
         registry.promote(conn, version)
         conn.execute("delete from catalogue")
         conn.cursor().executemany(
-            "insert into catalogue (tenant, kind, name) values ('default', 'group', %s)", [(name,) for name in GROUPS]
+            "insert into catalogue (kind, name) values ('group', %s)", [(name,) for name in GROUPS]
         )
     return version
 

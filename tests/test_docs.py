@@ -256,7 +256,10 @@ def test_every_table_is_in_the_data_model() -> None:
     """The list of design/architecture.md and the migrations agree."""
     folder = ROOT / "services/core/kit/migrations"
     in_sql = {
-        name for file in folder.glob("*.sql") for name in re.findall(r"create table ([\w.]+)", file.read_text("utf-8"))
+        name
+        for file in folder.rglob("*.*")
+        if file.suffix in (".sql", ".py")
+        for name in re.findall(r"create table ([\w.]+)", file.read_text("utf-8"))
     }
     rows = re.findall(r"^\| (`[^|]+`) \|", (ROOT / "design/architecture.md").read_text("utf-8"), re.MULTILINE)
     assert in_sql <= {name for row in rows for name in SPAN.findall(row)}

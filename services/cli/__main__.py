@@ -8,6 +8,7 @@ from services.cli import (
     admin,
     audit,
     cost,
+    database,
     dead_letters,
     evaluate,
     history,
@@ -45,6 +46,7 @@ app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
 app.add_typer(admin.app, name="keys")
+app.add_typer(database.app, name="database")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def create(
       pointsman keys create n8n --role agent
     """
     with open_platform() as settings, connect(settings) as conn:
-        key = create_key(conn, name=name, role=Role[role.name], tenant=settings.tenant)
+        key = create_key(conn, name=name, role=Role[role.name])
     if format is Format.JSON:
         print_json({"name": name, "role": role, "key": key})
     else:
@@ -56,10 +56,7 @@ def list_keys(format: FormatOption = Format.TABLE) -> None:
     with open_platform() as settings, connect(settings) as conn:
         rows = (
             conn.cursor(row_factory=dict_row)
-            .execute(
-                "select id, name, role, created_at, revoked_at from api_keys where tenant = %s order by created_at",
-                (settings.tenant,),
-            )
+            .execute("select id, name, role, created_at, revoked_at from api_keys order by created_at")
             .fetchall()
         )
     if format is Format.JSON:

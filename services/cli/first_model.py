@@ -26,32 +26,30 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
         PointsmanError: the training failed; its own message is above.
     """
     with psycopg.connect(home.postgres.url) as conn:
-        tenant = (home.settings.tenant,)
-        if conn.execute("select 1 from models where tenant = %s and status = 'champion'", tenant).fetchone():
+        if conn.execute("select 1 from models where status = 'champion'").fetchone():
             return
-        is_own = has_own_history(conn, *tenant)
+        is_own = has_own_history(conn)
     started = time.monotonic()
     if not is_own:
         say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
         _describe_mock_groups(home)
-        _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY), "--tenant", *tenant)
-    _run(home, "services.trainer", "--tenant", *tenant, "--promote", *(() if is_own else FIRST_BUDGET))
+        _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY))
+    _run(home, "services.trainer", "--promote", *(() if is_own else FIRST_BUDGET))
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
 
 
-def has_own_history(conn: psycopg.Connection, tenant: str) -> bool:
+def has_own_history(conn: psycopg.Connection) -> bool:
     """Whether there are closed tickets but mock ones, which may be the part that an interrupted first start left."""
-    found = conn.execute("select 1 from history where tenant = %s and source <> %s limit 1", (tenant, MOCK_SOURCE))
+    found = conn.execute("select 1 from history where source <> %s limit 1", (MOCK_SOURCE,))
     return found.fetchone() is not None
 
 
 def _describe_mock_groups(home: Home) -> None:
     """The mock company's label catalogue: a company's own groups get their descriptions from its administrators."""
-    rows = [(home.settings.tenant, label.name, label.description, rank) for rank, label in enumerate(labels())]
+    rows = [(label.name, label.description, rank) for rank, label in enumerate(labels())]
     with psycopg.connect(home.postgres.url) as conn:
         conn.cursor().executemany(
-            "insert into catalogue (tenant, kind, name, description, rank) values (%s, 'group', %s, %s, %s) "
-            "on conflict do nothing",
+            "insert into catalogue (kind, name, description, rank) values ('group', %s, %s, %s) on conflict do nothing",
             rows,
         )
 

@@ -32,7 +32,6 @@ def import_(
     file: Annotated[Path | None, typer.Argument(help="CSV, JSON lines or a JSON array; .gz too.")] = None,
     columns: Annotated[str, typer.Option("--map", help="field=column,... where the guess is wrong.")] = "",
     mock: Annotated[int | None, typer.Option(min=1, help="Instead of a file: this many made-up tickets.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Whose tickets these are.")] = None,
     source: Annotated[str, typer.Option(help="Origin; a ticket with the same origin and id is replaced.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier import of the file stopped.")] = True,
@@ -58,7 +57,7 @@ def import_(
     except ColumnsInvalid as exc:
         raise typer.BadParameter(exc.message) from exc
     with open_platform() as settings, connect(settings) as conn:
-        job = replace(job, tenant=tenant or settings.tenant, limit=limit, resume=resume, batch_rows=batch_rows)
+        job = replace(job, limit=limit, resume=resume, batch_rows=batch_rows)
         outcome, seconds = _import(conn, job, rows, processes=processes)
     _report(outcome, seconds, format)
     if outcome.rows_read and not outcome.rows_stored:
@@ -66,9 +65,7 @@ def import_(
 
 
 @app.command("stats")
-def stats(
-    tenant: Annotated[str | None, typer.Option(help="Whose tickets.")] = None, format: FormatOption = Format.TABLE
-) -> None:
+def stats(format: FormatOption = Format.TABLE) -> None:
     """
     How many closed tickets each group has.
 
@@ -77,15 +74,14 @@ def stats(
       pointsman history stats --format json
     """
     with open_platform() as settings, connect(settings) as conn:
-        tenant = tenant or settings.tenant
-        groups = group_counts(conn, tenant)
+        groups = group_counts(conn)
     total = sum(row["tickets"] for row in groups)
     if format is Format.JSON:
-        print_json({"tenant": tenant, "tickets": total, "groups": groups})
+        print_json({"tickets": total, "groups": groups})
         return
     names = ("group", "tickets", "distinct_texts", "oldest", "newest")
     print_table(names, [[row[name] for name in names] for row in groups])
-    typer.echo(f"{total} closed tickets of tenant '{tenant}'. Next: pointsman train")
+    typer.echo(f"{total} closed tickets. Next: pointsman train")
 
 
 def _source(file: Path | None, columns: str, mock: int | None, source: str) -> Source:

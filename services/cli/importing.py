@@ -21,16 +21,16 @@ from services.core.kit.errors import Conflict
 BATCH_ROWS = 500
 UPSERT = """
     insert into history
-        (tenant, source, external_id, subject, body, "group", priority, created_at, solved_at, content_hash)
-    values (%(tenant)s, %(source)s, %(external_id)s, %(subject)s, %(body)s, %(group)s, %(priority)s, %(created_at)s,
+        (source, external_id, subject, body, "group", priority, created_at, solved_at, content_hash)
+    values (%(source)s, %(external_id)s, %(subject)s, %(body)s, %(group)s, %(priority)s, %(created_at)s,
             %(solved_at)s, %(content_hash)s)
-    on conflict (tenant, source, external_id) do update set
+    on conflict (source, external_id) do update set
         subject = excluded.subject, body = excluded.body, "group" = excluded."group", priority = excluded.priority,
         created_at = excluded.created_at, solved_at = excluded.solved_at, content_hash = excluded.content_hash
 """
 BEGIN = """
-    insert into history_imports as i (tenant, source, fingerprint) values (%(tenant)s, %(source)s, %(fingerprint)s)
-    on conflict (tenant, source) do update set
+    insert into history_imports as i (source, fingerprint) values (%(source)s, %(fingerprint)s)
+    on conflict (source) do update set
         fingerprint = excluded.fingerprint, rows_done = 0, rows_bad = 0, started_at = now(), finished_at = null
     where i.fingerprint <> excluded.fingerprint or not %(resume)s
 """
@@ -43,7 +43,6 @@ class Job:
     source: str
     fingerprint: str
     total: int
-    tenant: str = "default"
     limit: int | None = None
     resume: bool = True
     batch_rows: int = BATCH_ROWS
@@ -57,7 +56,6 @@ class Job:
 class Outcome:
     """What one run of an import did. `resumed_at`: rows an earlier run had already read."""
 
-    tenant: str
     source: str
     rows_total: int
     resumed_at: int
@@ -91,26 +89,25 @@ def import_rows(
             observe(batch)
         read = stored + bad
         finished = _finish(conn, job, start + read)
-    return Outcome(job.tenant, job.source, job.total, start, read, stored, bad, without_group, finished)
+    return Outcome(job.source, job.total, start, read, stored, bad, without_group, finished)
 
 
 def position(conn: Connection, job: Job) -> int:
     """Rows of this very file and mapping that were read before."""
     row = conn.execute(
-        "select rows_done from history_imports where tenant = %s and source = %s and fingerprint = %s",
-        (job.tenant, job.source, job.fingerprint),
+        "select rows_done from history_imports where source = %s and fingerprint = %s",
+        (job.source, job.fingerprint),
     ).fetchone()
     return row[0] if row and job.resume else 0
 
 
-def group_counts(conn: Connection, tenant: str) -> list[dict[str, Any]]:
+def group_counts(conn: Connection) -> list[dict[str, Any]]:
     """Closed tickets by group, most first, with the days they cover."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """select "group", count(*) as tickets, count(distinct content_hash) as distinct_texts,
                       min(coalesce(solved_at, created_at)) as oldest, max(coalesce(solved_at, created_at)) as newest
-               from history where tenant = %s group by "group" order by count(*) desc, "group" """,
-            (tenant,),
+               from history group by "group" order by count(*) desc, "group" """
         ).fetchall()
 
 
@@ -125,7 +122,7 @@ def content_hash(row: Row) -> str:
 
 
 def _begin(conn: Connection, job: Job) -> int:
-    keys = {"tenant": job.tenant, "source": job.source, "fingerprint": job.fingerprint, "resume": job.resume}
+    keys = {"source": job.source, "fingerprint": job.fingerprint, "resume": job.resume}
     conn.execute(BEGIN, keys)
     return position(conn, job) if job.resume else 0
 
@@ -140,15 +137,13 @@ def _store(conn: Connection, job: Job, rows: list[Row], *, read: int) -> None:
     with conn.transaction():
         conn.cursor().executemany(UPSERT, [_record(job, row) for row in rows])
         conn.execute(
-            "update history_imports set rows_done = rows_done + %s, rows_bad = rows_bad + %s "
-            "where tenant = %s and source = %s",
-            (read, read - len(rows), job.tenant, job.source),
+            "update history_imports set rows_done = rows_done + %s, rows_bad = rows_bad + %s where source = %s",
+            (read, read - len(rows), job.source),
         )
 
 
 def _record(job: Job, row: Row) -> dict[str, Any]:
     return {
-        "tenant": job.tenant,
         "source": job.source,
         "external_id": row.external_id,
         "subject": row.subject,
@@ -165,8 +160,8 @@ def _finish(conn: Connection, job: Job, done: int) -> bool:
     if done < job.total:
         return False
     conn.execute(
-        "update history_imports set finished_at = coalesce(finished_at, now()) where tenant = %s and source = %s",
-        (job.tenant, job.source),
+        "update history_imports set finished_at = coalesce(finished_at, now()) where source = %s",
+        (job.source,),
     )
     return True
 
@@ -174,7 +169,7 @@ def _finish(conn: Connection, job: Job, done: int) -> bool:
 @contextmanager
 def _alone(conn: Connection, job: Job) -> Generator[None]:
     """Holds the import of this source for this connection; a killed process lets go of it by itself."""
-    key = f"history import {job.tenant} {job.source}"
+    key = f"history import {job.source}"
     if conn.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone() != (True,):
         raise Conflict(f"'{job.source}' is being imported by another process. Wait for it, or use another --source.")
     try:

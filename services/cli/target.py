@@ -19,6 +19,7 @@ from services.core.kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from services.core.kit.schema import look
 from services.core.kit.settings import EXAMPLES, PlatformSettings, read_settings
 from services.local.home import Home, LocalSettings
 
@@ -101,17 +102,25 @@ def open_platform() -> Generator[PlatformSettings]:
     Database and object store for commands that need them directly. Without POINTSMAN_DATABASE_URL these are this
     machine's own; its PostgreSQL is started when it does not run, and the last command that uses it stops it.
     """
+    from services.core.kit.database import migrate
+
+    with open_server() as settings:
+        if read_settings(RemoteSettings).database_url is None:
+            migrate(settings.database_url.get_secret_value(), settings.company)
+        yield settings
+
+
+@contextmanager
+def open_server() -> Generator[PlatformSettings]:
+    """As `open_platform`, with the database as it is: for commands that make or migrate one."""
     if read_settings(RemoteSettings).database_url is not None:
         yield PlatformSettings.read()
         return
-    from services.core.kit.database import migrate
-
     home = Home(read_settings(LocalSettings))
     home.prepare()
     with _in_use(home) as url:
-        migrate(url)
         yield PlatformSettings(
-            database_url=SecretStr(url), objects_url=f"file://{home.folder / 'objects'}", tenant=home.settings.tenant
+            database_url=SecretStr(url), objects_url=f"file://{home.folder / 'objects'}", company=home.settings.company
         )
 
 
@@ -122,7 +131,7 @@ def connect(settings: PlatformSettings) -> Generator[psycopg.Connection]:
 
     Raises:
         DatabaseUnavailable: PostgreSQL does not answer, went away, or is not migrated.
-        ConfigurationInvalid: POINTSMAN_DATABASE_URL is no address.
+        ConfigurationInvalid: POINTSMAN_DATABASE_URL is no address, or of another company's database.
     """
     url = settings.database_url.get_secret_value()
     try:
@@ -132,11 +141,11 @@ def connect(settings: PlatformSettings) -> Generator[psycopg.Connection]:
         raise ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address. Write it like {example}") from exc
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+            if (problem := look(conn).problem(settings.company)) is not None:
+                raise problem
             yield conn
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
-    except psycopg.errors.UndefinedTable as exc:
-        raise DatabaseUnavailable(f"The database is not migrated: {exc}. Start the platform: pointsman up") from exc
 
 
 @contextmanager

@@ -27,9 +27,9 @@ def train(
         environment = os.environ | {
             "POINTSMAN_DATABASE_URL": settings.database_url.get_secret_value(),
             "POINTSMAN_OBJECTS_URL": settings.objects_url,
-            "POINTSMAN_TENANT": settings.tenant,
+            "POINTSMAN_COMPANY": settings.company,
         }
-        command = [sys.executable, "-m", "services.trainer", "--tenant", settings.tenant, "--progress", progress]
+        command = [sys.executable, "-m", "services.trainer", "--progress", progress]
         done = subprocess.run([*command, *(["--promote"] if promote else [])], env=environment)
     if done.returncode:
         raise typer.Exit(1)

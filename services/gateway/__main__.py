@@ -1,9 +1,12 @@
 """Starts the gateway: `python -m services.gateway`."""
 
+import sys
 from functools import partial
 
 import uvicorn
 
+from services.core.kit.errors import PointsmanError
+from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs
 from services.gateway.app import build_app
 from services.gateway.connections import BoundedConnection
@@ -13,7 +16,11 @@ BACKLOG = 512  # connections that wait to be taken; beyond it the network itself
 
 
 def main() -> None:
-    settings = GatewaySettings.read()
+    try:
+        settings = GatewaySettings.read()
+        refuse_foreign(settings.database_url.get_secret_value(), settings.company)
+    except PointsmanError as exc:
+        sys.exit(f"gateway: {exc}")
     configure_logs("gateway", settings.log_level)
     uvicorn.run(
         build_app(settings),

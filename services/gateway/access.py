@@ -133,7 +133,7 @@ def _loopback_principal(request: Request) -> Principal | None:
     )
     if not is_local:
         return None
-    return Principal("console", Role[settings.console_loopback_role.upper()], settings.tenant)
+    return Principal("console", Role[settings.console_loopback_role.upper()])
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -70,11 +70,12 @@ def build_app(settings: GatewaySettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: GatewaySettings = app.state.settings
     size = settings.gateway_pool_size
-    pool = build_pool(settings.database_url.get_secret_value(), min_size=min(4, size), max_size=size)
+    database_url = settings.database_url.get_secret_value()
+    pool = build_pool(database_url, company=settings.company, min_size=min(4, size), max_size=size)
     async with httpx.AsyncClient() as http:
         await pool.open(wait=False)  # a gateway that starts before its database answers 503, and recovers by itself
         app.state.pool, app.state.http, app.state.key_ring = pool, http, KeyRing(pool)
-        app.state.intake = Batcher(partial(service.take_in, pool, settings.tenant), batch_max=INTAKE_BATCH)
+        app.state.intake = Batcher(partial(service.take_in, pool), batch_max=INTAKE_BATCH)
         app.state.connectors = build_connectors(settings.connectors, pool=pool, http=http)
         try:
             yield

@@ -17,15 +17,15 @@ from services.core.kit.workflows import APPLICATION, QUEUE
 # sender's clock that is ahead counts as now, and an erased ticket takes no text again.
 INGEST = """
 with delivery as (
-    insert into deliveries (tenant, connector, delivery_id, kind, external_id, body_sha256)
-    values (%(tenant)s, %(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
-    on conflict (tenant, connector, delivery_id) do nothing
+    insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
+    values (%(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
+    on conflict (connector, delivery_id) do nothing
     returning id
 ), ticket as (
-    insert into tickets (tenant, connector, external_id, status, current_group, occurred_at)
-    select %(tenant)s, %(connector)s, %(external_id)s, %(status)s, %(group)s, least(%(occurred_at)s::timestamptz, now())
+    insert into tickets (connector, external_id, status, current_group, occurred_at)
+    select %(connector)s, %(external_id)s, %(status)s, %(group)s, least(%(occurred_at)s::timestamptz, now())
     from delivery
-    on conflict (tenant, connector, external_id) do update set
+    on conflict (connector, external_id) do update set
         status = case when excluded.occurred_at < tickets.occurred_at then tickets.status else excluded.status end,
         current_group = coalesce(
             case when excluded.occurred_at < tickets.occurred_at then tickets.current_group end,
@@ -44,11 +44,11 @@ select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
     application_name => %(application)s::text) end as workflow_id
 from ticket
 """
-FIND = "select id from tickets where tenant = %s and connector = %s and external_id = %s"
+FIND = "select id from tickets where connector = %s and external_id = %s"
 DELIVERED = """
 select d.external_id, t.id as ticket_id from deliveries d
-left join tickets t on t.tenant = d.tenant and t.connector = d.connector and t.external_id = d.external_id
-where d.tenant = %s and d.connector = %s and d.delivery_id = %s
+left join tickets t on t.connector = d.connector and t.external_id = d.external_id
+where d.connector = %s and d.delivery_id = %s
 """
 LISTED: LiteralString = """
 select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review,
@@ -58,11 +58,11 @@ left join lateral (
     select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true
 left join reviews r on r.ticket_id = t.id
 """
-TICKETS_BY_ID = LISTED + " where t.tenant = %s and t.id = any(%s) order by t.id"
+TICKETS_BY_ID = LISTED + " where t.id = any(%s) order by t.id"
 TICKETS = (
     LISTED
     + """
-where t.tenant = %(tenant)s and (%(before)s::bigint is null or t.id < %(before)s)
+where (%(before)s::bigint is null or t.id < %(before)s)
   and (%(band)s::text is null or d.band = %(band)s) and (%(group)s::text is null or d."group" = %(group)s)
   and (%(state)s::text is null or t.state = %(state)s)
   and (%(search)s::text is null or t.id::text = ltrim(%(search)s, '#')
@@ -72,11 +72,11 @@ order by t.id desc limit %(limit)s
 )
 TICKET = """
 select id, connector, external_id, status, state, language, subject, body, current_group, created_at, updated_at
-from tickets where tenant = %s and id = %s
+from tickets where id = %s
 """
 PARTS: dict[str, LiteralString] = {
     "deliveries": "select d.kind, d.delivery_id, d.received_at from deliveries d "
-    "join tickets t using (tenant, connector, external_id) where t.id = %s order by d.id",
+    "join tickets t using (connector, external_id) where t.id = %s order by d.id",
     "decisions": "select decision || jsonb_build_object('decided_at', decided_at) as decision from decisions "
     "where ticket_id = %s order by id",
     "review": 'select reason, state, "group", closed_by, opened_at, closed_at from reviews where ticket_id = %s',
@@ -92,58 +92,53 @@ REVIEWS = """
 select t.id, t.connector, t.external_id, t.subject, t.body, r.reason, r.opened_at, d.decision
 from reviews r join tickets t on t.id = r.ticket_id
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
-where t.tenant = %s and r.state = 'open' order by r.urgency desc, r.opened_at limit %s
+where r.state = 'open' order by r.urgency desc, r.opened_at limit %s
 """
-GROUPS = "select name, description from catalogue where tenant = %s and kind = 'group' and active order by rank, name"
+GROUPS = "select name, description from catalogue where kind = 'group' and active order by rank, name"
 COUNTS = """
-select (select count(*) from tickets where tenant = %(tenant)s) as tickets,
-       (select count(*) from tickets where tenant = %(tenant)s and state = 'received') as waiting,
-       (select count(*) from reviews r join tickets t on t.id = r.ticket_id
-        where t.tenant = %(tenant)s and r.state = 'open') as reviews_open,
+select (select count(*) from tickets) as tickets,
+       (select count(*) from tickets where state = 'received') as waiting,
+       (select count(*) from reviews where state = 'open') as reviews_open,
        (select count(*) from outbox where state = 'pending') as outbox_pending,
-       (select count(*) from outbox o join tickets t on t.id = o.ticket_id
-        where t.tenant = %(tenant)s and o.state = 'dead')
-       + (select count(*) from dbos.workflow_status w join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
-          where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
-            and t.tenant = %(tenant)s) as dead_letters,
+       (select count(*) from outbox where state = 'dead')
+       + (select count(*) from dbos.workflow_status
+          where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s)
+       as dead_letters,
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
-       (select version from models where tenant = %(tenant)s and status = 'champion') as model_version
+       (select version from models where status = 'champion') as model_version
 """
 # What a load balancer asks every few seconds: indexes only, whatever the tables have grown to.
 PULSE = """
 select (select count(*) from (
-            select from tickets where tenant = %(tenant)s and state = 'received' limit 1000) t) as waiting,
+            select from tickets where state = 'received' limit 1000) t) as waiting,
        (select count(*) from (select from outbox where state = 'pending' limit 1000) o) as outbox_pending,
        (select count(*) from (select from outbox where state = 'dead' limit 1000) o) as dead_letters,
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
-       (select version from models where tenant = %(tenant)s and status = 'champion') as model_version
+       (select version from models where status = 'champion') as model_version
 """
 BANDS = """
 select band, count(*) as tickets from (
-    select distinct on (d.ticket_id) d.band from decisions d join tickets t on t.id = d.ticket_id
-    where t.tenant = %s order by d.ticket_id, d.id desc) latest group by band order by band
+    select distinct on (ticket_id) band from decisions order by ticket_id, id desc) latest group by band order by band
 """
 
 # Letters that failed for good, and workflows that did: both can be replayed under their own key.
 DEAD_LETTERS = """
 select o.id::text as id, o.kind, o.ticket_id::text as ticket_id, o.connector, o.attempts, o.last_error as why,
        o.settled_at as since
-from outbox o join tickets t on t.id = o.ticket_id where o.state = 'dead' and t.tenant = %(tenant)s
+from outbox o where o.state = 'dead'
 union all
 select w.workflow_uuid, 'workflow ' || w.name, t.id::text, t.connector, w.recovery_attempts::int, w.status,
        to_timestamp(w.updated_at / 1000.0)
 from dbos.workflow_status w join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
 where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
-  and t.tenant = %(tenant)s
 order by since limit 1000
 """
 # The engine keeps a failed step's error and would raise it again without calling the step: it has to go first.
 REPLAY_WORKFLOWS = """
 with failed as (
-    select w.workflow_uuid from dbos.workflow_status w
-    join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
-    where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
-      and t.tenant = %(tenant)s and (%(id)s::text is null or w.workflow_uuid = %(id)s)
+    select workflow_uuid from dbos.workflow_status
+    where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s
+      and (%(id)s::text is null or workflow_uuid = %(id)s)
 ), forgotten as (
     delete from dbos.operation_outputs o using failed f where o.workflow_uuid = f.workflow_uuid and o.error is not null
 )
@@ -181,35 +176,34 @@ class Ingested:
     is_duplicate: bool
 
 
-async def ingest(conn: Connection, delivery: Delivery, *, tenant: str, body_sha256: str) -> Ingested:
+async def ingest(conn: Connection, delivery: Delivery, *, body_sha256: str) -> Ingested:
     """Takes a delivery in, once: rows and workflow in one statement, so in one transaction."""
-    cursor = await conn.execute(INGEST, ingest_values(delivery, tenant=tenant, body_sha256=body_sha256))
-    return await _ingested(conn, delivery, await cursor.fetchone(), tenant=tenant)
+    cursor = await conn.execute(INGEST, ingest_values(delivery, body_sha256=body_sha256))
+    return await _ingested(conn, delivery, await cursor.fetchone())
 
 
-async def ingest_all(conn: Connection, arrived: Sequence[Arrived], *, tenant: str) -> list[Ingested]:
+async def ingest_all(conn: Connection, arrived: Sequence[Arrived]) -> list[Ingested]:
     """Takes several deliveries in, in one transaction and one exchange with the server: all of them or none."""
-    values = [ingest_values(one.delivery, tenant=tenant, body_sha256=one.body_sha256) for one in arrived]
+    values = [ingest_values(one.delivery, body_sha256=one.body_sha256) for one in arrived]
     async with conn.transaction(), conn.cursor() as cursor:
         await cursor.executemany(INGEST, values, returning=True)
         rows = [await result.fetchone() async for result in cursor.results()]
-        return [await _ingested(conn, one.delivery, row, tenant=tenant) for one, row in zip(arrived, rows, strict=True)]
+        return [await _ingested(conn, one.delivery, row) for one, row in zip(arrived, rows, strict=True)]
 
 
-async def _ingested(conn: Connection, delivery: Delivery, row: DictRow | None, *, tenant: str) -> Ingested:
+async def _ingested(conn: Connection, delivery: Delivery, row: DictRow | None) -> Ingested:
     if row is not None:
         return Ingested(row["id"], is_duplicate=False)
-    cursor = await conn.execute(FIND, (tenant, delivery.connector, delivery.external_id))
+    cursor = await conn.execute(FIND, (delivery.connector, delivery.external_id))
     row = await cursor.fetchone()
     return Ingested(row["id"] if row else None, is_duplicate=True)
 
 
-def ingest_values(delivery: Delivery, *, tenant: str, body_sha256: str) -> dict[str, Any]:
+def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
     """What INGEST asks for."""
     workflow, stage = WORKFLOWS.get(delivery.kind, (None, ""))
     ticket = delivery.ticket
     return {
-        "tenant": tenant,
         "connector": delivery.connector,
         "delivery_id": delivery.delivery_id,
         "kind": delivery.kind,
@@ -231,17 +225,17 @@ def ingest_values(delivery: Delivery, *, tenant: str, body_sha256: str) -> dict[
 
 
 async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:
-    """Newest first. `filters`: tenant, before (id), band, group, state, limit; search (an id) where wanted."""
+    """Newest first. `filters`: before (id), band, group, state, limit; search (an id) where wanted."""
     return await (await conn.execute(TICKETS, {"search": None, **filters})).fetchall()
 
 
-async def tickets_by_id(conn: Connection, tenant: str, ids: list[int]) -> list[DictRow]:
-    return await (await conn.execute(TICKETS_BY_ID, (tenant, ids))).fetchall()
+async def tickets_by_id(conn: Connection, ids: list[int]) -> list[DictRow]:
+    return await (await conn.execute(TICKETS_BY_ID, (ids,))).fetchall()
 
 
-async def ticket(conn: Connection, tenant: str, ticket_id: int) -> dict[str, Any] | None:
+async def ticket(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
     """All there is to tell about one ticket, its text redacted; None when there is none."""
-    row = await (await conn.execute(TICKET, (tenant, ticket_id))).fetchone()
+    row = await (await conn.execute(TICKET, (ticket_id,))).fetchone()
     if row is None:
         return None
     parts: dict[str, Any] = {
@@ -252,38 +246,38 @@ async def ticket(conn: Connection, tenant: str, ticket_id: int) -> dict[str, Any
     return {**row, **parts}
 
 
-async def open_reviews(conn: Connection, tenant: str, *, limit: int) -> list[DictRow]:
+async def open_reviews(conn: Connection, *, limit: int) -> list[DictRow]:
     """The review queue, the most informative first."""
-    return await (await conn.execute(REVIEWS, (tenant, limit))).fetchall()
+    return await (await conn.execute(REVIEWS, (limit,))).fetchall()
 
 
-async def groups(conn: Connection, tenant: str) -> list[DictRow]:
+async def groups(conn: Connection) -> list[DictRow]:
     """The active groups of the label catalogue."""
-    return await (await conn.execute(GROUPS, (tenant,))).fetchall()
+    return await (await conn.execute(GROUPS)).fetchall()
 
 
-async def pulse(conn: Connection, tenant: str) -> dict[str, Any]:
+async def pulse(conn: Connection) -> dict[str, Any]:
     """What `/health` tells; numbers stop at 1,000."""
-    row = await (await conn.execute(PULSE, {"tenant": tenant})).fetchone()
+    row = await (await conn.execute(PULSE)).fetchone()
     return row or {}
 
 
-async def counts(conn: Connection, tenant: str) -> dict[str, Any]:
+async def counts(conn: Connection) -> dict[str, Any]:
     """How much of everything there is: for `/health`, `pointsman status` and the console's head."""
-    row = await (await conn.execute(COUNTS, {"tenant": tenant, "application": APPLICATION})).fetchone()
-    bands = await (await conn.execute(BANDS, (tenant,))).fetchall()
+    row = await (await conn.execute(COUNTS, {"application": APPLICATION})).fetchone()
+    bands = await (await conn.execute(BANDS)).fetchall()
     return {**(row or {}), "bands": {entry["band"]: entry["tickets"] for entry in bands}}
 
 
-async def dead_letters(conn: Connection, tenant: str) -> list[DictRow]:
+async def dead_letters(conn: Connection) -> list[DictRow]:
     """What failed for good, oldest first."""
-    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION, "tenant": tenant})).fetchall()
+    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION})).fetchall()
 
 
-async def replay(conn: Connection, tenant: str, letter_id: str | None) -> int:
-    """Makes one dead letter or failed workflow due again, or all of the tenant's; returns how many."""
+async def replay(conn: Connection, letter_id: str | None) -> int:
+    """Makes one dead letter or failed workflow due again, or all; returns how many."""
     replayed = 0
     if letter_id is None or (letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19):
-        replayed = await outbox.replay(conn, tenant, int(letter_id) if letter_id else None)
-    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id, "tenant": tenant}
+        replayed = await outbox.replay(conn, int(letter_id) if letter_id else None)
+    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id}
     return replayed + len(await (await conn.execute(REPLAY_WORKFLOWS, values)).fetchall())

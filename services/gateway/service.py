@@ -34,7 +34,7 @@ on conflict (ticket_id, source) do update set "group" = excluded."group", by = e
 PROPOSED = """
 select t.connector, t.external_id, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
-where t.tenant = %s and t.id = %s
+where t.id = %s
 """
 
 
@@ -63,7 +63,7 @@ async def receive(intake: Intake, delivery: Delivery, body: bytes) -> Received:
     return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)
 
 
-async def take_in(pool: Pool, tenant: str, arrived: Sequence[Arrived]) -> list[Ingested]:
+async def take_in(pool: Pool, arrived: Sequence[Arrived]) -> list[Ingested]:
     """
     Stores what came in while the last transaction ran, in one transaction.
 
@@ -73,21 +73,21 @@ async def take_in(pool: Pool, tenant: str, arrived: Sequence[Arrived]) -> list[I
     async with connection(pool) as conn:
         if len(arrived) == 1:
             digest = arrived[0].body_sha256
-            return [await repository.ingest(conn, arrived[0].delivery, tenant=tenant, body_sha256=digest)]
-        done = await repository.ingest_all(conn, [arrived[i] for i in order], tenant=tenant)
+            return [await repository.ingest(conn, arrived[0].delivery, body_sha256=digest)]
+        done = await repository.ingest_all(conn, [arrived[i] for i in order])
     found = dict(zip(order, done, strict=True))
     return [found[i] for i in range(len(arrived))]
 
 
-async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str, tenant: str) -> Received:
+async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str) -> Received:
     """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first."""
     delivery_id = f"json:{key}"
     async with connection(pool) as conn, conn.transaction():
-        await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{tenant} {delivery_id}",))
-        seen = await (await conn.execute(repository.DELIVERED, (tenant, "desk", delivery_id))).fetchone()
+        await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
+        seen = await (await conn.execute(repository.DELIVERED, ("desk", delivery_id))).fetchone()
         if seen is not None:
             return Received("duplicate", str(seen["ticket_id"]) if seen["ticket_id"] else None, seen["external_id"])
-        external_id = await desk_agents.open_ticket(conn, opened, tenant=tenant)
+        external_id = await desk_agents.open_ticket(conn, opened)
         ticket = Ticket(
             connector="desk",
             external_id=external_id,
@@ -101,7 +101,7 @@ async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str, tenant: s
             connector="desk", delivery_id=delivery_id, kind=DeliveryKind.CREATED, external_id=external_id, ticket=ticket
         )
         digest = hashlib.sha256(ticket.model_dump_json().encode()).hexdigest()
-        done = await repository.ingest(conn, delivery, tenant=tenant, body_sha256=digest)
+        done = await repository.ingest(conn, delivery, body_sha256=digest)
     return Received("accepted", str(done.ticket_id), external_id)
 
 
@@ -117,9 +117,9 @@ async def close_review(
         InputInvalid: the group is not in the label catalogue, or nothing was proposed that could be accepted.
     """
     async with conn.transaction():
-        proposed = await _proposed(conn, who.tenant, ticket_id)
+        proposed = await _proposed(conn, ticket_id)
         decision: dict[str, Any] = proposed["decision"] or {}
-        final = await _known_group(conn, who.tenant, group or decision.get("group"))
+        final = await _known_group(conn, group or decision.get("group"))
         state: Literal["accepted", "corrected"] = "accepted" if final == decision.get("group") else "corrected"
         values = {"state": state, "group": final, "by": who.name, "ticket_id": ticket_id, "source": "review"}
         if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
@@ -142,8 +142,8 @@ async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, gro
         NotFound, InputInvalid: as in `close_review`.
     """
     async with conn.transaction():
-        await _proposed(conn, who.tenant, ticket_id)
-        final = await _known_group(conn, who.tenant, group)
+        await _proposed(conn, ticket_id)
+        final = await _known_group(conn, group)
         await conn.execute(LABEL, {"ticket_id": ticket_id, "group": final, "source": "feedback", "by": who.name})
         await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
 
@@ -153,15 +153,15 @@ def _lock_order(delivery: Delivery) -> tuple[str, str]:
     return delivery.connector, delivery.external_id
 
 
-async def _proposed(conn: Connection, tenant: str, ticket_id: int) -> DictRow:
-    row = await (await conn.execute(PROPOSED, (tenant, ticket_id))).fetchone()
+async def _proposed(conn: Connection, ticket_id: int) -> DictRow:
+    row = await (await conn.execute(PROPOSED, (ticket_id,))).fetchone()
     if row is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return row
 
 
-async def _known_group(conn: Connection, tenant: str, group: str | None) -> str:
-    names = [row["name"] for row in await repository.groups(conn, tenant)]
+async def _known_group(conn: Connection, group: str | None) -> str:
+    names = [row["name"] for row in await repository.groups(conn)]
     if group is None or group not in names:
         raise InputInvalid(f"Group '{group}' is not in the label catalogue. It has: {', '.join(names) or 'none yet'}.")
     return group
@@ -186,4 +186,4 @@ async def _write_back(conn: Connection, ticket: DictRow, ticket_id: int, *, stag
 
 
 def _entry(who: Principal, ticket_id: int, action: str, detail: dict[str, Any]) -> audit.Entry:
-    return audit.Entry(who.tenant, f"user/{who.name}", action, f"ticket/{ticket_id}", detail)
+    return audit.Entry(f"user/{who.name}", action, f"ticket/{ticket_id}", detail)

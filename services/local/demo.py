@@ -32,10 +32,10 @@ select t.id, t.external_id, t.subject, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
 where t.connector = 'desk' and t.external_id = any(%s) order by t.id
 """
-Opener = Callable[[Pool, MockTicket, str], Awaitable[DeskEvent]]
+Opener = Callable[[Pool, MockTicket], Awaitable[DeskEvent]]
 OPENED = """
 select id, coalesce(requester_email, 'requester') as requester, created_at from desk_tickets
-where tenant = %s and metadata ->> 'mock' = %s order by id limit 1
+where metadata ->> 'mock' = %s order by id limit 1
 """
 
 
@@ -95,27 +95,27 @@ async def _send(home: Home, mocks: list[MockTicket], opener: Opener) -> list[str
     ):
         sent = []
         for mock in mocks:
-            event = await opener(pool, mock, home.settings.tenant)
+            event = await opener(pool, mock)
             await _post(http, event, secret)
             sent.append(event.ticket_id)
     return sent
 
 
-async def _open(pool: Pool, mock: MockTicket, tenant: str) -> DeskEvent:
-    return await DeskAgents(pool, tenant=tenant).create(
+async def _open(pool: Pool, mock: MockTicket) -> DeskEvent:
+    return await DeskAgents(pool).create(
         NewDeskTicket(
             mock.subject, mock.body, mock.requester_name, mock.requester_email, metadata={"mock": mock.external_id}
         )
     )
 
 
-async def _open_once(pool: Pool, mock: MockTicket, tenant: str) -> DeskEvent:
+async def _open_once(pool: Pool, mock: MockTicket) -> DeskEvent:
     """The opening of the desk's ticket, found or made; to the gateway every telling of it is the same delivery."""
     async with pool.connection() as conn:
-        found = await (await conn.execute(OPENED, (tenant, mock.external_id))).fetchone()
+        found = await (await conn.execute(OPENED, (mock.external_id,))).fetchone()
     delivery_id = f"mock_{mock.external_id}"
     if found is None:
-        return replace(await _open(pool, mock, tenant), delivery_id=delivery_id)
+        return replace(await _open(pool, mock), delivery_id=delivery_id)
     return DeskEvent("ticket.created", str(found["id"]), found["requester"], found["created_at"], delivery_id)
 
 

@@ -27,7 +27,7 @@ class LocalSettings(BaseSettings):
     router_grpc_port: int = Field(default=8082, ge=1, le=65535)
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
     postgres_port: int = Field(default=5433, ge=1, le=65535)
-    tenant: str = "default"
+    company: str = "default"
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Home:
         return {
             "POINTSMAN_DATABASE_URL": self.postgres.url,
             "POINTSMAN_OBJECTS_URL": f"file://{self.folder / 'objects'}",
-            "POINTSMAN_TENANT": settings.tenant,
+            "POINTSMAN_COMPANY": settings.company,
             "POINTSMAN_GATEWAY_PORT": str(settings.gateway_port),
             "POINTSMAN_ROUTER_HTTP_PORT": str(settings.router_http_port),
             "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
@@ -113,7 +113,6 @@ class Home:
             "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_POLL_S": "2",
             "POINTSMAN_CONSOLE_LOOPBACK_ROLE": "agent",
-            "POINTSMAN_CONNECTORS__DESK_TENANT": self.settings.tenant,
             **{
                 f"POINTSMAN_CONNECTORS__{name.upper()}_SECRETS": json.dumps([secret])
                 for name, secret in self.secrets.items()

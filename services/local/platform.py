@@ -92,7 +92,7 @@ def claim(home: Home, say: Say) -> None:
 def prepare(home: Home) -> None:
     """Starts PostgreSQL, migrates and makes a key."""
     url = home.postgres.start()
-    migrate(url)
+    migrate(url, home.settings.company)
     with psycopg.connect(url, autocommit=True) as conn:
         _ensure_key(home, conn)
 
@@ -102,7 +102,7 @@ def _ensure_key(home: Home, conn: psycopg.Connection) -> None:
     file = home.folder / "api_key"
     known = conn.execute("select 1 from api_keys where name = %s and revoked_at is null", (KEY_NAME,)).fetchone()
     if known is None or not file.exists():
-        home.write_private(file, create_key(conn, name=KEY_NAME, role=Role.ADMIN, tenant=home.settings.tenant))
+        home.write_private(file, create_key(conn, name=KEY_NAME, role=Role.ADMIN))
 
 
 def _wait_ready(home: Home, supervisor: Supervisor) -> None:

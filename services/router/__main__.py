@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.router.settings import RouterSettings
 from services.router.slim import import_slim
@@ -22,6 +23,8 @@ def main() -> None:
 
 
 def _serve(settings: RouterSettings) -> None:
+    if settings.router_model_dir is None:
+        refuse_foreign(settings.database_url.get_secret_value(), settings.company)
     import_slim()
     from services.router.follow import build_follower
     from services.router.metrics import observe, show_queue

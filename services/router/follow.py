@@ -51,17 +51,18 @@ def _load_champion(model: RouterServing, settings: RouterSettings) -> None:
     import psycopg
 
     from services.core.kit.objects import open_store
+    from services.core.kit.schema import look
     from services.core.models.registry import champion, fetch
 
     try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=5) as conn:
-            record = champion(conn, settings.tenant)
+        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=5, autocommit=True) as conn:
+            if (problem := look(conn).problem(settings.company)) is not None:
+                raise problem
+            record = champion(conn)
     except psycopg.Error as exc:
         raise Unavailable(f"The registry's database does not answer ({type(exc).__name__}).") from exc
     if record is None:
-        raise Unavailable(
-            f"Tenant '{settings.tenant}' has no champion yet. Train one: python -m services.trainer --promote"
-        )
+        raise Unavailable("There is no champion yet. Train one: python -m services.trainer --promote")
     if record.version != model.version:
         folder = fetch(open_store(settings.objects_url), record, settings.router_cache_dir)
         _take(model, folder, settings.router_threads)

@@ -13,7 +13,7 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 class RouterSettings(PlatformSettings):
     """
-    `router_model_dir` serves one bundle folder for ever; without it the tenant's champion is served and followed.
+    `router_model_dir` serves one bundle folder for ever; without it the champion is served and followed.
 
     `database_url` may be absent only when `router_model_dir` is set.
     """

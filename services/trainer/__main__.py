@@ -1,5 +1,5 @@
 """
-Trains the router: `python -m services.trainer --tenant default [--promote] [--data FILE]`.
+Trains the router: `python -m services.trainer [--promote] [--data FILE]`.
 
 Reads closed tickets from Postgres (or FILE), registers a candidate, and with --promote puts it in service when the
 gates pass. Exit code 0: trained (and promoted when asked to); 1: a problem, said on stderr; 2: wrong usage.
@@ -58,44 +58,55 @@ def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Pro
 def _train_registered(
     arguments: argparse.Namespace, settings: TrainerSettings, config: FitConfig, progress: Progress
 ) -> Outcome:
-    import psycopg
-
     from services.core.kit.objects import open_store
 
     gates = GateConfig(settings.trainer_macro_f1_margin, settings.trainer_ece_max)
-    try:
-        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
-            examples = _examples(arguments, conn, settings.tenant)
-            place = Registry(conn, open_store(settings.objects_url), settings.tenant, settings.trainer_work_dir)
-            return train(examples, place, config, gates, promote=arguments.promote, progress=progress)
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+    with _own_database(settings) as conn:
+        examples = _examples(arguments, conn)
+        place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir)
+        return train(examples, place, config, gates, promote=arguments.promote, progress=progress)
 
 
 def _roll_back(settings: TrainerSettings) -> str:
+    from services.core.models.registry import rollback
+
+    with _own_database(settings) as conn:
+        return rollback(conn)
+
+
+@contextmanager
+def _own_database(settings: TrainerSettings) -> Generator[Any]:
+    """
+    A connection of which each statement commits.
+
+    Raises:
+        DatabaseUnavailable: no answer, or not migrated. ConfigurationInvalid: another company's database.
+    """
     import psycopg
 
-    from services.core.models.registry import rollback
+    from services.core.kit.schema import look
 
     try:
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
-            return rollback(conn, settings.tenant)
+            if (problem := look(conn).problem(settings.company)) is not None:
+                raise problem
+            yield conn
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
 
 
-def _examples(arguments: argparse.Namespace, conn: Any, tenant: str) -> list[Example]:
+def _examples(arguments: argparse.Namespace, conn: Any) -> list[Example]:
     from services.trainer.repository import read_examples
 
     if arguments.data is not None:
         return read_file(arguments.data, dict(arguments.map))
-    return read_examples(conn, tenant)
+    return read_examples(conn)
 
 
 def _settings(arguments: argparse.Namespace) -> TrainerSettings:
     if arguments.out is not None and (arguments.data is None or arguments.promote):
         raise ConfigurationInvalid("--out writes a bundle without a registry: give --data FILE, leave --promote.")
-    given = {"tenant": arguments.tenant, "trainer_epochs": arguments.epochs,
+    given = {"trainer_epochs": arguments.epochs,
              "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}  # fmt: skip
     settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     if arguments.out is None and not settings.database_url.get_secret_value():
@@ -124,7 +135,6 @@ def _write_line(stage: str, fraction: float, detail: str) -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.trainer", description=__doc__)
-    parser.add_argument("--tenant", help="whose tickets and registry (default: POINTSMAN_TENANT or 'default')")
     act = parser.add_mutually_exclusive_group()
     act.add_argument("--promote", action="store_true", help="put the model in service when it passes the gates")
     act.add_argument("--rollback", action="store_true", help="train nothing: put the champion before this one back")

@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registry:
-    """Where models are kept, and for whom."""
+    """Where models are kept."""
 
     conn: Connection[Any]
     store: "ObjectStore"
-    tenant: str
     work_dir: Path
 
 
@@ -53,7 +52,7 @@ def train(
     fitted = fit_judged(examples, folder, config, progress)
     folder = folder.rename(place.work_dir / fitted.manifest.model_version)  # where the router's cache looks for it
     with place.conn.transaction():
-        version = registry.register(place.conn, place.store, folder, tenant=place.tenant)
+        version = registry.register(place.conn, place.store, folder)
     progress("register", 1.0, version)
     found = judge_candidate(fitted, place, gates)
     passed = all(gate.passed for gate in found)
@@ -68,14 +67,14 @@ def train(
 def offer_groups(place: Registry, groups: Sequence[str]) -> None:
     """Puts the model's groups into the label catalogue, where they may be answered; those switched off stay off."""
     place.conn.cursor().executemany(
-        "insert into catalogue (tenant, kind, name) values (%s, 'group', %s) on conflict do nothing",
-        [(place.tenant, group) for group in groups],
+        "insert into catalogue (kind, name) values ('group', %s) on conflict do nothing",
+        [(group,) for group in groups],
     )
 
 
 def judge_candidate(fitted: Fitted, place: Registry, config: GateConfig) -> list[Gate]:
     """The gates, with the champion fetched and asked when there is one."""
-    record = registry.champion(place.conn, place.tenant)
+    record = registry.champion(place.conn)
     if record is None:
         return check(fitted, config, None, frozenset())
     folder = registry.fetch(place.store, record, place.work_dir)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 
 import httpx
 import structlog
@@ -11,6 +12,8 @@ from prometheus_client import start_http_server
 from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
+from services.core.kit.errors import PointsmanError
+from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.core.llm.build import build_llm
 from services.core.llm.metered import MeteredLlm
@@ -26,7 +29,11 @@ log = structlog.get_logger()
 
 
 def main() -> None:
-    settings = WorkerSettings.read()
+    try:
+        settings = WorkerSettings.read()
+        refuse_foreign(settings.database_url.get_secret_value(), settings.company)
+    except PointsmanError as exc:
+        sys.exit(f"worker: {exc}")
     configure_logs("worker", settings.log_level)
     configure_traces("worker")
     uvloop.run(run(settings))
@@ -40,7 +47,7 @@ async def run(settings: WorkerSettings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     database_url = settings.database_url.get_secret_value()
-    pool = build_pool(database_url, min_size=2, max_size=settings.worker_pool_size)
+    pool = build_pool(database_url, company=settings.company, min_size=2, max_size=settings.worker_pool_size)
     metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr=settings.worker_metrics_host)
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)

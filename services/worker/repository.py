@@ -25,7 +25,7 @@ with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where
 update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now()
 where id = %(id)s and state <> 'erased'
 """
-LABELS = "select name, description from catalogue where tenant = %s and kind = %s and active order by rank, name"
+LABELS = "select name, description from catalogue where kind = %s and active order by rank, name"
 RECORD = """
 with ticket as (
     select id from tickets where id = %(ticket_id)s and state <> 'erased' for update
@@ -61,7 +61,7 @@ where r.ticket_id = %(id)s and r.state = 'open'
 """
 ERASE = """
 with texts as (delete from raw.texts where ticket_id = %(id)s),
-     vectors as (delete from ticket_vectors where tenant = %(tenant)s and ref = %(ref)s),
+     vectors as (delete from ticket_vectors where ref = %(ref)s),
      written as (delete from notes where ticket_id = %(id)s),
      letters as (delete from outbox where ticket_id = %(id)s),
      reasons as (update decisions set decision = decision || '{"priority_reason": "", "summary": null}'
@@ -69,7 +69,7 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      checkpoints as (delete from dbos.operation_outputs o using dbos.workflow_status w
                      where w.workflow_uuid = o.workflow_uuid and split_part(w.workflow_uuid, ':', 2) = %(id)s::text
                        and w.status in ('SUCCESS', 'ERROR')),
-     answers as (delete from llm_cache where tenant = %(tenant)s and ticket_id = %(id)s::text)
+     answers as (delete from llm_cache where ticket_id = %(id)s::text)
 update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
 """
 
@@ -106,9 +106,9 @@ async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe:
     )
 
 
-async def labels(conn: Connection, tenant: str, kind: str) -> tuple[LabelText, ...]:
+async def labels(conn: Connection, kind: str) -> tuple[LabelText, ...]:
     """The active labels of a kind, in the catalogue's order."""
-    rows = await (await conn.execute(LABELS, (tenant, kind))).fetchall()
+    rows = await (await conn.execute(LABELS, (kind,))).fetchall()
     return tuple(LabelText(**row) for row in rows)
 
 
@@ -154,6 +154,6 @@ async def close_review(conn: Connection, ticket_id: int, group: str | None) -> N
     await conn.execute(CLOSE_REVIEW, {"id": ticket_id, "group": group})
 
 
-async def erase(conn: Connection, tenant: str, ticket_id: int) -> None:
+async def erase(conn: Connection, ticket_id: int) -> None:
     """Text, vault, vectors, notes and reasons that quote go; ids, decisions' numbers and the audit log stay."""
-    await conn.execute(ERASE, {"tenant": tenant, "id": ticket_id, "ref": f"ticket/{ticket_id}"})
+    await conn.execute(ERASE, {"id": ticket_id, "ref": f"ticket/{ticket_id}"})

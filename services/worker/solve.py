@@ -53,7 +53,6 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
             await repository.label_at_close(conn, ticket_id, talk.ticket.group)
         await repository.close_review(conn, ticket_id, talk.ticket.group)
         vector = similar.TicketVector(
-            tenant=outside.tenant,
             ref=f"ticket/{ticket_id}",
             kind="ticket",
             external_id=talk.ticket.external_id,
@@ -74,9 +73,7 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
                 conn, f"{event.id}:event", event.model_dump(mode="json"), kind="event", ticket_id=ticket_id
             )
         detail = {"group": talk.ticket.group, "by": summary.by, "prompt_version": summary.prompt_version}
-        await audit.append(
-            conn, audit.Entry(outside.tenant, "worker", "ticket.summarised", f"ticket/{ticket_id}", detail)
-        )
+        await audit.append(conn, audit.Entry("worker", "ticket.summarised", f"ticket/{ticket_id}", detail))
 
 
 async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
@@ -95,7 +92,6 @@ async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
     async with connection(outside.pool) as conn, conn.transaction():
         near = await similar.nearest(
             conn,
-            outside.tenant,
             embedding or [],
             model_version=prediction.model_version,
             k=SIMILAR,
@@ -111,8 +107,8 @@ async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
 async def erase(outside: Outside, ticket_id: int) -> None:
     """Forgets the ticket's text everywhere; the audit entry is the receipt."""
     async with connection(outside.pool) as conn, conn.transaction():
-        await repository.erase(conn, outside.tenant, ticket_id)
-        entry = audit.Entry(outside.tenant, "worker", "ticket.erased", f"ticket/{ticket_id}", {})
+        await repository.erase(conn, ticket_id)
+        entry = audit.Entry("worker", "ticket.erased", f"ticket/{ticket_id}", {})
         await audit.append(conn, entry)
 
 
@@ -141,7 +137,7 @@ def _speaker(ticket: Ticket, author_id: str | None) -> Speaker:
 
 async def _ask(outside: Outside, talk: Conversation, ticket_id: int, workflow_id: str) -> SummaryAnswer:
     question = SummaryQuestion(ticket_id=str(ticket_id), subject=talk.subject, body=talk.body, comments=talk.comments)
-    origin = ledger.Origin(outside.tenant, str(ticket_id), workflow_id, "summary")
+    origin = ledger.Origin(str(ticket_id), workflow_id, "summary")
     try:
         return (await outside.llm.summarise(question, origin)).answer
     except (LlmUnavailable, ConfigurationInvalid) as exc:

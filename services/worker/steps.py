@@ -57,10 +57,6 @@ class Outside:
     # One thread: redaction is pure computing, so several would only wait for each other.
     computing: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="redact"))
 
-    @property
-    def tenant(self) -> str:
-        return self.settings.tenant
-
     async def redact(self, fields: Mapping[str, str]) -> Redacted:
         """Beside the event loop: it takes milliseconds during which other tickets' I/O would stand still."""
         return await asyncio.get_running_loop().run_in_executor(self.computing, self.redactor.redact_fields, fields)
@@ -105,8 +101,8 @@ async def decide_and_record(
     """
     async with connection(outside.pool) as conn:
         ticket = await repository.redacted(conn, ticket_id)
-        groups = await repository.labels(conn, outside.tenant, "group")
-        priorities = await repository.labels(conn, outside.tenant, "priority") or DEFAULT_PRIORITIES
+        groups = await repository.labels(conn, "group")
+        priorities = await repository.labels(conn, "priority") or DEFAULT_PRIORITIES
     found = Prediction.model_validate(prediction) if prediction else None
     described = next((label for label in groups if found and label.name == found.group), None)
     priority = await _prioritise(outside, ticket, described, priorities, workflow_id=workflow_id)
@@ -129,7 +125,7 @@ async def leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
     """Marks a ticket as filtered, with the reason in the audit log."""
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.leave_alone(conn, ticket_id):
-            entry = audit.Entry(outside.tenant, "worker", "ticket.filtered", f"ticket/{ticket_id}", {"why": why})
+            entry = audit.Entry("worker", "ticket.filtered", f"ticket/{ticket_id}", {"why": why})
             await audit.append(conn, entry)
 
 
@@ -170,7 +166,7 @@ async def _prioritise(
         ticket_id=ticket_id, subject=ticket["subject"], body=ticket["body"], group=group, labels=priorities
     )
     try:
-        origin = ledger.Origin(outside.tenant, ticket_id, workflow_id, "priority")
+        origin = ledger.Origin(ticket_id, workflow_id, "priority")
         return (await outside.llm.prioritise(question, origin)).answer
     except (LlmUnavailable, ConfigurationInvalid) as exc:  # also a refused key: the ticket must go on
         log.error("worker.priority.fell_back", error=type(exc).__name__)
@@ -185,7 +181,7 @@ async def _record(outside: Outside, ticket: Mapping[str, Any], decision: Decisio
         if not await repository.record(conn, decision, workflow_id):
             return
         await _put_letters(conn, outside, ticket, decision)
-        await audit.append(conn, _decision_entry(outside.tenant, decision))
+        await audit.append(conn, _decision_entry(decision))
     DECISIONS.labels(decision.group or "none", decision.band).inc()
     DECISION_SECONDS.observe(decision.latency_ms / 1000)
     log.info("worker.ticket.decided", ticket_id=ticket["id"], band=decision.band, latency_ms=decision.latency_ms)
@@ -201,6 +197,6 @@ async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, 
         await outbox.put(conn, event.id, event.model_dump(mode="json"), kind="event", ticket_id=ticket["id"])
 
 
-def _decision_entry(tenant: str, decision: Decision) -> audit.Entry:
+def _decision_entry(decision: Decision) -> audit.Entry:
     detail = decision.model_dump(mode="json", exclude={"ticket_id", "priority_reason", "summary", "latency_ms"})
-    return audit.Entry(tenant, "worker", "ticket.decided", f"ticket/{decision.ticket_id}", detail)
+    return audit.Entry("worker", "ticket.decided", f"ticket/{decision.ticket_id}", detail)

@@ -25,17 +25,17 @@ LOCK = 7264002
 # Closed tickets of the last imports first: history rows and our own solved tickets whose vector is missing or was made
 # by another model. Only the newest 20,000 are kept searchable: agents want how it was solved lately.
 UNINDEXED = """
-with champion as (select version from models where tenant = %(tenant)s and status = 'champion'),
+with champion as (select version from models where status = 'champion'),
 closed as (
     (select 'history/' || id as ref, 'history' as kind, external_id, "group" as group_name, subject, body, solved_at
-     from history where tenant = %(tenant)s order by id desc limit 20000)
+     from history order by id desc limit 20000)
     union all
     (select 'ticket/' || id, 'ticket', external_id, current_group, subject, body, updated_at
-     from tickets where tenant = %(tenant)s and status in ('solved', 'closed') and subject is not null
+     from tickets where status in ('solved', 'closed') and subject is not null
      order by id desc limit 20000)
 )
 select c.*, (select version from champion) as version, coalesce(v.resolution, '') as resolution
-from closed c left join ticket_vectors v on v.tenant = %(tenant)s and v.ref = c.ref
+from closed c left join ticket_vectors v on v.ref = c.ref
 where exists (select from champion) and v.model_version is distinct from (select version from champion)
 limit %(limit)s
 """
@@ -76,14 +76,13 @@ async def _one_batch(outside: Outside) -> int:
 
 async def _index_batch(outside: Outside, conn: Connection) -> int:
     """Embeds a batch through the router; rows embedded by a newer model than asked for carry that one's version."""
-    rows = await (await conn.execute(UNINDEXED, {"tenant": outside.tenant, "limit": BATCH})).fetchall()
+    rows = await (await conn.execute(UNINDEXED, {"limit": BATCH})).fetchall()
     if not rows:
         return 0
     texts = [join_text(row["subject"], row["body"]) or "(empty)" for row in rows]
     found = await outside.router.predict_many(texts, want_embeddings=True)
     vectors = [
         similar.TicketVector(
-            tenant=outside.tenant,
             ref=row["ref"],
             kind=row["kind"],
             external_id=row["external_id"],

@@ -151,7 +151,7 @@ def _serves(gateway_url: str) -> bool:
 def _promote(home: Home, bundle: Path) -> None:
     with psycopg.connect(home.postgres.url, autocommit=True) as conn:
         store = open_store(f"file://{home.folder / 'objects'}")
-        registry.promote(conn, registry.register(conn, store, bundle, tenant=home.settings.tenant))
+        registry.promote(conn, registry.register(conn, store, bundle))
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -30,8 +30,8 @@ STEADY_SHARE = 0.5  # of the burst's rate: busy, but no queue that only grows
 DRAIN_S = 300.0
 SEED = 2
 OPEN = """
-insert into desk_tickets (tenant, subject, body, requester_name, requester_email)
-values (%s, %s, %s, %s, %s) returning id, updated_at
+insert into desk_tickets (subject, body, requester_name, requester_email)
+values (%s, %s, %s, %s) returning id, updated_at
 """
 DECIDED = "select count(*) from decisions where ticket_id > %s"
 TOOK = """
@@ -95,7 +95,7 @@ def open_in_desk(containers: Containers, count: int) -> list[bytes]:
     secret, found = SecretStr(home.secrets["desk"]), []
     with psycopg.connect(home.postgres.url) as conn:
         for mock in islice(live(SEED), count):
-            values = (home.settings.tenant, mock.subject, mock.body, mock.requester_name, mock.requester_email)
+            values = (mock.subject, mock.body, mock.requester_name, mock.requester_email)
             row = conn.execute(OPEN, values).fetchone()
             assert row is not None  # an insert without a conflict clause returns its row
             event = DeskEvent("ticket.created", str(row[0]), "requester", row[1], delivery_id=f"bench-{row[0]}")

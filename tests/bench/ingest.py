@@ -195,7 +195,7 @@ def _pgbench_values() -> list[str]:
 def _values() -> Mapping[str, Any]:
     body = _event(next(live(1)), "pgbench", datetime.now(UTC)).encode()
     delivery = ticket_events.parse("generic", {"webhook-id": "pgbench"}, body)
-    return ingest_values(delivery, tenant="default", body_sha256=hashlib.sha256(body).hexdigest())
+    return ingest_values(delivery, body_sha256=hashlib.sha256(body).hexdigest())
 
 
 def _as_text(value: Any) -> str:

@@ -29,13 +29,13 @@ _BIGINT_MAX = 2**63 - 1
 _TICKET = """
 select id, subject, body, requester_name, requester_email, status, priority, group_name, assignee, tags, metadata,
        created_at, updated_at
-from desk_tickets where id = %(id)s and tenant = %(tenant)s"""
+from desk_tickets where id = %(id)s"""
 _COMMENTS = "select body, public, author, at from desk_comments where ticket_id = %(id)s order by id"
 _CLAIM_KEY = """
 insert into desk_writes (key, ticket_id)
-select %(key)s, id from desk_tickets where id = %(id)s and tenant = %(tenant)s
+select %(key)s, id from desk_tickets where id = %(id)s
 on conflict (key) do nothing returning key"""
-_STAMP = "select updated_at from desk_tickets where id = %(id)s and tenant = %(tenant)s"
+_STAMP = "select updated_at from desk_tickets where id = %(id)s"
 _NOTE = "insert into desk_comments (ticket_id, body, public, author) values (%(id)s, %(note)s, false, %(author)s)"
 # The casts tell Postgres the type of a parameter that may be null. Tags keep their order; each stays once.
 _APPLY = """
@@ -73,7 +73,7 @@ class Desk:
 
     async def fetch(self, external_id: str) -> Ticket | None:
         async with _transaction(self._pool) as cursor:
-            parameters = {"id": _row_id(external_id), "tenant": self._settings.desk_tenant}
+            parameters = {"id": _row_id(external_id)}
             row = await (await cursor.execute(_TICKET, parameters)).fetchone()
             if row is None:
                 raise NotFound(f"The desk has no ticket {external_id!r}.")
@@ -81,7 +81,7 @@ class Desk:
         return _ticket(row, comments)
 
     async def write(self, update: TicketUpdate) -> WriteResult:
-        parameters = _parameters(update, tenant=self._settings.desk_tenant)
+        parameters = _parameters(update)
         async with _transaction(self._pool) as cursor:
             # A second writer of the same key waits here until the first one's transaction has ended.
             claimed = await (await cursor.execute(_CLAIM_KEY, parameters)).fetchone()
@@ -114,11 +114,10 @@ async def _already(
     return WriteResult("already", stamp=row[0].isoformat())
 
 
-def _parameters(update: TicketUpdate, *, tenant: str) -> dict[str, Any]:
+def _parameters(update: TicketUpdate) -> dict[str, Any]:
     return {
         "key": update.key,
         "id": _row_id(update.external_id),
-        "tenant": tenant,
         "group": update.group,
         "priority": update.priority,
         "tags": list(dict.fromkeys(update.tags)),

@@ -22,21 +22,21 @@ from services.core.contracts.ticket import Priority
 from services.core.kit.errors import NotFound
 
 _OPEN = """
-insert into desk_tickets (tenant, subject, body, requester_name, requester_email, priority, tags, metadata)
-values (%(tenant)s, %(subject)s, %(body)s, %(requester_name)s, %(requester_email)s, %(priority)s, %(tags)s,
+insert into desk_tickets (subject, body, requester_name, requester_email, priority, tags, metadata)
+values (%(subject)s, %(body)s, %(requester_name)s, %(requester_email)s, %(priority)s, %(tags)s,
         %(metadata)s)
 returning id, updated_at"""
 _ASSIGN = """
 update desk_tickets set group_name = %(group)s, assignee = %(assignee)s, updated_at = clock_timestamp(),
     status = case when status = 'new' then 'open' else status end
-where id = %(id)s and tenant = %(tenant)s returning id, updated_at"""
+where id = %(id)s returning id, updated_at"""
 _SOLVE = """
 update desk_tickets set status = 'solved', group_name = coalesce(%(group)s::text, group_name),
     updated_at = clock_timestamp()
-where id = %(id)s and tenant = %(tenant)s returning id, updated_at"""
+where id = %(id)s returning id, updated_at"""
 _TOUCH = """
 update desk_tickets set updated_at = clock_timestamp()
-where id = %(id)s and tenant = %(tenant)s returning id, updated_at"""
+where id = %(id)s returning id, updated_at"""
 _COMMENT = """
 insert into desk_comments (ticket_id, body, public, author)
 values (%(id)s, %(body)s, %(public)s, %(author)s)"""
@@ -81,10 +81,10 @@ class DeskEvent:
         return desk.sign(secret, self.body(), delivery_id=self.delivery_id, now=now)
 
 
-async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket, *, tenant: str) -> str:
+async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket) -> str:
     """Opens a ticket in the caller's transaction and returns its number: for callers that tell nobody by webhook."""
     cursor = connection.cursor(row_factory=tuple_row)
-    row = await (await cursor.execute(_OPEN, {**_parameters(ticket), "tenant": tenant})).fetchone()
+    row = await (await cursor.execute(_OPEN, _parameters(ticket))).fetchone()
     assert row is not None  # an insert without a conflict clause returns its row
     return str(row[0])
 
@@ -92,9 +92,8 @@ async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket, *
 class DeskAgents:
     """The desk as people use it. The pool belongs to the caller and is open."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], *, tenant: str = "default") -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
-        self._tenant = tenant
 
     async def create(self, ticket: NewDeskTicket) -> DeskEvent:
         requester = ticket.requester_email or "requester"
@@ -124,9 +123,9 @@ class DeskAgents:
     ) -> DeskEvent:
         async with self._pool.connection() as connection, connection.transaction():
             cursor = connection.cursor(row_factory=tuple_row)
-            row = await (await cursor.execute(sql, {**parameters, "tenant": self._tenant})).fetchone()
+            row = await (await cursor.execute(sql, parameters)).fetchone()
             if row is None:
-                raise NotFound(f"The desk has no ticket {parameters['id']} for tenant {self._tenant!r}.")
+                raise NotFound(f"The desk has no ticket {parameters['id']}.")
             if said is not None:
                 await connection.execute(_COMMENT, vars(said) | {"id": row[0]})
         return DeskEvent(event_type, str(row[0]), actor_id, row[1], delivery_id=f"desk_{uuid.uuid4().hex}")

@@ -48,7 +48,6 @@ class ConnectorSettings(BaseModel):
     timeout_s: float = Field(default=10, gt=0)  # a call to a ticketing system; the workflow retries
 
     desk_secrets: tuple[WebhookSecret, ...] = ()
-    desk_tenant: str = "default"
 
     generic_secrets: tuple[WebhookSecret, ...] = ()
     generic_callback_url: HttpUrl | None = None

@@ -8,18 +8,23 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-APPEND = "select audit_append(%s, %s, %s, %s, %s)"
+APPEND = "select audit_append(%s, %s, %s, %s)"
 
-# Compares every row with the hash its content and its predecessor demand, and looks for gaps.
+# Compares every row with the hash its content and its predecessor demand, and looks for gaps. Entries before
+# 'tenancy.removed' were hashed with the tenant that this entry names.
 VERIFY = """
 select count(*) as entries, min(seq) filter (where broken) as first_broken,
        (select seq || ':' || hash from audit order by seq desc limit 1) as head
 from (
     select seq,
-           hash <> audit_hash(previous, seq, at, tenant, actor, action, subject, detail)
+           hash <> case when seq < removed.at_seq
+               then audit_hash(previous, seq, at, removed.tenant, actor, action, subject, detail)
+               else audit_hash(previous, seq, at, actor, action, subject, detail) end
            or previous <> coalesce(lag(hash) over (order by seq), '')
            or seq <> coalesce(lag(seq) over (order by seq), 0) + 1 as broken
-    from audit) checked
+    from audit left join (
+        select seq as at_seq, detail ->> 'tenant' as tenant from audit
+        where action = 'tenancy.removed' order by seq limit 1) removed on true) checked
 """
 
 
@@ -45,7 +50,6 @@ class ChainReport:
 class Entry:
     """What happened. `detail` holds ids, hashes, versions and scores; never ticket text."""
 
-    tenant: str
     actor: str
     action: str
     subject: str
@@ -54,7 +58,7 @@ class Entry:
 
 async def append(conn: AsyncConnection[Any], entry: Entry) -> None:
     """Adds one entry in the caller's transaction. Call it last there: it holds the chain's lock until commit."""
-    await conn.execute(APPEND, (entry.tenant, entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
+    await conn.execute(APPEND, (entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
 
 
 def has_anchor(conn: Connection, anchor: str) -> bool:

@@ -4,19 +4,19 @@ import select
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from services.core.kit import schema
 from services.core.kit.errors import DatabaseUnavailable
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
-MIGRATIONS = Path(__file__).with_name("migrations")
 MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together migrate one after the other
 # A vanished host is noticed within some 20 s, in use (user timeout) and idle (keepalives); the system's own default
 # is a quarter of an hour and more. Source: PostgreSQL 18 manual, 32.1.2.
@@ -25,8 +25,12 @@ LOCK_RETRY_S = 0.2
 POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before
 
 
-def build_pool(database_url: str, *, min_size: int = 2, max_size: int = 10) -> Pool:
-    """A pool that is not open yet: rows come as dicts, each statement commits unless a transaction is opened."""
+def build_pool(database_url: str, *, company: str | None = None, min_size: int = 2, max_size: int = 10) -> Pool:
+    """
+    A pool that is not open yet: rows come as dicts, each statement commits unless a transaction is opened.
+
+    With `company` it never lends a connection to another company's database.
+    """
     return AsyncConnectionPool[Connection](
         database_url,
         min_size=min_size,
@@ -34,6 +38,7 @@ def build_pool(database_url: str, *, min_size: int = 2, max_size: int = 10) -> P
         timeout=POOL_TIMEOUT_S,
         open=False,
         check=_is_alive,
+        configure=partial(_refuse_foreign, company) if company else None,
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2, **TCP_ALIVE},
     )
 
@@ -49,6 +54,12 @@ async def _is_alive(conn: Connection) -> None:
     socket.register(conn.fileno(), select.POLLIN)
     if socket.poll(0):
         await conn.execute("")
+
+
+async def _refuse_foreign(company: str, conn: Connection) -> None:
+    problem = (await schema.look_async(conn)).foreign(company)
+    if problem is not None:
+        raise problem
 
 
 @asynccontextmanager
@@ -67,16 +78,30 @@ async def connection(pool: Pool) -> AsyncGenerator[Connection]:
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as exc:  # read-only: failover, full disk
         reason = f"{type(exc).__name__}{f' {exc.sqlstate}' if exc.sqlstate else ''}"
         raise DatabaseUnavailable(f"PostgreSQL could not carry this out ({reason}). Its own log says why.") from exc
+    except psycopg.ProgrammingError as exc:  # a mistake of ours, unless the statement is newer than the tables
+        async with pool.connection() as conn:
+            outdated = (await schema.look_async(conn)).outdated()
+        if outdated is None:
+            raise
+        raise outdated from exc
 
 
-def migrate(database_url: str) -> None:
-    """Brings our schema and the workflow engine's up to date; safe to call from several processes at once."""
+def migrate(database_url: str, company: str = "default", *, to: str = "head") -> None:
+    """
+    Brings our schema and the workflow engine's up to date; safe to call from several processes at once.
+
+    A fresh database becomes `company`'s.
+
+    Raises:
+        ConfigurationInvalid: the database is another company's, or holds several tenants: nothing was changed.
+    """
     import sqlalchemy as sa
     import sqlalchemy.exc
     from alembic import command
     from alembic.config import Config
     from dbos import DBOS
 
+    schema.refuse_foreign(database_url, company)
     url = sqlalchemy_url(database_url)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
@@ -88,11 +113,12 @@ def migrate(database_url: str) -> None:
                 time.sleep(LOCK_RETRY_S)
             conn.commit()  # the lock belongs to the session; the migration gets a transaction of its own
             config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            config.set_main_option("script_location", str(schema.MIGRATIONS))
+            config.attributes.update(connection=conn, company=company)
+            command.upgrade(config, to)
             conn.commit()
             DBOS.migrate(url)
+        schema.refuse_foreign(database_url, company)  # another process may have been first
     except sa.exc.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer, so it cannot be migrated: {exc.orig}") from exc
     finally:

@@ -42,10 +42,8 @@ SENT = "update outbox set state = 'sent', settled_at = now(), result = %s, last_
 RETRY = "update outbox set due_at = now() + make_interval(secs => %s), last_error = %s where id = %s"
 DEAD = "update outbox set state = 'dead', settled_at = now(), last_error = %s where id = %s"
 REPLAY = """
-update outbox o set state = 'pending', attempts = 0, due_at = now(), settled_at = null
-from tickets t
-where t.id = o.ticket_id and t.tenant = %(tenant)s and o.state = 'dead' and (%(id)s::bigint is null or o.id = %(id)s)
-returning o.id
+update outbox set state = 'pending', attempts = 0, due_at = now(), settled_at = null
+where state = 'dead' and (%(id)s::bigint is null or id = %(id)s) returning id
 """
 
 
@@ -78,9 +76,9 @@ async def put(
     await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload))))
 
 
-async def replay(conn: AsyncConnection[Any], tenant: str, letter_id: int | None = None) -> int:
-    """Makes one dead letter of the tenant, or all, due again; returns how many."""
-    cursor = await conn.execute(REPLAY, {"id": letter_id, "tenant": tenant})
+async def replay(conn: AsyncConnection[Any], letter_id: int | None = None) -> int:
+    """Makes one dead letter, or all, due again; returns how many."""
+    cursor = await conn.execute(REPLAY, {"id": letter_id})
     return len(await cursor.fetchall())
 
 

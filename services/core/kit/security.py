@@ -29,15 +29,14 @@ class Principal:
 
     name: str
     role: Role
-    tenant: str
 
 
-def create_key(conn: Connection, *, name: str, role: Role, tenant: str) -> str:
+def create_key(conn: Connection, *, name: str, role: Role) -> str:
     """A new key; this is the only time its secret can be seen."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)
     conn.execute(
-        "insert into api_keys (id, name, secret_hash, role, tenant) values (%s, %s, %s, %s, %s)",
-        (key_id, name, _digest(secret), role.name.lower(), tenant),
+        "insert into api_keys (id, name, secret_hash, role) values (%s, %s, %s, %s)",
+        (key_id, name, _digest(secret), role.name.lower()),
     )
     return f"pm_{key_id}_{secret}"
 
@@ -55,14 +54,14 @@ async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal
             "No valid API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`."
         )
     cursor = await conn.execute(
-        "select name, secret_hash, role, tenant from api_keys where id = %s and revoked_at is null", (parts[1],)
+        "select name, secret_hash, role from api_keys where id = %s and revoked_at is null", (parts[1],)
     )
     row = await cursor.fetchone()
     # Compare even when the id is unknown, so that the time taken does not tell which ids exist.
     is_right = hmac.compare_digest(row["secret_hash"] if row else _digest(""), _digest(parts[2]))
     if row is None or not is_right:
         raise Unauthenticated("This API key is not known or was revoked. Make one with: pointsman keys create NAME")
-    return Principal(name=row["name"], role=Role[row["role"].upper()], tenant=row["tenant"])
+    return Principal(name=row["name"], role=Role[row["role"].upper()])
 
 
 async def secret_hashes(conn: AsyncConnection[Any]) -> dict[str, str]:

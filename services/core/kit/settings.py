@@ -27,7 +27,7 @@ class PlatformSettings(BaseSettings):
 
     database_url: SecretStr
     objects_url: str = "file:.pointsman/objects"
-    tenant: str = "default"
+    company: str = "default"  # whose database it is: a container refuses to work on another company's
     log_level: str = "INFO"
 
     @classmethod

@@ -34,7 +34,7 @@ class LlmConfig(_Frozen):
     `priority` and `summary` name a model each: `extractive`, `openai:NAME` (any OpenAI-compatible server),
     `azure:DEPLOYMENT`, `bedrock:us.amazon.nova-micro-v1:0`, `vertex:gemini-3.5-flash-lite`.
 
-    `prices` adds to or replaces the shipped list, by the same names. `budget_usd_per_day` holds per tenant and UTC day.
+    `prices` adds to or replaces the shipped list, by the same names. `budget_usd_per_day` holds per UTC day.
     """
 
     priority: ModelName = "extractive"

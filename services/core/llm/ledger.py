@@ -1,4 +1,4 @@
-"""What model calls cost, per ticket and tenant, and answers kept for the same question. SQL only; callers commit."""
+"""What model calls cost, per ticket, and answers kept for the same question. SQL only; callers commit."""
 
 import hashlib
 import json
@@ -19,29 +19,28 @@ Answer = TypeVar("Answer", PriorityAnswer, SummaryAnswer)
 CACHE_MAX_AGE = timedelta(days=30)  # a storm of like tickets lasts hours; longer only keeps text about
 
 RECORD = """
-insert into llm_calls (tenant, ticket_id, workflow_id, step, task, model, prompt_version,
+insert into llm_calls (ticket_id, workflow_id, step, task, model, prompt_version,
                        input_tokens, output_tokens, usd, latency_ms, outcome, repairs)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict (workflow_id, step) do nothing
 returning id
 """
 SPENT_TODAY = """
-select coalesce(sum(usd), 0) from llm_calls where tenant = %s and at >= date_trunc('day', now(), 'UTC')
+select coalesce(sum(usd), 0) from llm_calls where at >= date_trunc('day', now(), 'UTC')
 """
-SPENT_ON = "select coalesce(sum(usd), 0) from llm_calls where tenant = %s and ticket_id = %s"
+SPENT_ON = "select coalesce(sum(usd), 0) from llm_calls where ticket_id = %s"
 REMEMBER = """
-insert into llm_cache (key, tenant, ticket_id, answer) values (%s, %s, %s, %s) on conflict (key) do nothing
+insert into llm_cache (key, ticket_id, answer) values (%s, %s, %s) on conflict (key) do nothing
 """
 RECALL = "select answer from llm_cache where key = %s and at > now() - %s::interval"
 PRUNE = "delete from llm_cache where at <= now() - %s::interval"
-FORGET = "delete from llm_cache where tenant = %s and ticket_id = %s"
+FORGET = "delete from llm_cache where ticket_id = %s"
 
 
 @dataclass(frozen=True)
 class Origin:
     """Which step of which workflow asks: `workflow_id` + `step` is the idempotency key of the bill."""
 
-    tenant: str
     ticket_id: str
     workflow_id: str
     step: str
@@ -58,7 +57,7 @@ async def record(conn: AsyncConnection[Any], call: Call) -> bool:
     """Bills a call; False when this step was billed before."""
     origin, usage = call.origin, call.usage
     row = (
-        *(origin.tenant, origin.ticket_id, origin.workflow_id, origin.step, call.task),
+        *(origin.ticket_id, origin.workflow_id, origin.step, call.task),
         *(usage.model, usage.prompt_version, usage.input_tokens, usage.output_tokens, usage.usd),
         *(usage.latency_ms, usage.outcome, usage.repairs),
     )
@@ -66,28 +65,28 @@ async def record(conn: AsyncConnection[Any], call: Call) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def spent_today(conn: AsyncConnection[Any], tenant: str) -> Decimal:
+async def spent_today(conn: AsyncConnection[Any]) -> Decimal:
     """USD since midnight UTC. Calls without a known price do not count: a budget needs priced models."""
-    return await _sum(conn, SPENT_TODAY, (tenant,))
+    return await _sum(conn, SPENT_TODAY, ())
 
 
-async def spent_on(conn: AsyncConnection[Any], tenant: str, ticket_id: str) -> Decimal:
+async def spent_on(conn: AsyncConnection[Any], ticket_id: str) -> Decimal:
     """USD for one ticket, ever."""
-    return await _sum(conn, SPENT_ON, (tenant, ticket_id))
+    return await _sum(conn, SPENT_ON, (ticket_id,))
 
 
-def cache_key(tenant: str, model: str, prompt_version: str | None, question: PriorityQuestion | SummaryQuestion) -> str:
-    """The hash of everything the answer depends on; the ticket's id is no part of it, its tenant is."""
+def cache_key(model: str, prompt_version: str | None, question: PriorityQuestion | SummaryQuestion) -> str:
+    """The hash of everything the answer depends on; the ticket's id is no part of it."""
     asked = question.model_dump(mode="json", exclude={"ticket_id"})
-    text = json.dumps([tenant, model, prompt_version, type(question).__name__, asked], sort_keys=True)
+    text = json.dumps([model, prompt_version, type(question).__name__, asked], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def remember(
     conn: AsyncConnection[Any], key: str, origin: Origin, answer: PriorityAnswer | SummaryAnswer
 ) -> None:
-    """Keeps an answer for the same question of the same tenant."""
-    await conn.execute(REMEMBER, (key, origin.tenant, origin.ticket_id, Jsonb(answer.model_dump(mode="json"))))
+    """Keeps an answer for the same question."""
+    await conn.execute(REMEMBER, (key, origin.ticket_id, Jsonb(answer.model_dump(mode="json"))))
 
 
 async def recall(conn: AsyncConnection[Any], key: str, kind: type[Answer]) -> Answer | None:
@@ -97,9 +96,9 @@ async def recall(conn: AsyncConnection[Any], key: str, kind: type[Answer]) -> An
     return kind.model_validate(row[0]) if row else None
 
 
-async def forget(conn: AsyncConnection[Any], tenant: str, ticket_id: str) -> int:
+async def forget(conn: AsyncConnection[Any], ticket_id: str) -> int:
     """Erasure: the answers a ticket paid for; returns how many. The bill stays, it holds no text."""
-    return (await conn.execute(FORGET, (tenant, ticket_id))).rowcount
+    return (await conn.execute(FORGET, (ticket_id,))).rowcount
 
 
 async def prune(conn: AsyncConnection[Any]) -> int:

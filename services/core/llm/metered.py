@@ -38,7 +38,7 @@ class _Job(Generic[Question, Answer]):
 
 @dataclass(frozen=True)
 class MeteredLlm:
-    """`budget_usd_per_day` holds per tenant and UTC day; None: no limit."""
+    """`budget_usd_per_day` holds per UTC day; None: no limit."""
 
     llm: Llm
     pool: AsyncConnectionPool[Any]
@@ -77,10 +77,10 @@ class MeteredLlm:
         begin = time.perf_counter()
         usage = Usage(model=job.port.model, prompt_version=job.port.prompt_version, usd=Decimal(0), outcome="cached")
         async with connection(self.pool) as conn:
-            kept = await recall(conn, self._key(job, origin), job.kind)
+            kept = await recall(conn, self._key(job), job.kind)
             if kept is not None:
                 return Answered(kept, replace(usage, latency_ms=(time.perf_counter() - begin) * 1000))
-            if self.budget_usd_per_day is None or await spent_today(conn, origin.tenant) < self.budget_usd_per_day:
+            if self.budget_usd_per_day is None or await spent_today(conn) < self.budget_usd_per_day:
                 return None
         return Answered(job.by_rules(job.question), replace(usage, prompt_version=None, outcome="over_budget"))
 
@@ -88,10 +88,10 @@ class MeteredLlm:
         async with connection(self.pool) as conn, conn.transaction():
             await record(conn, Call(origin, job.task, answered.usage))
             if answered.usage.outcome == "answered":
-                await remember(conn, self._key(job, origin), origin, answered.answer)
+                await remember(conn, self._key(job), origin, answered.answer)
 
-    def _key(self, job: _Job[Question, Answer], origin: Origin) -> str:
-        return cache_key(origin.tenant, job.port.model, job.port.prompt_version, job.question)
+    def _key(self, job: _Job[Question, Answer]) -> str:
+        return cache_key(job.port.model, job.port.prompt_version, job.question)
 
 
 def _priority_over_budget(question: PriorityQuestion) -> PriorityAnswer:

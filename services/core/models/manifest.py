@@ -62,7 +62,7 @@ class BandRules(Frozen):
 
 class Manifest(Frozen):
     """
-    One version of one tenant's router.
+    One version of the router.
 
     `metrics` are cross-fitted on the held-out part (`services.trainer.metrics`), never on trained rows.
     `dataset_sha256` hashes the sorted (text, group) pairs; `files` maps file name to sha256.

@@ -1,7 +1,7 @@
 """
 The model registry: a row per version in Postgres, the bundle's files in the object store.
 
-Exactly one champion per tenant (a partial unique index enforces it); the caller owns the transaction.
+Exactly one champion (a partial unique index enforces it); the caller owns the transaction.
 Every function here works with connections that give tuples or dicts.
 """
 
@@ -23,7 +23,7 @@ from services.core.models.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest,
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SELECT = "select version, tenant, status, uri, manifest, metrics, created_at, promoted_at from models "
+SELECT = "select version, status, uri, manifest, metrics, created_at, promoted_at from models "
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,6 @@ class ModelRecord:
     """One registered version. `uri` is the prefix of its files in the object store."""
 
     version: str
-    tenant: str
     status: Literal["candidate", "champion", "archived"]
     uri: str
     manifest: Manifest
@@ -40,71 +39,67 @@ class ModelRecord:
     promoted_at: datetime | None
 
 
-def register(conn: Connection[Any], store: "ObjectStore", folder: Path, *, tenant: str) -> str:
+def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
     """
     Uploads a bundle and records it as a candidate; its version. Registering the same bundle twice is registering once.
 
     Raises:
-        InputInvalid: `folder` is not a bundle. Conflict: the version exists with other content or tenant.
+        InputInvalid: `folder` is not a bundle. Conflict: the version exists with other content.
     """
     manifest = read_manifest(folder)
-    uri = f"models/{tenant}/{manifest.model_version}"
+    uri = f"models/{manifest.model_version}"
     for name in (*BUNDLE_FILES, MANIFEST_FILE):  # the manifest last: a prefix with a manifest is complete
         _put_if_absent(store, f"{uri}/{name}", (folder / name).read_bytes())
-    values = (
-        manifest.model_version, tenant, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics)
-    )  # fmt: skip
+    values = (manifest.model_version, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics))
     conn.execute(
-        "insert into models (version, tenant, status, uri, manifest, metrics)"
-        " values (%s, %s, 'candidate', %s, %s, %s) on conflict (version) do nothing",
+        "insert into models (version, status, uri, manifest, metrics)"
+        " values (%s, 'candidate', %s, %s, %s) on conflict (version) do nothing",
         values,
     )
     record = find(conn, manifest.model_version)
-    if record.tenant != tenant or record.manifest != manifest:
+    if record.manifest != manifest:
         raise Conflict(f"Model version {record.version} is registered with other content. Train again for a new one.")
     return record.version
 
 
 def promote(conn: Connection[Any], version: str) -> ModelRecord:
-    """Makes `version` its tenant's champion and archives the one before. Promoting the champion changes nothing."""
+    """Makes `version` the champion and archives the one before. Promoting the champion changes nothing."""
     record = _lock(conn, version)
     if record.status == "champion":
         return record
     with conn.transaction():
-        conn.execute(
-            "update models set status = 'archived' where tenant = %s and status = 'champion'", (record.tenant,)
-        )
+        conn.execute("update models set status = 'archived' where status = 'champion'")
         conn.execute(
             "update models set status = 'champion', promoted_at = clock_timestamp() where version = %s", (version,)
         )
     return find(conn, version)
 
 
-def rollback(conn: Connection[Any], tenant: str) -> str:
+def rollback(conn: Connection[Any]) -> str:
     """
     Puts back the champion that was promoted before the present one; its version.
 
     Raises:
         NotFound: there is none to go back to.
     """
-    present = champion(conn, tenant)
+    present = champion(conn)
     row = conn.cursor(row_factory=dict_row).execute(
-        "select version from models where tenant = %s and status = 'archived' and promoted_at is not null"
+        "select version from models where status = 'archived' and promoted_at is not null"
         " and promoted_at < coalesce(%s, 'infinity'::timestamptz) order by promoted_at desc limit 1",
-        (tenant, present.promoted_at if present else None),
+        (present.promoted_at if present else None,),
     ).fetchone()  # fmt: skip
     if row is None:
-        raise NotFound(f"Tenant '{tenant}' has no earlier champion to go back to. Train another: pointsman train")
+        raise NotFound("There is no earlier champion to go back to. Train another: pointsman train")
     with conn.transaction():
-        conn.execute("update models set status = 'archived' where tenant = %s and status = 'champion'", (tenant,))
+        conn.execute("update models set status = 'archived' where status = 'champion'")
         # promoted_at stays: going back twice goes back two champions, not to and fro
         conn.execute("update models set status = 'champion' where version = %s", (row["version"],))
     return row["version"]
 
 
-def champion(conn: Connection[Any], tenant: str) -> ModelRecord | None:
-    """The version in service for `tenant`, None before the first promotion."""
-    rows = _select(conn, "where tenant = %s and status = 'champion'", (tenant,))
+def champion(conn: Connection[Any]) -> ModelRecord | None:
+    """The version in service, None before the first promotion."""
+    rows = _select(conn, "where status = 'champion'", ())
     return rows[0] if rows else None
 
 
@@ -115,9 +110,9 @@ def find(conn: Connection[Any], version: str) -> ModelRecord:
     return rows[0]
 
 
-def versions(conn: Connection[Any], tenant: str) -> list[ModelRecord]:
-    """All versions of `tenant`, newest first."""
-    return _select(conn, "where tenant = %s order by created_at desc, version desc", (tenant,))
+def versions(conn: Connection[Any]) -> list[ModelRecord]:
+    """All versions, newest first."""
+    return _select(conn, "order by created_at desc, version desc", ())
 
 
 def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
@@ -147,9 +142,8 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
 
 
 def _lock(conn: Connection[Any], version: str) -> ModelRecord:
-    """The version, with its tenant's promotions serialised until the caller's transaction ends."""
-    record = find(conn, version)
-    conn.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"models:{record.tenant}",))
+    """The version, with promotions serialised until the caller's transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(hashtext('models'))")
     return find(conn, version)
 
 

@@ -1,7 +1,7 @@
 """
-Nearest tickets of the same tenant by their embeddings. SQL only; callers commit.
+Nearest tickets by their embeddings. SQL only; callers commit.
 
-Small tenants are scanned exactly; large ones through the HNSW index with iterative scans, because an index scan that
+Few rows are scanned exactly; many through the HNSW index with iterative scans, because an index scan that
 filters afterwards loses most true neighbours. Only vectors of one encoder compare, so every query names it.
 """
 
@@ -19,24 +19,24 @@ DIMENSIONS = 384  # MiniLM-L6; the column's type says the same
 EXACT_MAX_ROWS = 5_000  # an exact scan of as many takes under 20 ms on a busy core (design/adr/0043)
 FLOOR = 0.35  # cosine; below it a "similar" ticket is noise to the agent who reads the note
 EF_SEARCH = 100  # candidates of one index pass: recall at 5 was .96 to 1.00 on 50,000 rows (design/adr/0043)
-MAX_SCAN_TUPLES = 40_000  # how far an iterative scan goes on for a tenant with a small share of the rows
+MAX_SCAN_TUPLES = 40_000  # how far an iterative scan goes on for an encoder with a small share of the rows
 
 INDEX = """
 insert into ticket_vectors
-    (tenant, ref, kind, external_id, group_name, title, resolution, solved_at, model_version, embedding)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::halfvec)
-on conflict (tenant, ref) do update set
+    (ref, kind, external_id, group_name, title, resolution, solved_at, model_version, embedding)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s::halfvec)
+on conflict (ref) do update set
     kind = excluded.kind, external_id = excluded.external_id, group_name = excluded.group_name, title = excluded.title,
     resolution = excluded.resolution, solved_at = excluded.solved_at, model_version = excluded.model_version,
     embedding = excluded.embedding
 """
-# `+ 0` keeps the planner from the index: every row of the tenant is compared.
+# `+ 0` keeps the planner from the index: every row is compared.
 EXACT = """
 select * from (
     select ref, kind, external_id, group_name, title, resolution, solved_at,
            1 - (embedding <=> %(query)s::halfvec) as score
     from ticket_vectors
-    where tenant = %(tenant)s and model_version = %(model_version)s and ref is distinct from %(exclude_ref)s
+    where model_version = %(model_version)s and ref is distinct from %(exclude_ref)s
     order by (embedding <=> %(query)s::halfvec) + 0, ref limit %(k)s
 ) nearest where score >= %(floor)s
 """
@@ -45,7 +45,7 @@ select * from (
     select ref, kind, external_id, group_name, title, resolution, solved_at,
            1 - (embedding <=> %(query)s::halfvec) as score
     from ticket_vectors
-    where tenant = %(tenant)s and model_version = %(model_version)s and ref is distinct from %(exclude_ref)s
+    where model_version = %(model_version)s and ref is distinct from %(exclude_ref)s
     order by embedding <=> %(query)s::halfvec limit %(k)s
 ) nearest where score >= %(floor)s order by score desc, ref
 """
@@ -55,14 +55,14 @@ select set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw
 """
 COUNT = """
 select count(*) from (
-    select 1 from ticket_vectors where tenant = %s and model_version = %s limit %s
+    select 1 from ticket_vectors where model_version = %s limit %s
 ) first_rows
 """
 STALE = """
-select ref from ticket_vectors where tenant = %s and model_version <> %s
+select ref from ticket_vectors where model_version <> %s
 order by solved_at desc nulls last, ref limit %s
 """
-FORGET = "delete from ticket_vectors where tenant = %s and ref = %s"
+FORGET = "delete from ticket_vectors where ref = %s"
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,10 @@ class TicketVector:
     """
     One ticket as it is found later. `title` and `resolution` are redacted.
 
-    `ref` is our own id, unique per tenant. `model_version` names the encoder; `embedding` has 384 numbers, or none when
+    `ref` is our own id, unique. `model_version` names the encoder; `embedding` has 384 numbers, or none when
     the router has no encoder: then there is nothing to index.
     """
 
-    tenant: str
     ref: str
     kind: Literal["history", "ticket"]
     external_id: str
@@ -102,7 +101,7 @@ class SimilarTicket:
 
 async def index(conn: AsyncConnection[Any], vectors: Sequence[TicketVector]) -> int:
     """
-    Stores vectors, replacing those with the same tenant and ref; returns how many had an embedding.
+    Stores vectors, replacing those with the same ref; returns how many had an embedding.
 
     Raises:
         InputInvalid: an embedding has another length than 384.
@@ -116,7 +115,6 @@ async def index(conn: AsyncConnection[Any], vectors: Sequence[TicketVector]) -> 
 
 async def nearest(
     conn: AsyncConnection[Any],
-    tenant: str,
     embedding: Sequence[float],
     *,
     model_version: str,
@@ -125,7 +123,7 @@ async def nearest(
     exclude_ref: str | None = None,
 ) -> list[SimilarTicket]:
     """
-    At most `k` tickets of this tenant and encoder with a cosine of at least `floor`, nearest first.
+    At most `k` tickets of this encoder with a cosine of at least `floor`, nearest first.
 
     Raises:
         InputInvalid: the embedding has another length than 384. An empty one finds nothing.
@@ -134,39 +132,38 @@ async def nearest(
         return []
     values = {
         "query": _literal(embedding),
-        "tenant": tenant,
         "model_version": model_version,
         "k": k,
         "floor": floor,
         "exclude_ref": exclude_ref,
     }
     async with conn.transaction(), conn.cursor(row_factory=class_row(SimilarTicket)) as cursor:
-        if await _is_small(conn, tenant, model_version):
+        if await _is_small(conn, model_version):
             return await (await cursor.execute(EXACT, values)).fetchall()
         await conn.execute(SCAN_FURTHER, (str(EF_SEARCH), str(MAX_SCAN_TUPLES)))
         return await (await cursor.execute(APPROXIMATE, values)).fetchall()
 
 
-async def stale(conn: AsyncConnection[Any], tenant: str, model_version: str, *, limit: int = 500) -> list[str]:
+async def stale(conn: AsyncConnection[Any], model_version: str, *, limit: int = 500) -> list[str]:
     """Refs whose vector is another encoder's, newest solved first: to be embedded again after a promotion."""
-    cursor = await conn.cursor(row_factory=tuple_row).execute(STALE, (tenant, model_version, limit))
+    cursor = await conn.cursor(row_factory=tuple_row).execute(STALE, (model_version, limit))
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def forget(conn: AsyncConnection[Any], tenant: str, ref: str) -> bool:
+async def forget(conn: AsyncConnection[Any], ref: str) -> bool:
     """Erasure of one ticket's vector; False when there was none."""
-    return (await conn.execute(FORGET, (tenant, ref))).rowcount > 0
+    return (await conn.execute(FORGET, (ref,))).rowcount > 0
 
 
-async def _is_small(conn: AsyncConnection[Any], tenant: str, model_version: str) -> bool:
-    cursor = await conn.cursor(row_factory=tuple_row).execute(COUNT, (tenant, model_version, EXACT_MAX_ROWS + 1))
+async def _is_small(conn: AsyncConnection[Any], model_version: str) -> bool:
+    cursor = await conn.cursor(row_factory=tuple_row).execute(COUNT, (model_version, EXACT_MAX_ROWS + 1))
     row = await cursor.fetchone()
     return row is not None and row[0] <= EXACT_MAX_ROWS
 
 
 def _row(vector: TicketVector) -> tuple[object, ...]:
     return (
-        *(vector.tenant, vector.ref, vector.kind, vector.external_id, vector.group_name, vector.title),
+        *(vector.ref, vector.kind, vector.external_id, vector.group_name, vector.title),
         *(vector.resolution, vector.solved_at, vector.model_version, _literal(vector.embedding)),
     )
 

@@ -47,14 +47,14 @@ class Filters(BaseModel):
 @router.get("/")
 async def show_tickets(request: Request, who: Viewer, filters: Annotated[Filters, Query()]) -> Response:
     """Newest first, a page at a time."""
-    wanted = {**filters.model_dump(), "tenant": who.tenant, "limit": PAGE_SIZE + 1}
+    wanted = {**filters.model_dump(), "limit": PAGE_SIZE + 1}
     async with connection(request.app.state.pool) as conn:
         rows = await repository.tickets(conn, wanted)
         values: dict[str, Any] = {"filters": filters, "tickets": rows[:PAGE_SIZE], "has_older": len(rows) > PAGE_SIZE}
         if is_fragment(request):
             return render(request, "tickets_table.html", values)
-        values["groups"] = await repository.groups(conn, who.tenant)
-        values["counts"] = await repository.counts(conn, who.tenant)
+        values["groups"] = await repository.groups(conn)
+        values["counts"] = await repository.counts(conn)
     return render(request, "tickets.html", values | who_values(request, who))
 
 
@@ -62,7 +62,7 @@ async def show_tickets(request: Request, who: Viewer, filters: Annotated[Filters
 async def show_counts(request: Request, who: Viewer) -> Response:
     """The head's figures, for its own refreshing."""
     async with connection(request.app.state.pool) as conn:
-        counts = await repository.counts(conn, who.tenant)
+        counts = await repository.counts(conn)
     return render(request, "counts.html", {"counts": counts})
 
 
@@ -96,12 +96,12 @@ async def give_feedback(request: Request, who: Agent, ticket_id: TicketId) -> Re
 async def show_reviews(request: Request, who: Viewer) -> Response:
     """The review queue, the most informative first."""
     async with connection(request.app.state.pool) as conn:
-        reviews = await repository.open_reviews(conn, who.tenant, limit=QUEUE_SIZE)
-        groups = await repository.groups(conn, who.tenant)
+        reviews = await repository.open_reviews(conn, limit=QUEUE_SIZE)
+        groups = await repository.groups(conn)
         values: dict[str, Any] = {"reviews": reviews, "groups": groups, **who_values(request, who)}
         if is_fragment(request):
             return render(request, "queue.html", values)
-        values["counts"] = await repository.counts(conn, who.tenant)
+        values["counts"] = await repository.counts(conn)
     return render(request, "reviews.html", values)
 
 
@@ -111,7 +111,7 @@ async def answer_review(request: Request, who: Agent, ticket_id: TicketId) -> Re
     status, message = await _close_review(request, who, ticket_id)
     async with connection(request.app.state.pool) as conn:
         ticket = await _found(conn, who, ticket_id)
-        groups = await repository.groups(conn, who.tenant)
+        groups = await repository.groups(conn)
     values = {
         "ticket": ticket,
         "decision": _newest(ticket),
@@ -130,14 +130,14 @@ async def _ticket(request: Request, who: Principal, ticket_id: int, *, done: tup
             "ticket": ticket,
             "decision": _newest(ticket),
             "history": tell(ticket),
-            "groups": await repository.groups(conn, who.tenant),
+            "groups": await repository.groups(conn),
             "status_code": status,
             "message": message,
             **who_values(request, who),
         }
         if is_fragment(request):
             return render(request, "ticket_body.html", values, status=status)
-        values["counts"] = await repository.counts(conn, who.tenant)
+        values["counts"] = await repository.counts(conn)
     return render(request, "ticket.html", values, status=status)
 
 
@@ -161,7 +161,7 @@ async def _chosen_group(request: Request) -> str:
 
 
 async def _found(conn: repository.Connection, who: Principal, ticket_id: int) -> dict[str, Any]:
-    ticket = await repository.ticket(conn, who.tenant, ticket_id)
+    ticket = await repository.ticket(conn, ticket_id)
     if ticket is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return ticket

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from services.core.kit.database import connection
 from services.core.kit.errors import DatabaseUnavailable
+from services.core.kit.schema import look_async
 from services.gateway import repository
 
 router = APIRouter(tags=["platform"])
@@ -25,6 +26,7 @@ class Health(BaseModel):
     status: Literal["ok", "degraded", "down"]
     version: str
     dependencies: dict[str, Literal["ok", "down"]]
+    problem: str | None = None  # what keeps tickets from being taken in, and the command that helps
     workers: int | None = None
     tickets_waiting: int | None = None
     outbox_pending: int | None = None
@@ -36,7 +38,7 @@ class Health(BaseModel):
 async def read_health(request: Request) -> JSONResponse:
     """200 while tickets can be taken in, 503 when they cannot."""
     state = request.app.state
-    counts, router_is_up = await asyncio.gather(_counts(state), _is_router_up(state))
+    (counts, problem), router_is_up = await asyncio.gather(_counts(state), _is_router_up(state))
     dependencies: dict[str, Literal["ok", "down"]] = {
         "database": "ok" if counts is not None else "down",
         "router": "ok" if router_is_up else "down",
@@ -47,6 +49,7 @@ async def read_health(request: Request) -> JSONResponse:
     health = Health(
         status=status,
         version=version("pointsman"),
+        problem=problem,
         dependencies=dependencies,
         workers=found.get("workers"),
         tickets_waiting=found.get("waiting"),
@@ -63,12 +66,16 @@ async def read_metrics() -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _counts(state: Any) -> dict[str, Any] | None:
+async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """How much waits, or None and why nothing can be taken in."""
     try:
         async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.pool) as conn:
-            return await repository.pulse(conn, state.settings.tenant)
-    except (DatabaseUnavailable, TimeoutError):
-        return None
+            outdated = (await look_async(conn)).outdated()
+            return (None, outdated.message) if outdated else (await repository.pulse(conn), None)
+    except TimeoutError:
+        return None, "PostgreSQL does not answer in time."
+    except DatabaseUnavailable as exc:
+        return None, exc.message
 
 
 async def _is_router_up(state: Any) -> bool:

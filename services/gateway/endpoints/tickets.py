@@ -84,7 +84,7 @@ async def list_tickets(
     state: Literal["received", "triaged", "filtered", "erased"] | None = None,
 ) -> TicketPage:
     """Newest first, a page at a time."""
-    filters = {"tenant": who.tenant, "before": before, "band": band, "group": group, "state": state, "limit": limit}
+    filters = {"before": before, "band": band, "group": group, "state": state, "limit": limit}
     async with connection(request.app.state.pool) as conn:
         rows = await repository.tickets(conn, filters)
     listed = [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
@@ -95,7 +95,7 @@ async def list_tickets(
 async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list[TicketRow]:
     """Several tickets by our ids; ids that do not exist are left out."""
     async with connection(request.app.state.pool) as conn:
-        rows = await repository.tickets_by_id(conn, who.tenant, wanted.ids)
+        rows = await repository.tickets_by_id(conn, wanted.ids)
     return [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
 
 
@@ -103,7 +103,7 @@ async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list
 async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> dict[str, Any]:
     """Everything about one ticket: decisions and why, review, labels, notes, outbox, model calls, audit."""
     async with connection(request.app.state.pool) as conn:
-        found = await repository.ticket(conn, who.tenant, ticket_id)
+        found = await repository.ticket(conn, ticket_id)
     if found is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return {**found, "id": str(found["id"])}
@@ -115,7 +115,7 @@ async def list_reviews(
 ) -> list[dict[str, Any]]:
     """Tickets that wait for a person, the most informative first."""
     async with connection(request.app.state.pool) as conn:
-        rows = await repository.open_reviews(conn, who.tenant, limit=limit)
+        rows = await repository.open_reviews(conn, limit=limit)
     return [{**row, "id": str(row["id"])} for row in rows]
 
 
@@ -139,23 +139,21 @@ async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedb
 async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
     """Counts of tickets, reviews, dead letters, by band; the model in use."""
     async with connection(request.app.state.pool) as conn:
-        return await repository.counts(conn, who.tenant)
+        return await repository.counts(conn)
 
 
 @router.get("/dead-letters")
 async def list_dead_letters(request: Request, who: Admin) -> list[dict[str, Any]]:
     """Write-backs, events and workflows that failed for good."""
     async with connection(request.app.state.pool) as conn:
-        return await repository.dead_letters(conn, who.tenant)
+        return await repository.dead_letters(conn)
 
 
 @router.post("/dead-letters/replay")
 async def replay_dead_letters(request: Request, who: Admin, replay: Replay) -> dict[str, int]:
     """Tries one again, or all; keys stay the same, so nothing takes effect twice."""
     async with connection(request.app.state.pool) as conn, conn.transaction():
-        replayed = await repository.replay(conn, who.tenant, replay.id)
-        entry = audit.Entry(
-            who.tenant, f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed}
-        )
+        replayed = await repository.replay(conn, replay.id)
+        entry = audit.Entry(f"user/{who.name}", "dead_letters.replayed", replay.id or "all", {"replayed": replayed})
         await audit.append(conn, entry)
     return {"replayed": replayed}

@@ -15,19 +15,18 @@ from tests.platform import build_home, user_environment
 
 TIMEOUT_S = 90.0
 ADD = """
-insert into history (tenant, source, external_id, subject, body, content_hash) values ('default', %s, '1', '', 'x', 'h')
+insert into history (source, external_id, subject, body, content_hash) values (%s, '1', '', 'x', 'h')
 """
 
 
 def test_mock_history_is_not_the_companys_own(database: str) -> None:
     """A part of it, which an interrupted import left, must not be trained on like an export."""
     with psycopg.connect(database) as conn:
-        assert not has_own_history(conn, "default")
+        assert not has_own_history(conn)
         conn.execute(ADD, ("mock",))
-        assert not has_own_history(conn, "default")
+        assert not has_own_history(conn)
         conn.execute(ADD, ("servicenow",))
-        assert has_own_history(conn, "default")
-        assert not has_own_history(conn, "other")
+        assert has_own_history(conn)
 
 
 def test_a_killed_first_start_leaves_nothing_that_the_next_does_not_find(open_folder: Path) -> None:

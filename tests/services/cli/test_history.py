@@ -106,7 +106,7 @@ def test_a_killed_import_goes_on_where_it_stopped(environment: dict[str, str], d
                 break
         process.wait()
         conn.execute(  # the server notices the dead client and lets go of its lock
-            "select pg_advisory_lock(hashtextextended('history import default closed', 0))"
+            "select pg_advisory_lock(hashtextextended('history import closed', 0))"
         )
     before = len(stored(database))
     assert 0 < before < ROWS
@@ -172,19 +172,18 @@ def test_a_source_is_imported_by_one_process_at_a_time(
 ) -> None:
     """The second import says that it must wait."""
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("select pg_advisory_lock(hashtextextended('history import default closed', 0))")
+        conn.execute("select pg_advisory_lock(hashtextextended('history import closed', 0))")
         result = run(environment, "import", str(export))
     assert result.exit_code == 1
     assert "imported by another process" in str(result.exception)
 
 
-def test_stats_count_by_group_and_tenant(environment: dict[str, str], export: Path) -> None:
-    """What was imported, and nothing of another tenant."""
+def test_stats_count_by_group(environment: dict[str, str], export: Path) -> None:
+    """What was imported."""
     imported(environment, str(export))
     result = json.loads(run(environment, "stats", "--format", "json").stdout)
     assert result["tickets"] == ROWS
     assert result["groups"][0]["group"] == "Hardware"
-    assert json.loads(run(environment, "stats", "--tenant", "other", "--format", "json").stdout)["tickets"] == 0
     assert f"{ROWS} closed tickets" in run(environment, "stats").stdout
 
 

@@ -32,7 +32,7 @@ class Keys:
 @pytest.fixture
 def keys(database: str) -> Iterator[Keys]:
     with psycopg.connect(database, autocommit=True) as conn:
-        yield Keys(*(create_key(conn, name=role.name.lower(), role=role, tenant="default") for role in Role))
+        yield Keys(*(create_key(conn, name=role.name.lower(), role=role) for role in Role))
 
 
 @pytest.fixture

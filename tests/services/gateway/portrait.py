@@ -55,14 +55,14 @@ async def _furnish(url: str) -> None:
     rng = Random(SEED)
     with psycopg.connect(url) as conn, conn.cursor() as cursor:
         cursor.executemany(
-            "insert into catalogue (tenant, kind, name, description, rank) values ('default', 'group', %s, %s, %s)",
+            "insert into catalogue (kind, name, description, rank) values ('group', %s, %s, %s)",
             [(label.name, label.description, rank) for rank, label in enumerate(labels())],
         )
         cursor.execute(
             "insert into executors values ('worker-0', now() + interval '1 h'), ('worker-1', now() + interval '1 h')"
         )
         cursor.execute(
-            "insert into models (version, tenant, status, uri, manifest) values (%s, 'default', 'champion', '', '{}')",
+            "insert into models (version, status, uri, manifest) values (%s, 'champion', '', '{}')",
             (MODEL,),
         )
     mocks = list(islice((mock for mock in live(SEED) if len(mock.subject) > 8), TICKETS))

@@ -53,29 +53,27 @@ def ticket(external_id: str = "A-1", **change: Any) -> Ticket:
     return Ticket(external_id=external_id, **usual | change)
 
 
-def add_groups(database: str, *, tenant: str = "default") -> None:
+def add_groups(database: str) -> None:
     with psycopg.connect(database) as conn, conn.cursor() as cursor:
         cursor.executemany(
-            "insert into catalogue (tenant, kind, name, description, rank) values (%s, 'group', %s, %s, %s)",
-            [(tenant, name, about, rank) for rank, (name, about) in enumerate(GROUPS.items())],
+            "insert into catalogue (kind, name, description, rank) values ('group', %s, %s, %s)",
+            [(name, about, rank) for rank, (name, about) in enumerate(GROUPS.items())],
         )
 
 
-async def take_in(
-    database: str, pairs: Iterable[tuple[Ticket, Decision | None]], *, tenant: str = "default"
-) -> list[int]:
+async def take_in(database: str, pairs: Iterable[tuple[Ticket, Decision | None]]) -> list[int]:
     """The ids of the tickets; each lies redacted, and decided where it comes with a decision."""
     ids = []
     async with await psycopg.AsyncConnection[DictRow].connect(database, autocommit=True, row_factory=dict_row) as conn:
         for arrived, decided in pairs:
             delivery = Delivery(
                 connector=arrived.connector,
-                delivery_id=f"d-{tenant}-{arrived.external_id}",
+                delivery_id=f"d-{arrived.external_id}",
                 kind=DeliveryKind.CREATED,
                 external_id=arrived.external_id,
                 ticket=arrived,
             )
-            done = await gateway.ingest(conn, delivery, tenant=tenant, body_sha256="0" * 64)
+            done = await gateway.ingest(conn, delivery, body_sha256="0" * 64)
             assert done.ticket_id is not None
             ids.append(done.ticket_id)
             if decided is None:

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 
 from services.core.contracts.prediction import Band, ScoredGroup
-from services.core.kit.security import Role, create_key
 from services.gateway import pages
 from services.gateway.app import build_app
 from services.gateway.settings import GatewaySettings
@@ -145,16 +144,6 @@ async def test_a_viewer_cannot_answer(gateway: httpx.AsyncClient, keys: Keys, wa
         assert conn.execute("select state from reviews").fetchone() == ("open",)
 
 
-async def test_another_tenants_tickets_do_not_exist(gateway: httpx.AsyncClient, waiting: int, database: str) -> None:
-    """404 for the page, nothing in the lists."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        other = create_key(conn, name="other", role=Role.ADMIN, tenant="other")
-    assert (await gateway.get(f"/tickets/{waiting}", headers=as_(other))).status_code == 404
-    assert (await gateway.post(f"/reviews/{waiting}", data={"group": "x"}, headers=as_(other))).status_code == 404
-    for path in ("/", "/reviews"):
-        assert "VPN drops" not in (await gateway.get(path, headers=as_(other))).text
-
-
 async def test_what_people_write_stays_text(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
     """Markup in a subject, body, id, group, reason or note is shown, never run."""
     add_groups(database)
@@ -167,9 +156,7 @@ async def test_what_people_write_stays_text(gateway: httpx.AsyncClient, keys: Ke
     )
     ids = await take_in(database, [(ticket(f"A{ATTACK}", subject=ATTACK, body=ATTACK), evil)])
     with psycopg.connect(database) as conn:
-        conn.execute(
-            "insert into catalogue (tenant, kind, name, description) values ('default', 'group', %s, %s)", (ATTACK,) * 2
-        )
+        conn.execute("insert into catalogue (kind, name, description) values ('group', %s, %s)", (ATTACK,) * 2)
         conn.execute("update tickets set current_group = %s", (ATTACK,))
     for path in ("/", "/reviews", f"/tickets/{ids[0]}", f"/?{urlencode({'search': ATTACK})}"):
         html = (await gateway.get(path, headers=as_(keys.agent))).text
@@ -373,10 +360,10 @@ async def test_a_tickets_page_tells_what_it_cost_and_what_failed(
     """Model calls with tokens and USD, a dead write-back with its error, notes, and the audit entry's hash."""
     with psycopg.connect(database) as conn:
         conn.execute(
-            "insert into llm_calls (tenant, ticket_id, workflow_id, step, task, model, prompt_version, input_tokens, "
+            "insert into llm_calls (ticket_id, workflow_id, step, task, model, prompt_version, input_tokens, "
             "output_tokens, usd, latency_ms, outcome) values "
-            "('default', %s, 'w', 's', 'priority', 'nova-lite', 'priority-3', 1234, 56, 0.00009260, 310, 'ok'), "
-            "('default', %s, 'w2', 's', 'summary', 'own-model', null, 1, 1, null, 1, 'ok')",
+            "(%s, 'w', 's', 'priority', 'nova-lite', 'priority-3', 1234, 56, 0.00009260, 310, 'ok'), "
+            "(%s, 'w2', 's', 'summary', 'own-model', null, 1, 1, null, 1, 'ok')",
             (str(waiting),) * 2,
         )
         conn.execute(
@@ -393,7 +380,7 @@ async def test_a_tickets_page_tells_what_it_cost_and_what_failed(
                 '"by": "extractive", "prompt_version": null}',
             },
         )
-        conn.execute("select audit_append('default', 'worker', 'ticket.decided', %s, '{}')", (f"ticket/{waiting}",))
+        conn.execute("select audit_append('worker', 'ticket.decided', %s, '{}')", (f"ticket/{waiting}",))
         row = conn.execute("select hash from audit").fetchone()
     assert row is not None
     page = (await gateway.get(f"/tickets/{waiting}", headers=as_(keys.viewer))).text

@@ -147,7 +147,7 @@ def test_a_revoked_key_ends_at_the_login_and_comes_back(console: Watched, keys: 
     page.get_by_role("link", name="Clear margin").click()
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute("update api_keys set revoked_at = now() where name = 'viewer'")
-        fresh = create_key(conn, name="fresh", role=Role.VIEWER, tenant="default")
+        fresh = create_key(conn, name="fresh", role=Role.VIEWER)
     page.wait_for_url("**/login?next=%2Ftickets%2F2")
     page.get_by_label("API key").fill(fresh)
     page.keyboard.press("Enter")

@@ -62,7 +62,7 @@ def stored(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def served(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with psycopg.connect(stored, autocommit=True) as conn:
-        key = create_key(conn, name="right", role=Role.ADMIN, tenant="default")
+        key = create_key(conn, name="right", role=Role.ADMIN)
     port, log = free_port(), tmp_path_factory.mktemp("gateway") / "log"
     environment = os.environ | {
         "POINTSMAN_DATABASE_URL": stored,
@@ -292,7 +292,7 @@ def test_a_new_key_works_in_the_middle_of_a_flood(served: Served, stored: str) -
         for number in range(100):
             http.get("/api/status", headers={"X-API-Key": f"{WRONG_KEY}{number}"})
         with psycopg.connect(stored, autocommit=True) as conn:
-            headers = {"X-API-Key": create_key(conn, name="new", role=Role.VIEWER, tenant="default")}
+            headers = {"X-API-Key": create_key(conn, name="new", role=Role.VIEWER)}
         deadline = time.monotonic() + PATIENCE_S
         while http.get("/api/status", headers=headers).status_code != 200:
             assert time.monotonic() < deadline

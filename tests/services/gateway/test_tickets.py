@@ -9,7 +9,6 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band, ScoredGroup
 from services.core.kit import audit
 from services.core.kit.database import build_pool
-from services.core.kit.security import Role, create_key
 from services.worker import repository as worker
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.test_hooks import call, count, post
@@ -22,9 +21,7 @@ async def reviewed(gateway: httpx.AsyncClient, database: str) -> int:
     """A ticket that waits for a review; Network is proposed, Network and Access exist."""
     await post(gateway, call(subject="VPN down"))
     with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute(
-            "insert into catalogue (tenant, kind, name) select 'default', 'group', unnest(array['Network', 'Access'])"
-        )
+        conn.execute("insert into catalogue (kind, name) select 'group', unnest(array['Network', 'Access'])")
         conn.execute("update tickets set subject = 'VPN down', body = ''")
     decision = Decision(
         ticket_id="1", group="Network", confidence=0.7, band=Band.HUMAN_REVIEW, top3=TOP, reason="Below its threshold."
@@ -117,15 +114,6 @@ async def test_pages_join_without_gap_or_overlap(gateway: httpx.AsyncClient, key
     assert seen == ["5", "4", "3", "2", "1"]
 
 
-async def test_another_tenants_tickets_do_not_exist(gateway: httpx.AsyncClient, database: str, reviewed: int) -> None:
-    """A key of another tenant sees neither list nor ticket, and cannot review."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
-    assert (await gateway.get("/api/tickets", headers=other)).json()["tickets"] == []
-    assert (await gateway.get(f"/api/tickets/{reviewed}", headers=other)).status_code == 404
-    assert (await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=other)).status_code == 404
-
-
 async def test_replaying_makes_dead_letters_due_again(
     gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
 ) -> None:
@@ -146,17 +134,6 @@ async def test_replaying_makes_dead_letters_due_again(
     assert (await gateway.post("/api/dead-letters/replay", json={}, headers=admin)).json() == {"replayed": 2}
     assert (await gateway.get("/api/dead-letters", headers=admin)).json() == []
     assert count(database, "dbos.operation_outputs") == 0  # else the engine would raise the kept error again
-
-
-async def test_another_tenants_dead_letters_are_out_of_reach(
-    gateway: httpx.AsyncClient, database: str, reviewed: int
-) -> None:
-    """Not listed, not replayed."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute("update dbos.workflow_status set status = 'ERROR'")
-        other = Keys.header(create_key(conn, name="other", role=Role.ADMIN, tenant="other"))
-    assert (await gateway.get("/api/dead-letters", headers=other)).json() == []
-    assert (await gateway.post("/api/dead-letters/replay", json={}, headers=other)).json() == {"replayed": 0}
 
 
 async def test_a_review_of_a_shadow_decision_writes_nothing_back(

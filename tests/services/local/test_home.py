@@ -12,7 +12,7 @@ THEIRS = {
     "POINTSMAN_OBJECTS_URL": "s3://production/pointsman",
     "POINTSMAN_ROUTER_URL": "http://production:8081",
     "POINTSMAN_WORKER_ID": "worker-7",
-    "POINTSMAN_TENANT": "acme",
+    "POINTSMAN_COMPANY": "acme",
 }
 
 

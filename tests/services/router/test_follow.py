@@ -47,8 +47,8 @@ def test_new_champion_takes_over_under_load(
 
     with psycopg.connect(database, autocommit=True) as conn:
         store = open_store(f"file://{tmp_path}/objects")
-        first = registry.register(conn, store, small_bundle(), tenant="default")
-        second = registry.register(conn, store, other_bundle(), tenant="default")
+        first = registry.register(conn, store, small_bundle())
+        second = registry.register(conn, store, other_bundle())
         registry.promote(conn, first)
         wait_until(lambda: httpx.get(router.http + "/v2/health/ready").status_code == 200, process, router.log)
         assert version_served(router) == first
@@ -77,7 +77,7 @@ def test_database_gone_leaves_the_model_in_service(
     """A registry that no longer answers is said once in the log; the router goes on routing."""
     process, router = following
     with psycopg.connect(database, autocommit=True) as conn:
-        version = registry.register(conn, open_store(f"file://{tmp_path}/objects"), small_bundle(), tenant="default")
+        version = registry.register(conn, open_store(f"file://{tmp_path}/objects"), small_bundle())
         registry.promote(conn, version)
         wait_until(lambda: version_served(router) == version, process, router.log)
         conn.execute("alter table models rename to models_gone")

@@ -25,13 +25,13 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | given, check=False, timeout=300)
 
 
-def write_history(database: str, rows: list, tenant: str = "default") -> None:  # a list of Example
+def write_history(database: str, rows: list) -> None:  # a list of Example
     statement = (
-        'insert into history (tenant, source, external_id, subject, body, "group", content_hash)'
-        " values (%s, 'test', %s, %s, '', %s, %s)"
+        'insert into history (source, external_id, subject, body, "group", content_hash)'
+        " values ('test', %s, %s, '', %s, %s)"
     )
     with psycopg.connect(database) as conn:
-        values = [(tenant, str(n), row.text, row.group, str(n)) for n, row in enumerate(rows)]
+        values = [(str(n), row.text, row.group, str(n)) for n, row in enumerate(rows)]
         conn.cursor().executemany(statement, values)
 
 
@@ -74,10 +74,10 @@ def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
     assert second.returncode == 1
     assert "not promoted" in second.stderr
     with psycopg.connect(database) as conn:
-        champion = registry.champion(conn, "default")
+        champion = registry.champion(conn)
         assert champion is not None
         assert champion.version == report["version"]
-        assert len(registry.versions(conn, "default")) == 2
+        assert len(registry.versions(conn)) == 2
         store = open_store(f"file://{tmp_path}/objects")
         assert load_bundle(registry.fetch(store, champion, tmp_path / "cache")).version == report["version"]
 
@@ -86,11 +86,10 @@ def test_corrections_outrank_the_group_at_close(database: str):
     """History and our own tickets are read together; a person's word counts most; erased tickets are gone."""
     with psycopg.connect(database) as conn:
         write_history(database, made_up_tickets(3, rare=0))
-        write_history(database, made_up_tickets(2, seed=8, rare=0), tenant="other")
         for number, state in enumerate(("triaged", "triaged", "erased")):
             ticket = conn.execute(
-                "insert into tickets (tenant, connector, external_id, state, subject, body)"
-                " values ('default', 'desk', %s, %s, 'Subject', %s) returning id",
+                "insert into tickets (connector, external_id, state, subject, body)"
+                " values ('desk', %s, %s, 'Subject', %s) returning id",
                 (str(number), state, f"body {number}"),
             ).fetchone()
             for group, source in (("Closed", "close"), ("Said", "feedback"), ("Reviewed", "review")):
@@ -100,7 +99,7 @@ def test_corrections_outrank_the_group_at_close(database: str):
                     'insert into labels (ticket_id, "group", source) values (%s, %s, %s)', (ticket[0], group, source)
                 )
         conn.commit()
-        found = {row.text: row.group for row in read_examples(conn, "default")}
+        found = {row.text: row.group for row in read_examples(conn)}
     assert len(found) == 5
     assert found["Subject\nbody 0"] == "Reviewed"
     assert found["Subject\nbody 1"] == "Closed"
@@ -132,10 +131,10 @@ def test_rollback_from_the_shell(database: str, tmp_path: Path):
     store = open_store(f"file://{tmp_path}/objects")
     with psycopg.connect(database, autocommit=True) as conn:
         for folder in (small_bundle(), other_bundle()):
-            registry.promote(conn, registry.register(conn, store, folder, tenant="default"))
+            registry.promote(conn, registry.register(conn, store, folder))
         first = load_bundle(small_bundle()).version
         assert json.loads(run("--rollback", POINTSMAN_DATABASE_URL=database).stdout)["version"] == first
-        assert registry.champion(conn, "default").version == first
+        assert registry.champion(conn).version == first
     again = run("--rollback", POINTSMAN_DATABASE_URL=database)
     assert again.returncode == 1
     assert "no earlier champion" in again.stderr

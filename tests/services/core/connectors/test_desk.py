@@ -144,15 +144,6 @@ async def test_a_ticket_that_is_not_there(desk: Desk) -> None:
             await desk.write(TicketUpdate(key="k", external_id=external_id, note="x"))
 
 
-async def test_another_tenants_ticket_is_not_there(pool: AsyncConnectionPool, desk: Desk) -> None:
-    """The desk of one tenant neither reads nor writes another's."""
-    ticket_id = (await DeskAgents(pool, tenant="other").create(PRINTER)).ticket_id
-    with pytest.raises(NotFound):
-        await desk.fetch(ticket_id)
-    with pytest.raises(ConnectorRejected):
-        await desk.write(TicketUpdate(key="k", external_id=ticket_id, group="Mine now"))
-
-
 async def test_a_database_that_does_not_answer_is_unavailable() -> None:
     """Nothing listens there: the worker is told to come back."""
     url = "postgresql://127.0.0.1:1/none"

@@ -13,9 +13,7 @@ from services.core.kit import audit
 def conn(database: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database, autocommit=True) as conn:
         for number in range(5):
-            conn.execute(
-                audit.APPEND, ("default", "worker", "ticket.decided", f"ticket/{number}", Jsonb({"n": number}))
-            )
+            conn.execute(audit.APPEND, ("worker", "ticket.decided", f"ticket/{number}", Jsonb({"n": number})))
         yield conn
 
 

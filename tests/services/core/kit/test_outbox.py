@@ -15,7 +15,7 @@ from services.core.kit.outbox import Letter
 async def pool(database: str) -> AsyncIterator[Pool]:
     async with build_pool(database, min_size=1, max_size=4) as pool:
         async with pool.connection() as conn:
-            await conn.execute("insert into tickets (tenant, connector, external_id) values ('default', 'desk', '1')")
+            await conn.execute("insert into tickets (connector, external_id) values ('desk', '1')")
         yield pool
 
 
@@ -70,7 +70,7 @@ async def test_what_may_pass_is_tried_again_when_the_other_system_says(pool: Poo
 
 
 async def test_a_refusal_is_a_dead_letter_until_it_is_replayed(pool: Pool) -> None:
-    """Dead at once; replaying makes it due with its old key; another tenant cannot."""
+    """Dead at once; replaying makes it due with its old key."""
 
     async def refuse(found: Letter) -> str:
         raise ConnectorRejected("no such group")
@@ -82,8 +82,7 @@ async def test_a_refusal_is_a_dead_letter_until_it_is_replayed(pool: Pool) -> No
     await run(pool, refuse)
     assert (await letter(pool, "1:new"))["state"] == "dead"
     async with pool.connection() as conn:
-        assert await outbox.replay(conn, "another") == 0
-        assert await outbox.replay(conn, "default") == 1
+        assert await outbox.replay(conn) == 1
     await run(pool, accept)
     assert (await letter(pool, "1:new"))["state"] == "sent"
 

@@ -18,7 +18,7 @@ from services.core.llm.port import Usage
 from tests.services.core.llm.conftest import config_for
 from tests.services.core.llm.stub_server import Fails, Says
 
-ORIGIN = Origin(tenant="acme", ticket_id="T-1", workflow_id="new-T-1", step="prioritise")
+ORIGIN = Origin(ticket_id="T-1", workflow_id="new-T-1", step="prioritise")
 GOOD = {"impact": "medium", "urgency": "high", "priority": "high", "reason": "The portal is slow."}
 COST = Decimal("0.00045")  # 1,000 tokens in and 100 out on gpt-5-mini
 
@@ -43,7 +43,7 @@ async def rows(pool: AsyncConnectionPool, query: str) -> list[dict]:
 async def test_a_call_is_billed_with_model_prompt_tokens_and_dollars(metered, pool, question):
     await metered.prioritise(question, ORIGIN)
     (row,) = await rows(pool, "select * from llm_calls")
-    assert (row["tenant"], row["ticket_id"], row["task"]) == ("acme", "T-1", "priority")
+    assert (row["ticket_id"], row["task"]) == ("T-1", "priority")
     assert (row["model"], row["prompt_version"], row["outcome"]) == ("azure:gpt-5-mini", "priority/v1", "answered")
     assert (row["input_tokens"], row["output_tokens"], row["usd"]) == (1_000, 100, COST)
 
@@ -60,44 +60,40 @@ async def test_a_step_that_runs_again_is_billed_and_asked_once(metered, pool, st
 async def test_the_same_text_of_another_ticket_costs_nothing(metered, pool, stub, question):
     """A storm of like tickets is paid for once; the bill says 'cached'."""
     await metered.prioritise(question, ORIGIN)
-    other = Origin("acme", "T-2", "new-T-2", "prioritise")
+    other = Origin("T-2", "new-T-2", "prioritise")
     answered = await metered.prioritise(question.model_copy(update={"ticket_id": "T-2"}), other)
     assert (answered.usage.outcome, answered.usage.usd, len(stub.asked)) == ("cached", Decimal(0), 1)
     assert answered.answer.by == "azure:gpt-5-mini"
     async with pool.connection() as conn:
-        assert await spent_on(conn, "acme", "T-1") == COST
-        assert await spent_on(conn, "acme", "T-2") == 0
+        assert await spent_on(conn, "T-1") == COST
+        assert await spent_on(conn, "T-2") == 0
 
 
-@pytest.mark.parametrize("change", ["tenant", "body", "labels"])
+@pytest.mark.parametrize("change", ["body", "labels"])
 async def test_the_cache_never_answers_another_question(metered, stub, question, change):
-    """Another tenant, other words or another label catalogue: asked anew."""
+    """Other words or another label catalogue: asked anew."""
     await metered.prioritise(question, ORIGIN)
-    tenant = "globex" if change == "tenant" else "acme"
     asked = {
-        "tenant": question,
         "body": question.model_copy(update={"body": "Something else."}),
         "labels": question.model_copy(update={"labels": question.labels[1:]}),
     }[change]
-    await metered.prioritise(asked, Origin(tenant, "T-2", "new-T-2", "prioritise"))
+    await metered.prioritise(asked, Origin("T-2", "new-T-2", "prioritise"))
     assert len(stub.asked) == 2
 
 
 async def test_over_budget_the_rules_answer_and_say_why(stub, pool, question):
-    """The budget is 0.00045: the first call spends it, the second is not sent; tomorrow or another tenant may."""
+    """The budget is 0.00045: the first call spends it, the second is not sent; tomorrow it may."""
     stub.script(Says(GOOD))
     metered = MeteredLlm(build_llm(config_for("azure", stub)), pool, budget_usd_per_day=COST)
     await metered.prioritise(question, ORIGIN)
     other = question.model_copy(update={"body": "All users cannot work, the portal is down."})
-    stopped = await metered.prioritise(other, Origin("acme", "T-2", "new-T-2", "prioritise"))
+    stopped = await metered.prioritise(other, Origin("T-2", "new-T-2", "prioritise"))
     assert (stopped.answer.by, stopped.usage.outcome, len(stub.asked)) == ("fallback", "over_budget", 1)
     assert "budget" in stopped.answer.reason
-    await metered.prioritise(other, Origin("globex", "T-3", "new-T-3", "prioritise"))
-    assert len(stub.asked) == 2
     async with pool.connection() as conn:
         await conn.execute("update llm_calls set at = at - interval '1 day'")
-    await metered.prioritise(other, Origin("acme", "T-4", "new-T-4", "prioritise"))
-    assert len(stub.asked) == 3
+    await metered.prioritise(other, Origin("T-4", "new-T-4", "prioritise"))
+    assert len(stub.asked) == 2
 
 
 async def test_a_budget_of_zero_sends_nothing(stub, pool, question):
@@ -126,7 +122,7 @@ async def test_a_vendor_that_is_down_is_neither_billed_nor_hidden(metered, pool,
 
 async def test_the_extractive_default_costs_nothing_and_fills_no_table(pool, solved):
     metered = MeteredLlm(build_llm(LlmConfig()), pool)
-    answered = await metered.summarise(solved, Origin("acme", "T-1", "solved-T-1", "summarise"))
+    answered = await metered.summarise(solved, Origin("T-1", "solved-T-1", "summarise"))
     assert (answered.answer.by, answered.usage.usd) == ("extractive", 0)
     assert await rows(pool, "select 1 from llm_calls") == []
     assert await rows(pool, "select 1 from llm_cache") == []
@@ -138,7 +134,7 @@ async def test_a_summary_is_billed_and_kept_beside_the_priority_of_the_same_work
     """Two steps of one workflow are two calls."""
     await metered.prioritise(question, ORIGIN)
     stub.script(Says({"issue": "VPN failed.", "actions": "", "tags": [], "references": []}))
-    step = Origin("acme", "T-1", ORIGIN.workflow_id, "summarise")
+    step = Origin("T-1", ORIGIN.workflow_id, "summarise")
     assert await metered.summarise(solved, step) != await metered.summarise(
         solved, step
     )  # the second comes from the cache
@@ -152,8 +148,8 @@ async def test_a_summary_is_billed_and_kept_beside_the_priority_of_the_same_work
 async def test_erasing_a_ticket_removes_its_answers(metered, pool, question):
     await metered.prioritise(question, ORIGIN)
     async with pool.connection() as conn:
-        assert await forget(conn, "globex", "T-1") == 0
-        assert await forget(conn, "acme", "T-1") == 1
+        assert await forget(conn, "T-2") == 0
+        assert await forget(conn, "T-1") == 1
     assert await rows(pool, "select 1 from llm_cache") == []
 
 
@@ -162,21 +158,20 @@ async def test_an_answer_is_kept_for_thirty_days(metered, pool, stub, question, 
     await metered.prioritise(question, ORIGIN)
     async with pool.connection() as conn:
         await conn.execute("update llm_cache set at = now() - %s::interval", (age,))
-    await metered.prioritise(question, Origin("acme", "T-2", "new-T-2", "prioritise"))
+    await metered.prioritise(question, Origin("T-2", "new-T-2", "prioritise"))
     assert len(stub.asked) == asked
     async with pool.connection() as conn:
         assert await prune(conn) == asked - 1
 
 
-async def test_costs_of_a_tenant_add_up(pool):
+async def test_costs_add_up(pool):
     """Parts sum to the total, exactly, and a call without a price counts as nothing."""
     usages = [Usage("m", usd=Decimal("0.00000001")), Usage("m", usd=Decimal("0.1")), Usage("m", usd=None)]
     async with pool.connection() as conn:
         for number, usage in enumerate(usages):
-            assert await record(conn, Call(Origin("acme", "T", "w", str(number)), "priority", usage))
-        assert not await record(conn, Call(Origin("acme", "T", "w", "0"), "priority", usages[1]))
-        assert await spent_today(conn, "acme") == Decimal("0.10000001")
-        assert await spent_today(conn, "globex") == 0
+            assert await record(conn, Call(Origin("T", "w", str(number)), "priority", usage))
+        assert not await record(conn, Call(Origin("T", "w", "0"), "priority", usages[1]))
+        assert await spent_today(conn) == Decimal("0.10000001")
 
 
 async def test_a_ledger_that_is_gone_stops_the_step_before_the_vendor_is_paid(metered, pool, stub, question):

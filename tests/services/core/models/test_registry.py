@@ -40,48 +40,46 @@ def bundles(tmp_path: Path) -> list[Path]:
 
 def test_registering_twice_is_registering_once(conn, store, bundles):
     """The second upload finds everything there and changes nothing."""
-    assert registry.register(conn, store, bundles[0], tenant="acme") == "v0"
-    assert registry.register(conn, store, bundles[0], tenant="acme") == "v0"
-    assert [record.status for record in registry.versions(conn, "acme")] == ["candidate"]
-    assert registry.champion(conn, "acme") is None
+    assert registry.register(conn, store, bundles[0]) == "v0"
+    assert registry.register(conn, store, bundles[0]) == "v0"
+    assert [record.status for record in registry.versions(conn)] == ["candidate"]
+    assert registry.champion(conn) is None
 
 
 def test_same_version_with_other_content_is_refused(conn, store, bundles):
-    registry.register(conn, store, bundles[0], tenant="acme")
+    registry.register(conn, store, bundles[0])
     with (bundles[0] / ENCODER_FILE).open("ab") as file:
         file.write(b"x")
     with pytest.raises(Conflict, match="Train again"):
-        registry.register(conn, store, bundles[0], tenant="acme")
+        registry.register(conn, store, bundles[0])
 
 
-def test_one_champion_per_tenant(conn, store, bundles):
-    """Promotion archives the one before; another tenant's champion stays."""
-    registry.register(conn, store, bundles[0], tenant="acme")
-    registry.register(conn, store, bundles[1], tenant="acme")
-    registry.register(conn, store, bundles[2], tenant="other")
-    for version in ("v0", "v1", "v2", "v1"):
+def test_there_is_one_champion(conn, store, bundles):
+    """Promotion archives the one before."""
+    registry.register(conn, store, bundles[0])
+    registry.register(conn, store, bundles[1])
+    for version in ("v0", "v1", "v1"):
         registry.promote(conn, version)
-    assert registry.champion(conn, "acme").version == "v1"
-    assert registry.champion(conn, "other").version == "v2"
+    assert registry.champion(conn).version == "v1"
     assert registry.find(conn, "v0").status == "archived"
 
 
 def test_rollback_walks_back_through_the_champions(conn, store, bundles):
     """Each rollback goes one champion further back; at the first it says so and leaves it in service."""
     for number, folder in enumerate(bundles):
-        registry.register(conn, store, folder, tenant="acme")
+        registry.register(conn, store, folder)
         registry.promote(conn, f"v{number}")
-    assert registry.rollback(conn, "acme") == "v1"
-    assert registry.rollback(conn, "acme") == "v0"
+    assert registry.rollback(conn) == "v1"
+    assert registry.rollback(conn) == "v0"
     with pytest.raises(NotFound, match="no earlier champion"):
-        registry.rollback(conn, "acme")
-    assert registry.champion(conn, "acme").version == "v0"
+        registry.rollback(conn)
+    assert registry.champion(conn).version == "v0"
 
 
 def test_promotions_at_once_leave_one_champion(conn, store, bundles, database):
     """Two people promote two versions at the same moment, twenty times over: none fails, one wins."""
     for folder in bundles:
-        registry.register(conn, store, folder, tenant="acme")
+        registry.register(conn, store, folder)
 
     def promote(version: str) -> None:
         with psycopg.connect(database) as other:
@@ -89,7 +87,7 @@ def test_promotions_at_once_leave_one_champion(conn, store, bundles, database):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(promote, ["v0", "v1", "v2", "v1"] * 5))
-    assert sorted(record.status for record in registry.versions(conn, "acme")) == ["archived", "archived", "champion"]
+    assert sorted(record.status for record in registry.versions(conn)) == ["archived", "archived", "champion"]
 
 
 def test_unknown_version_is_named(conn):
@@ -99,7 +97,7 @@ def test_unknown_version_is_named(conn):
 
 def test_fetched_bundle_works(conn, store, bundles, tmp_path):
     """What was registered comes back whole, and from the cache without the store."""
-    registry.register(conn, store, bundles[0], tenant="acme")
+    registry.register(conn, store, bundles[0])
     record = registry.promote(conn, "v0")
     folder = registry.fetch(store, record, tmp_path / "cache")
     assert load_bundle(folder).version == "v0"
@@ -108,7 +106,7 @@ def test_fetched_bundle_works(conn, store, bundles, tmp_path):
 
 
 def test_damaged_cache_is_fetched_again(conn, store, bundles, tmp_path):
-    registry.register(conn, store, bundles[0], tenant="acme")
+    registry.register(conn, store, bundles[0])
     record = registry.promote(conn, "v0")
     folder = registry.fetch(store, record, tmp_path / "cache")
     (folder / ENCODER_FILE).write_bytes(b"half a file")
@@ -117,7 +115,7 @@ def test_damaged_cache_is_fetched_again(conn, store, bundles, tmp_path):
 
 def test_damaged_object_is_never_loaded(conn, store, bundles, tmp_path):
     """A file changed in the store fails its checksum; nothing is left in the cache."""
-    registry.register(conn, store, bundles[0], tenant="acme")
+    registry.register(conn, store, bundles[0])
     record = registry.promote(conn, "v0")
     stored = tmp_path / "objects" / record.uri / ENCODER_FILE
     stored.write_bytes(stored.read_bytes()[:-1] + b"x")
@@ -127,7 +125,7 @@ def test_damaged_object_is_never_loaded(conn, store, bundles, tmp_path):
 
 
 def test_missing_object_is_named(conn, store, bundles, tmp_path):
-    registry.register(conn, store, bundles[0], tenant="acme")
+    registry.register(conn, store, bundles[0])
     record = registry.promote(conn, "v0")
     (tmp_path / "objects" / record.uri / ENCODER_FILE).unlink()
     with pytest.raises(Unavailable, match=ENCODER_FILE):
@@ -136,4 +134,4 @@ def test_missing_object_is_named(conn, store, bundles, tmp_path):
 
 def test_folder_that_is_no_bundle_is_refused(conn, store, tmp_path):
     with pytest.raises(InputInvalid, match=r"manifest\.json"):
-        registry.register(conn, store, tmp_path, tenant="acme")
+        registry.register(conn, store, tmp_path)
