@@ -19,7 +19,7 @@ from multiprocessing.connection import wait
 
 from services.cli.files import BadRow, Row
 from services.core.kit.errors import Unavailable
-from services.core.text.redact import Redactor, build_redactor
+from services.core.text.redact import Redacted, Redactor, build_redactor
 
 IN_PROCESS_ROWS = 400  # below it the second process's start (model load, 2-3 s) costs more than it saves
 BATCHES_AHEAD = 2  # per process: keeps them busy while one batch is being stored
@@ -54,12 +54,13 @@ def redaction(rows: int, processes: int) -> Generator[Redaction]:
 
 def redact_batch(batch: Batch) -> Batch:
     """The batch, redacted; bad rows as they are. What was hidden is forgotten: no vault is kept."""
-    return [redact_row(row, _redactor()) if isinstance(row, Row) else row for row in batch]
+    rows = [row for row in batch if isinstance(row, Row)]
+    safe = iter(_redactor().redact_many([{"subject": row.subject, "body": row.body} for row in rows]))
+    return [_safe_row(row, next(safe)) if isinstance(row, Row) else row for row in batch]
 
 
-def redact_row(row: Row, redactor: Redactor) -> Row:
-    safe = redactor.redact_fields({"subject": row.subject, "body": row.body}).fields
-    return replace(row, subject=safe["subject"], body=safe["body"], requester=None)
+def _safe_row(row: Row, safe: Redacted) -> Row:
+    return replace(row, subject=safe.fields["subject"], body=safe.fields["body"], requester=None)
 
 
 def _in_order(pool: ProcessPoolExecutor, batches: Iterable[Batch], *, ahead: int) -> Iterator[Batch]:

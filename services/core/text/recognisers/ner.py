@@ -1,7 +1,7 @@
 """Names, organisations and places by a spaCy pipeline, minus what it mistakes in tickets: products, code, headings."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from services.core.kit.errors import ConfigurationInvalid
@@ -23,6 +23,10 @@ _ENTITY = {
 _UNUSED_PIPES = ("parser", "tagger", "lemmatizer", "attribute_ruler", "morphologizer", "senter")
 # Marks that quote or frame a line mislead the model; blanks keep the offsets.
 _FRAME = str.maketrans(dict.fromkeys(">|*#~_^•", " "))
+_BATCH_LINES = 128  # bounds the model's arrays, not the call
+_CAPITALISED = re.compile(r"(?<![^\W_])(?=[^\W\d_])[^a-zß-öø-ÿ\W][^\W\d_]+")
+_SIGNS = re.compile(r"[()\[\]{}<>=/\\|;_$#@&+]")
+_SIGNS_MAX, _CHARS_PER_SIGN = 5, 12  # a line with more signs than these is code, markup or a path
 _QUESTION_MARKS = re.compile(r"\?{2,}")
 _PIECE = re.compile(r"(?:(?!['’]s?\s|\s(?:of|and|und|et|y)\s)[^\n,;:])+")
 _CODE = re.compile(r"[()\[\]{}<>=/\\|@#$%*+~^_\"]|[a-zß-ÿ][A-Z](?!\w*ez\b)|\w\.\w\w|::|--|^\W|\d[a-z]|[a-z]\d", re.U)
@@ -54,11 +58,26 @@ class NamedEntities:
         self._pipeline = load_pipeline(package)
         self._language = self._pipeline.lang
 
-    def find(self, text: str, language: str) -> Iterator[Span]:
-        if text.islower():  # the model needs capitals: on lower-case text it is wrong more often than right
-            return
+    def find_many(self, lines: Sequence[tuple[str, str]]) -> list[list[Span]]:
+        """Reads only lines that could hold a name: on the others the answer is known to be nothing."""
+        found: list[list[Span]] = [[] for _ in lines]
+        read = [number for number, (text, _) in enumerate(lines) if _may_hold_a_name(text)]
+        for first in range(0, len(read), _BATCH_LINES):
+            batch = read[first : first + _BATCH_LINES]
+            for number, document in zip(batch, self._read([lines[number][0] for number in batch]), strict=True):
+                found[number] = list(self._judged(*lines[number], document.ents))
+        return found
+
+    def _read(self, lines: Sequence[str]) -> list[Any]:
+        """What the pipeline's own `pipe` does, without its 1.5 ms a call."""
+        documents = [self._pipeline.make_doc(_unframed(line)) for line in lines]
+        for _, part in self._pipeline.pipeline:
+            part.set_annotations(documents, part.predict(documents))
+        return documents
+
+    def _judged(self, text: str, language: str, entities: Iterable[Any]) -> Iterator[Span]:
         foreign = language != self._language
-        for entity in self._pipeline(_unframed(text)).ents:
+        for entity in entities:
             if entity.label_ not in _ENTITY:
                 continue
             for piece in _PIECE.finditer(text, entity.start_char, entity.end_char):
@@ -83,6 +102,7 @@ def load_pipeline(package: str) -> Any:
         ) from exc
     pipeline = model.load(exclude=list(_UNUSED_PIPES))
     _drop_unheard(pipeline)
+    _multiply_with_numpy(pipeline)
     return pipeline
 
 
@@ -94,6 +114,38 @@ def _drop_unheard(pipeline: Any) -> None:
     for name in ("tok2vec", "transformer"):
         if name in pipeline.pipe_names and not pipeline.get_pipe(name).listening_components:
             pipeline.remove_pipe(name)
+
+
+def _multiply_with_numpy(pipeline: Any) -> None:
+    """Matrix products by numpy's OpenBLAS on one thread: half the time of the BLIS that spaCy brings."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
+    ops = _numpy_ops()
+    for _, part in pipeline.pipeline:
+        for node in part.model.walk():
+            node.ops = ops
+
+
+def _numpy_ops() -> Any:
+    import numpy
+    from thinc.backends import NumpyOps
+
+    class OpenBlasOps(NumpyOps):
+        def gemm(self, x: Any, y: Any, out: Any = None, trans1: bool = False, trans2: bool = False) -> Any:
+            return numpy.dot(x.T if trans1 else x, y.T if trans2 else y, out=out)
+
+    return OpenBlasOps()
+
+
+def _may_hold_a_name(line: str) -> bool:
+    """
+    A capitalised word that is neither everyday nor technical, in a line that is no code. Lines without capitals are
+    the rules' alone: on them the model is wrong more often than right.
+    """
+    if len(_SIGNS.findall(line)) > max(_SIGNS_MAX, len(line) // _CHARS_PER_SIGN):
+        return False
+    return any(not is_ordinary_word(word) and not is_technical(word) for word in _CAPITALISED.findall(line))
 
 
 def _unframed(text: str) -> str:

@@ -1,6 +1,6 @@
 """What every recogniser returns, and how overlapping findings become one answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 # Which finding wins where two overlap, strongest first: a checksum beats a pattern, a pattern beats a guess.
@@ -40,6 +40,12 @@ class Recogniser(Protocol):
     """Finds one kind of personal data in linear time; safe to call from several threads."""
 
     def find(self, text: str, language: str) -> Iterable[Span]: ...
+
+
+class NameModel(Protocol):
+    """Finds names in lines that have nothing to do with each other, with their languages; one answer per line."""
+
+    def find_many(self, lines: Sequence[tuple[str, str]]) -> list[list[Span]]: ...
 
 
 def resolve(text: str, found: Iterable[Span], protected: Iterable[tuple[int, int]] = ()) -> list[Span]:

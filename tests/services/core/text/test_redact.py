@@ -165,3 +165,22 @@ def test_threads_may_share_a_redactor(redactor: Redactor) -> None:
     for thread in threads:
         thread.join()
     assert answers == [expected] * 8
+
+
+def test_a_batch_gets_what_each_ticket_gets_alone(redactor: Redactor) -> None:
+    """Neighbours in a batch share the model's call and nothing else."""
+    tickets = [
+        {"subject": "Printer", "body": "Please ask Anna Lindqvist in Malmberg about it.\nRegards, Tomasz"},
+        {"subject": "Printer", "body": "hola, soy Iker Zubizarreta"},
+        {"subject": "", "body": ""},
+        {"subject": "VPN", "body": "Guten Tag, der Zugang von Uwe Brandtner ist gesperrt"},
+    ]
+    assert redactor.redact_many(tickets) == [redactor.redact_fields(ticket) for ticket in tickets]
+
+
+def test_a_name_on_a_line_of_its_own_company_is_found_beside_code(redactor: Redactor) -> None:
+    """Lines of code are not read by the model; the sentence beside them is."""
+    text = "{ (x) => [y]; $z }\nGustavo Pemberton reported this to Halvorsen last week."
+    safe = redactor.redact(text).fields["text"]
+    assert "Pemberton" not in safe
+    assert "{ (x) => [y]; $z }" in safe
