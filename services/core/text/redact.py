@@ -89,7 +89,7 @@ class Redactor:
         """Hiding one name may reveal another to the rules; ends because each round hides at least one more."""
         vault = _Vault(texts.values())
         settled: set[tuple[str, int]] = set()  # texts in which nothing was found while so many people were known
-        while unsettled := {name for name, text in texts.items() if (text, len(vault.people)) not in settled}:
+        while unsettled := [name for name, text in texts.items() if (text, len(vault.people)) not in settled]:
             people = vault.people
             for name in unsettled:
                 found = self._find(texts[name], language, people, heard)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -184,3 +186,19 @@ def test_a_name_on_a_line_of_its_own_company_is_found_beside_code(redactor: Reda
     safe = redactor.redact(text).fields["text"]
     assert "Pemberton" not in safe
     assert "{ (x) => [y]; $z }" in safe
+
+
+def test_every_process_numbers_alike() -> None:
+    """Placeholders do not depend on the order in which Python happens to keep a set."""
+    program = (
+        "from services.core.text.redact import RedactionConfig, build_redactor;"
+        "print(build_redactor(RedactionConfig(models={})).redact_fields({'subject': 'a@example.com', 'body':"
+        "'b@example.com', 'note': 'c@example.com, Mr. Weber'}).fields)"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(answers) == 1
