@@ -6,7 +6,8 @@ import sys
 
 import uvicorn
 
-from services.local.zendesk_double.app import DoubleSettings, create_app
+from services.local.zendesk_double.app import create_app
+from services.local.zendesk_double.calls import DoubleSettings
 
 
 def main() -> None:

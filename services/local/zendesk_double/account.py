@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from services.local.zendesk_double import audits
+
 PRIORITIES = ("low", "normal", "high", "urgent")
 STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
 GROUPS = ("Support", "Billing", "Infrastructure", "Accounts", "Returns")
@@ -24,15 +26,16 @@ class ApiError(Exception):
     def __init__(
         self,
         status: int,
-        error: str,
-        description: str,
+        error: str | dict[str, str],
+        description: str = "",
         *,
         details: Mapping[str, Any] | None = None,
         retry_after: str | None = None,
     ) -> None:
-        super().__init__(description)
+        super().__init__(description or str(error))
         self.status = status
-        self.body = {"error": error, "description": description} | ({"details": details} if details else {})
+        self.body: dict[str, Any] = {"error": error} | ({"description": description} if description else {})
+        self.body |= {"details": details} if details else {}
         self.headers = {"retry-after": retry_after} if retry_after else {}
 
 
@@ -44,7 +47,8 @@ class Account:
     tell: Callable[[dict[str, Any]], None]  # called with every event as it happens
     tickets: dict[int, dict[str, Any]] = field(default_factory=dict)
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    audits: dict[int, int] = field(default_factory=dict)
+    audits: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted: set[int] = field(default_factory=set)
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     groups: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -61,6 +65,9 @@ class Account:
             raise ApiError(404, "RecordNotFound", "Not found")
         return self.tickets[ticket_id]
 
+    def living(self) -> list[dict[str, Any]]:
+        return [ticket for ticket_id, ticket in self.tickets.items() if ticket_id not in self.deleted]
+
     def create(self, given: Mapping[str, Any], *, actor_id: int, key: str | None = None) -> tuple[dict[str, Any], bool]:
         """The ticket, and whether `key` (Idempotency-Key) had been used for it before."""
         if key is not None and key in self._created_by_key:
@@ -72,8 +79,8 @@ class Account:
         ticket_id = next(self._ids)
         requester_id = self._requester(given.get("requester"), default=actor_id)
         self.tickets[ticket_id] = self._blank(ticket_id, given, requester_id=requester_id, description=first)
-        self._comment(ticket_id, {"body": first, "public": True}, author_id=requester_id)
-        self.audits[ticket_id] = 1
+        comment = self._comment(ticket_id, {"body": first, "public": True}, author_id=requester_id)
+        self._audit(ticket_id, audits.tell_creation(self.tickets[ticket_id], comment), author_id=actor_id)
         if key is not None:
             self._created_by_key[key] = ticket_id
         self._happened("created", ticket_id, {}, actor_id=requester_id)
@@ -90,14 +97,22 @@ class Account:
         previous = dict(ticket)
         ticket |= self._fields(change, ticket)
         ticket["updated_at"] = self._now()
-        if change.get("comment"):
-            self._comment(ticket_id, change["comment"], author_id=actor_id)
-        self.audits[ticket_id] += 1
+        comment = self._comment(ticket_id, change["comment"], author_id=actor_id) if change.get("comment") else None
+        self._audit(ticket_id, audits.tell_change(previous, ticket, comment), author_id=actor_id)
         self._tell_changes(ticket_id, previous, comment=change.get("comment"), actor_id=actor_id)
         return ticket
 
+    def update_many(self, changes: list[dict[str, Any]], *, actor_id: int) -> dict[str, Any]:
+        """A job that is done when it is answered; each ticket for itself."""
+        job_id = uuid.uuid4().hex
+        results = [self._try_update(change, actor_id=actor_id) for change in changes]
+        self.jobs[job_id] = {
+            "id": job_id, "status": "completed", "total": len(results), "progress": len(results), "results": results,
+        }  # fmt: skip
+        return self.jobs[job_id]
+
     def soft_delete(self, ticket_id: int, *, actor_id: int) -> None:
-        self.ticket(ticket_id)
+        self.ticket(ticket_id)["updated_at"] = self._now()
         self.deleted.add(ticket_id)
         self._happened("soft_deleted", ticket_id, {}, actor_id=actor_id)
 
@@ -110,6 +125,22 @@ class Account:
 
     def user_by_email(self, email: str) -> dict[str, Any] | None:
         return next((user for user in self.users.values() if user["email"] == email), None)
+
+    def create_user(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        if not given.get("name"):
+            raise _invalid("name", "Name: cannot be blank", "BlankValue")
+        email, role = given.get("email") or "", given.get("role") or "end-user"
+        if email and self.user_by_email(email):
+            raise _invalid("email", f"Email: {email} is already being used by another user", "DuplicateValue")
+        return self.users[self._add_user(next(self._ids), given["name"], email, role=role)]
+
+    def _try_update(self, change: Mapping[str, Any], *, actor_id: int) -> dict[str, Any]:
+        ticket_id = _number(change.get("id"))
+        try:
+            self.update(ticket_id, change, actor_id=actor_id)
+        except ApiError as exc:
+            return {"id": ticket_id, "success": False, "error": exc.body["error"], "details": str(exc)}
+        return {"id": ticket_id, "success": True, "action": "update", "status": "Updated"}
 
     def _now(self) -> str:
         return self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -124,7 +155,8 @@ class Account:
             "subject": given.get("subject") or description[:80], "status": given.get("status", "new"),
             "priority": given.get("priority"), "type": given.get("type"), "group_id": given.get("group_id"),
             "assignee_id": given.get("assignee_id"), "requester_id": requester_id, "submitter_id": requester_id,
-            "organization_id": None, "brand_id": 360_001, "ticket_form_id": 360_002, "external_id": None,
+            "organization_id": None, "brand_id": 360_001, "ticket_form_id": 360_002,
+            "external_id": given.get("external_id"),
             "is_public": True, "tags": _tags(given.get("tags", [])),
         }  # fmt: skip
 
@@ -139,20 +171,25 @@ class Account:
             raise _invalid("status", f"Status: {change['status']} is not valid", "InvalidValue")
 
     def _fields(self, change: Mapping[str, Any], ticket: Mapping[str, Any]) -> dict[str, Any]:
-        taken = {key: change[key] for key in ("subject", "status", "priority", "type") if key in change}
+        taken = {key: change[key] for key in ("subject", "status", "priority", "type", "external_id") if key in change}
         taken |= {key: _number(change[key]) for key in ("group_id", "assignee_id") if key in change}
         if "tags" in change:
             taken["tags"] = _tags(change["tags"])
         is_taken_up = ticket["status"] == "new" and taken.get("assignee_id") and "status" not in change
         return taken | ({"status": "open"} if is_taken_up else {})
 
-    def _comment(self, ticket_id: int, given: Mapping[str, Any], *, author_id: int) -> None:
-        self.comments.setdefault(ticket_id, []).append(
-            {
-                "id": next(self._ids), "type": "Comment", "author_id": author_id, "body": given.get("body", ""),
-                "plain_body": given.get("body", ""), "public": given.get("public", True), "created_at": self._now(),
-            }
-        )  # fmt: skip
+    def _comment(self, ticket_id: int, given: Mapping[str, Any], *, author_id: int) -> dict[str, Any]:
+        comment = {
+            "id": next(self._ids), "type": "Comment", "author_id": author_id, "body": given.get("body", ""),
+            "plain_body": given.get("body", ""), "public": given.get("public", True), "created_at": self._now(),
+        }  # fmt: skip
+        self.comments.setdefault(ticket_id, []).append(comment)
+        return comment
+
+    def _audit(self, ticket_id: int, events: list[dict[str, Any]], *, author_id: int) -> None:
+        audit = {"id": next(self._ids), "ticket_id": ticket_id, "created_at": self._now(), "author_id": author_id}
+        told = [event | {"id": next(self._ids)} for event in events]
+        self.audits.setdefault(ticket_id, []).append(audit | {"via": {"channel": "api"}, "events": told})
 
     def _requester(self, given: Mapping[str, Any] | None, *, default: int) -> int:
         if not given or not given.get("email"):
@@ -161,7 +198,11 @@ class Account:
         return known["id"] if known else self._add_user(next(self._ids), given.get("name") or "", given["email"])
 
     def _add_user(self, user_id: int, name: str, email: str, *, role: str = "end-user") -> int:
-        self.users[user_id] = {"id": user_id, "name": name, "email": email, "role": role}
+        now = self._now()
+        self.users[user_id] = {
+            "id": user_id, "name": name, "email": email, "role": role, "active": True,
+            "created_at": now, "updated_at": now,
+        }  # fmt: skip
         return user_id
 
     def _tell_changes(

@@ -17,7 +17,8 @@ from services.core.connectors.zendesk.connector import CONFLICT_ATTEMPTS, Zendes
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, UpdateConflict
-from services.local.zendesk_double.app import DoubleSettings, create_app
+from services.local.zendesk_double.app import create_app
+from services.local.zendesk_double.calls import DoubleSettings
 from tests.services.core.connectors.conformance import Outbound
 from tests.services.core.connectors.conftest import Serve
 
@@ -375,7 +376,7 @@ async def test_the_double_is_honest(system: Desk) -> None:
     assert (await system.ticket(external_id))["priority"] is None
     assert await put(priority="low") == 200
     assert (
-        await system.http.post(f"{system.url}/api/v2/tickets.json", json={"ticket": {}}, auth=AGENT)
+        await system.http.post(f"{system.url}/api/v2/tickets.json", json={"ticket": {"priority": "low"}}, auth=AGENT)
     ).status_code == 422
 
 
