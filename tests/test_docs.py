@@ -275,9 +275,14 @@ def test_settings_named_in_the_documentation_exist() -> None:
     wrong = [
         f"{document}: {found}"
         for document, found in everywhere(re.compile(r"\bPOINTSMAN_\w+"))
-        if found.partition("__")[0] not in known and found not in elsewhere
+        if found.partition("__")[0] not in known and found not in elsewhere and not is_superseded(document)
     ]
     assert wrong == []
+
+
+def is_superseded(document: str) -> bool:
+    """A decision that another replaced stays as it was written."""
+    return "\nSuperseded by [" in (ROOT / document).read_text("utf-8")
 
 
 def annotated_names() -> Iterator[str]:

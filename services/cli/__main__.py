@@ -7,6 +7,7 @@ import typer
 from services.cli import (
     admin,
     audit,
+    console,
     cost,
     database,
     dead_letters,
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="AI support-ticket triage that you own. Start with `pointsman up`.",
 )
 app.command("up")(up.up)
+app.command("console")(console.console)
 app.command("submit")(submit.submit)
 app.command("status")(tickets.status)
 app.command("tickets")(tickets.tickets)

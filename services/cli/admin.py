@@ -11,6 +11,10 @@ from services.cli.target import connect, open_platform
 from services.core.kit.errors import NotFound
 from services.core.kit.security import Role, create_key
 
+REVOKE = """
+update api_keys set revoked_at = now() where (id = %(id)s or opened_by = %(id)s) and revoked_at is null
+"""
+
 app = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
 
 
@@ -68,14 +72,14 @@ def list_keys(format: FormatOption = Format.TABLE) -> None:
 @app.command("revoke")
 def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")]) -> None:
     """
-    Make a key useless from now on.
+    Make a key useless from now on, and end the console's sessions that it opened.
 
     Examples:
 
       pointsman keys revoke 3f2a90bc11de
     """
     with open_platform() as settings, connect(settings) as conn:
-        done = conn.execute("update api_keys set revoked_at = now() where id = %s and revoked_at is null", (key_id,))
+        done = conn.execute(REVOKE, {"id": key_id})
     if not done.rowcount:
         raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")
     typer.echo(f"Revoked {key_id}.")

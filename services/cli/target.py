@@ -89,7 +89,16 @@ def open_api() -> Api:
                 "POINTSMAN_URL is set but POINTSMAN_API_KEY is not. Make a key with: pointsman keys create NAME"
             )
         return Api(remote.url, remote.api_key.get_secret_value())
-    home = Home(read_settings(LocalSettings))
+    return open_home(Home(read_settings(LocalSettings)))
+
+
+def open_home(home: Home) -> Api:
+    """
+    This machine's own gateway, with the command line's key, which only its owner can read.
+
+    Raises:
+        Unavailable: no platform was started here yet.
+    """
     key_file = home.folder / "api_key"
     if not key_file.exists():
         raise Unavailable("No platform was started here yet. Start one with: pointsman up")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli.console import BrowserOption, invite
+from services.cli.target import open_home
 from services.core.kit.settings import read_settings
 
 MOCK_TICKETS = 24
@@ -12,12 +14,14 @@ MOCK_TICKETS = 24
 def up(
     once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged.")] = False,
     mock: Annotated[int, typer.Option(min=0, help="How many mock tickets to send at the start.")] = MOCK_TICKETS,
+    browser: BrowserOption = True,
     hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
 ) -> None:
     """
     Start PostgreSQL, router, worker and gateway here, send mock tickets through the signed webhook, keep serving.
 
-    The console is at http://127.0.0.1:8080. Ctrl-C stops everything; the data stays in .pointsman.
+    Prints a one-time link into the console and opens it where there is a browser. Ctrl-C stops everything; the data
+    stays in .pointsman.
 
     Examples:
 
@@ -45,6 +49,7 @@ def up(
                 send_and_show(running, mock)
             if once:
                 return
+            invite(open_home(home), browser=browser)
             typer.echo("Ctrl-C stops. Try `pointsman status`, `pointsman tickets`, `pointsman submit FILE --wait`.")
             if hourly:
                 send_hourly(running, say)

@@ -9,12 +9,11 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from services.core.kit.database import connection
-from services.core.kit.errors import ConfigurationInvalid, Forbidden, SignatureInvalid, Unauthenticated
+from services.core.kit.errors import ConfigurationInvalid, Forbidden, KeyMissing, SignatureInvalid, Unauthenticated
 from services.core.kit.security import Principal, Role, authenticate, require
 from services.gateway.rates import network
 
-LOOPBACK = ("127.0.0.1", "::1")
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+COOKIE = "pointsman_key"
 
 
 class Guard:
@@ -24,7 +23,7 @@ class Guard:
         self._role = role
 
     async def admit(self, request: Request) -> None:
-        who = await sign_in(request, _key(request))
+        who = await sign_in(request, key_of(request))
         request.app.state.api_gate.pass_or_refuse(who.name)
         require(who, self._role)
         request.state.caller = who
@@ -62,41 +61,42 @@ async def sign_in(request: Request, key: str | None) -> Principal:
         Unauthenticated: no key, or a wrong one.
         RateLimited: a wrong one, and too many came from its address in this minute. Right ones always pass.
     """
-    state, address = request.app.state, _address(request)
-    if key and state.wrong_keys.is_over(address) and not await state.key_ring.has(key):
-        state.wrong_keys.pass_or_refuse(address)
-    try:
+    state = request.app.state
+    with counting_failures(request):
+        if key and state.failures.is_over(_address(request)) and not await state.key_ring.has(key):
+            raise Unauthenticated("This API key is not known.")
         async with connection(state.pool) as conn:
             return await authenticate(conn, key)
-    except Unauthenticated:
-        if key:
-            state.wrong_keys.pass_or_refuse(address)
-        raise
 
 
 @contextmanager
-def counting_forgeries(request: Request) -> Generator[None]:
-    """Wrong signatures count like wrong keys; a right one always passes."""
+def counting_failures(request: Request) -> Generator[None]:
+    """
+    Wrong keys, links and signatures count together, for the address they came from; to bring none is no failure.
+
+    Raises:
+        RateLimited: instead of the failure, beyond so many in this minute.
+    """
     try:
         yield
-    except SignatureInvalid:
-        request.app.state.wrong_keys.pass_or_refuse(_address(request))
+    except KeyMissing:
+        raise
+    except (SignatureInvalid, Unauthenticated):
+        request.app.state.failures.pass_or_refuse(_address(request))
         raise
 
 
 def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """
-    A dependency for console pages: a key in the cookie, or, where the settings allow it, a caller on this machine.
+    A dependency for console pages: a session or a key in the cookie. Where a call comes from proves nothing.
 
-    Source of the same-origin rule: OWASP CSRF cheat sheet, "Fetch Metadata"; the Host check stops DNS rebinding.
+    Source of the same-origin rule: OWASP CSRF cheat sheet, "Fetch Metadata".
     """
 
     async def principal(request: Request) -> Principal:
         if request.method != "GET":
             require_same_origin(request)
-        who = _loopback_principal(request)
-        if who is None:
-            who = await sign_in(request, request.cookies.get("pointsman_key") or _key(request))
+        who = await sign_in(request, request.cookies.get(COOKIE) or key_of(request))
         request.app.state.api_gate.pass_or_refuse(who.name)
         require(who, role)
         return who
@@ -117,23 +117,10 @@ def _address(request: Request) -> str:
     return network(request.client.host if request.client else "")
 
 
-def _key(request: Request) -> str | None:
+def key_of(request: Request) -> str | None:
+    """The key in the headers of an API call."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token if scheme.lower() == "bearer" else request.headers.get("x-api-key")
-
-
-def _loopback_principal(request: Request) -> Principal | None:
-    settings = request.app.state.settings
-    is_local = (
-        settings.console_loopback_role
-        and request.client is not None
-        and request.client.host in LOOPBACK
-        and request.url.hostname in LOOPBACK_HOSTS
-        and "x-forwarded-for" not in request.headers
-    )
-    if not is_local:
-        return None
-    return Principal("console", Role[settings.console_loopback_role.upper()])
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -21,7 +21,7 @@ from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
-from services.gateway.endpoints import console, docs, hooks, login, platform, tickets
+from services.gateway.endpoints import console, docs, hooks, links, login, platform, tickets
 from services.gateway.limits import Limits
 from services.gateway.pages import build_templates
 from services.gateway.rates import KeyRing, RateGate
@@ -47,8 +47,12 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.templates = build_templates()
     app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
     app.state.api_gate = RateGate(settings.api_rate_per_minute)
-    app.state.wrong_keys = RateGate(settings.failed_sign_ins_per_minute, of="wrong keys or signatures")
-    for router in (hooks.router, hooks.plain, *(room.router for room in (tickets, platform, console, login, docs))):
+    app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
+    for router in (
+        hooks.router,
+        hooks.plain,
+        *(room.router for room in (tickets, platform, console, login, links, docs)),
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)

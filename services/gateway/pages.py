@@ -22,8 +22,8 @@ from markupsafe import Markup, escape
 from services.core.contracts.prediction import Band
 from services.core.kit.errors import BodyTooLarge, PayloadInvalid, PointsmanError, Unauthenticated
 from services.core.kit.security import Principal, Role
+from services.gateway.access import COOKIE
 
-COOKIE = "pointsman_key"
 FORM_MAX_BYTES = 8_192  # a group's name or an API key; nothing longer is asked for anywhere
 SAFE_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")  # browsers read /\x and /<tab>/x as another host
 # How the redactor spells what it hid. Not imported from it: the gateway would load every recogniser for one pattern.

@@ -1,7 +1,5 @@
 """What may be configured about the gateway."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from services.core.connectors.settings import ConnectorSettings
@@ -10,8 +8,7 @@ from services.core.kit.settings import PlatformSettings
 
 class GatewaySettings(PlatformSettings):
     """
-    `console_loopback_role` opens the console without a key to callers from this machine itself; the laptop sets it,
-    a deployment behind a load balancer must not. Rates are per caller (hooks: per connector) and minute; failed
+    Rates are per caller (hooks: per connector) and minute; failed
     sign-ins per address: the peer's, unless `trusted_proxies` names the peer as one whose X-Forwarded-For is believed.
     """
 
@@ -28,5 +25,4 @@ class GatewaySettings(PlatformSettings):
     hook_rate_per_minute: int = Field(default=60_000, ge=1)
     api_rate_per_minute: int = Field(default=6_000, ge=1)
     cors_origins: tuple[str, ...] = ()
-    console_loopback_role: Literal["", "viewer", "agent", "admin"] = ""
     connectors: ConnectorSettings = ConnectorSettings()

@@ -112,7 +112,6 @@ class Home:
         return {
             "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_POLL_S": "2",
-            "POINTSMAN_CONSOLE_LOOPBACK_ROLE": "agent",
             **{
                 f"POINTSMAN_CONNECTORS__{name.upper()}_SECRETS": json.dumps([secret])
                 for name, secret in self.secrets.items()

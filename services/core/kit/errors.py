@@ -7,6 +7,7 @@ PointsmanError
 ├── SignatureInvalid 401
 │   └── SignatureStale 401
 ├── Unauthenticated 401
+│   └── KeyMissing 401
 ├── Forbidden 403
 ├── NotFound 404
 ├── Conflict 409
@@ -54,6 +55,10 @@ class SignatureStale(SignatureInvalid):
 
 class Unauthenticated(PointsmanError):
     status = 401
+
+
+class KeyMissing(Unauthenticated):
+    pass
 
 
 class Forbidden(PointsmanError):

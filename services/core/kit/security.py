@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, Connection
 
-from services.core.kit.errors import Forbidden, Unauthenticated
+from services.core.kit.errors import Forbidden, KeyMissing, Unauthenticated
 
 SECRET_BYTES = 32  # random, so a plain hash is enough: there is nothing to guess
 
@@ -48,13 +48,15 @@ async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal
     Raises:
         Unauthenticated: no key, or not one that is valid now.
     """
-    parts = (key or "").split("_", 2)
+    if not key:
+        raise KeyMissing("No API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`.")
+    parts = key.split("_", 2)
     if len(parts) != 3 or parts[0] != "pm" or "\0" in parts[1]:
-        raise Unauthenticated(
-            "No valid API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`."
-        )
+        raise Unauthenticated("This is not an API key of Pointsman: it reads pm_ID_SECRET.")
     cursor = await conn.execute(
-        "select name, secret_hash, role from api_keys where id = %s and revoked_at is null", (parts[1],)
+        "select name, secret_hash, role from api_keys where id = %s and revoked_at is null"
+        " and (expires_at is null or expires_at > now())",
+        (parts[1],),
     )
     row = await cursor.fetchone()
     # Compare even when the id is unknown, so that the time taken does not tell which ids exist.
@@ -66,7 +68,9 @@ async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal
 
 async def secret_hashes(conn: AsyncConnection[Any]) -> dict[str, str]:
     """The hash of each key that is valid now, by the key's id."""
-    cursor = await conn.execute("select id, secret_hash from api_keys where revoked_at is null")
+    cursor = await conn.execute(
+        "select id, secret_hash from api_keys where revoked_at is null and (expires_at is null or expires_at > now())"
+    )
     return {row["id"]: row["secret_hash"] for row in await cursor.fetchall()}
 
 

@@ -16,7 +16,7 @@ from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
 from services.core.kit.security import Principal, Role
 from services.gateway import service
-from services.gateway.access import Guard, GuardedRoute, counting_forgeries
+from services.gateway.access import Guard, GuardedRoute, counting_failures
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
 
 router = APIRouter(tags=["webhooks"])
@@ -67,7 +67,7 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
     try:
         body = await request.body()
         headers = {name.lower(): value for name, value in request.headers.items()}
-        with counting_forgeries(request):
+        with counting_failures(request):
             known.verify(headers, body, now=datetime.now(UTC))
         state.hook_gate.pass_or_refuse(
             connector

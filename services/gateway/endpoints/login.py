@@ -1,15 +1,20 @@
-"""In and out of the console: an API key becomes a cookie that scripts cannot read and other sites cannot send."""
+"""
+In and out of the console: a one-time link or an API key becomes a cookie that scripts cannot read and other sites
+cannot send.
+"""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.core.kit.database import connection
 from services.core.kit.errors import Unauthenticated
-from services.gateway.access import require_same_origin, sign_in
-from services.gateway.pages import COOKIE, ConsoleRoute, read_form, render, safe_path
+from services.gateway import sessions
+from services.gateway.access import COOKIE, counting_failures, require_same_origin, sign_in
+from services.gateway.pages import ConsoleRoute, read_form, render, safe_path
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
-
-COOKIE_AGE_S = 12 * 3600  # a working day
 
 
 @router.get("/login")
@@ -28,9 +33,20 @@ async def log_in(request: Request) -> Response:
     except Unauthenticated:
         problem = "This API key is not known or was revoked. Make one with: pointsman keys create NAME"
         return render(request, "login.html", {"next": back, "problem": problem}, status=401)
-    answer = RedirectResponse(back, 303)
-    answer.set_cookie(COOKIE, key, max_age=COOKIE_AGE_S, httponly=True, samesite="strict", secure=_is_https(request))
-    return answer
+    return _signed_in(request, key, back)
+
+
+@router.get("/enter")
+async def enter(request: Request, link: Annotated[str, Query(max_length=100)] = "") -> Response:
+    """A one-time link becomes a session; used again it leads to the login, or on, in the browser that used it."""
+    try:
+        with counting_failures(request):
+            async with connection(request.app.state.pool) as conn:
+                return _signed_in(request, await sessions.open_session(conn, link), "/")
+    except Unauthenticated as exc:
+        if COOKIE in request.cookies:
+            return RedirectResponse("/", 303)
+        return render(request, "login.html", {"next": "/", "problem": exc.message}, status=401)
 
 
 @router.post("/logout")
@@ -38,6 +54,13 @@ async def log_out(request: Request) -> Response:
     require_same_origin(request)
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
+    return answer
+
+
+def _signed_in(request: Request, key: str, back: str) -> Response:
+    answer = RedirectResponse(back, 303)
+    life_s = int(sessions.SESSION_LIFE.total_seconds())
+    answer.set_cookie(COOKIE, key, max_age=life_s, httponly=True, samesite="strict", secure=_is_https(request))
     return answer
 
 

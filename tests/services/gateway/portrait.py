@@ -20,8 +20,9 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band, ScoredGroup
 from services.core.contracts.ticket import Ticket
 from services.core.kit.database import migrate
-from services.core.kit.security import Principal, Role
+from services.core.kit.security import Principal, Role, create_key
 from services.gateway import service
+from services.gateway.access import COOKIE
 from services.gateway.settings import GatewaySettings
 from services.local.mock.catalogue import labels
 from services.local.mock.tickets import MockTicket, live
@@ -136,9 +137,11 @@ async def _age(url: str, ids: list[int], rng: Random) -> None:
 
 
 def _take(url: str, target: Path) -> None:
-    settings = GatewaySettings(database_url=SecretStr(url), console_loopback_role="agent")
-    with serving(settings) as address, chromium() as browser:
+    with psycopg.connect(url, autocommit=True) as conn:
+        key = create_key(conn, name="maria", role=Role.AGENT)
+    with serving(GatewaySettings(database_url=SecretStr(url))) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 860}, color_scheme="light")
+        page.context.add_cookies([{"name": COOKIE, "value": key, "url": address}])
         page.goto(address)
         target.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=target)

@@ -13,8 +13,6 @@ import pytest
 
 from services.core.contracts.prediction import Band, ScoredGroup
 from services.gateway import pages
-from services.gateway.app import build_app
-from services.gateway.settings import GatewaySettings
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import add_groups, decision, take_in, ticket
 
@@ -398,25 +396,6 @@ async def test_a_tickets_page_tells_what_it_cost_and_what_failed(
         f"{row[0][:10]}…",
     ):
         assert words in page, words
-
-
-@pytest.fixture
-async def loopback(settings: GatewaySettings, database: str):
-    """A console that is open to this machine, asked from this machine."""
-    app = build_app(settings.model_copy(update={"console_loopback_role": "agent"}))
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 5000))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        yield client
-
-
-async def test_on_the_laptop_the_console_is_open_to_this_machine_only(loopback: httpx.AsyncClient) -> None:
-    """No key from here; a key as soon as a proxy or another host name is involved."""
-    assert (await loopback.get("/")).status_code == 200
-    assert (await loopback.get("/", headers={"X-Forwarded-For": "10.0.0.9"})).status_code == 303
-    assert (await loopback.get("/", headers={"Host": "evil.example"})).status_code == 303
 
 
 def test_vendored_files_are_the_ones_that_were_checked() -> None:

@@ -1,18 +1,12 @@
 """The gateway attacked over real sockets: what an unauthenticated caller can make it hold, wait for and log."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
-import psutil
 import psycopg
 import pytest
 
@@ -20,38 +14,14 @@ from services.core.kit.security import Role, create_key
 from services.gateway.connections import HEAD_MAX_BYTES
 from services.gateway.rates import NAMES_MAX, OTHERS, RateGate, network
 from services.local.postgres import EmbeddedPostgres
-from tests.conftest import free_port, fresh_database
+from tests.conftest import fresh_database
 from tests.services.gateway.conftest import SECRET
+from tests.services.gateway.served import PATIENCE_S, Served, serve
 
 MIB = 1024 * 1024
-START_S, PATIENCE_S = 60.0, 60.0
 SHORT_S = 1.0  # the limits on time, as short as a slow machine allows
 WRONG_KEY = "pm_000000000000_wrong"
 JSON_ROUTES = ("/api/tickets/lookup", "/api/tickets/1/review", "/api/tickets/1/feedback", "/api/dead-letters/replay")
-
-
-@dataclass(frozen=True)
-class Served:
-    """A gateway in a process of its own."""
-
-    process: psutil.Process
-    port: int
-    key: str
-    log: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def memory(self) -> int:
-        return self.process.memory_info().rss
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
-
-    def is_well(self) -> bool:
-        answer = httpx.get(f"{self.url}/api/status", headers={"X-API-Key": self.key}, timeout=PATIENCE_S)
-        return answer.status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -61,37 +31,13 @@ def stored(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def served(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with psycopg.connect(stored, autocommit=True) as conn:
-        key = create_key(conn, name="right", role=Role.ADMIN)
-    port, log = free_port(), tmp_path_factory.mktemp("gateway") / "log"
-    environment = os.environ | {
-        "POINTSMAN_DATABASE_URL": stored,
-        "POINTSMAN_GATEWAY_PORT": str(port),
+    environment = {
         "POINTSMAN_BODY_TIMEOUT_S": str(SHORT_S),
         "POINTSMAN_HEAD_TIMEOUT_S": str(SHORT_S),
         "POINTSMAN_CONNECTORS__GENERIC_SECRETS": json.dumps([SECRET.get_secret_value()]),
     }
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "services.gateway"], env=environment, stdout=out, stderr=out)
-    try:
-        found = Served(psutil.Process(process.pid), port, key, log)
-        _wait_for(found)
+    with serve(stored, tmp_path_factory.mktemp("gateway"), **environment) as found:
         yield found
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def _wait_for(served: Served) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            assert served.is_well()
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline, served.log.read_text()
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _answer(sock: socket.socket) -> bytes:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -79,6 +80,20 @@ def test_a_killed_supervisor_is_cleaned_up_after(home: Home) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Ended {len(children)} processes" in done.stderr
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
+def test_the_printed_link_signs_a_browser_in(home: Home) -> None:
+    """Without it the console asks to sign in, on this machine too; the command line's key is its owner's alone."""
+    process = start(home, "--mock", "0")
+    assert process.stdout is not None
+    printed = next(line for line in process.stdout if line.startswith("Console: "))
+    with httpx.Client(base_url=home.gateway_url, timeout=TIMEOUT_S) as http:
+        assert http.get("/").headers["location"] == "/login?next=%2F"
+        assert http.get(printed.removeprefix("Console: ").strip()).headers["location"] == "/"
+        assert http.get("/").status_code == 200
+    assert (home.folder / "api_key").stat().st_mode & 0o777 == 0o600
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(TIMEOUT_S) == 0
 
 
 def test_an_interrupt_stops_everything(home: Home) -> None:
