@@ -27,6 +27,7 @@ from services.local.home import Home, LocalSettings
 IN_FLIGHT = 16
 POLL_S = 0.25
 ASK_FOR = 500  # ids in one question
+PAUSES_S = (0.5, 1, 2, 4, 8, 15, 15, 15)  # a minute: a gateway that restarts takes seconds, its database a little more
 TRIES = 5
 
 
@@ -89,17 +90,17 @@ class Sender:
                     done.failed.append(result)
         return done
 
-    def decisions(self, sent: list[Sent], *, timeout_s: float) -> Iterator[Triaged]:
+    def decisions(self, sent: list[Sent], *, timeout_s: float, say: Callable[[str], object]) -> Iterator[Triaged]:
         """
-        The decision of each ticket as soon as it is there.
+        The decision of each ticket as soon as it is there; `say` hears of a gateway that is away meanwhile.
 
         Raises:
-            Unavailable: none came for `timeout_s`; says how many are missing.
+            Unavailable: none came for `timeout_s`, or no gateway answered for a minute; says how many are missing.
         """
         waiting = {entry.ticket_id: entry.row for entry in sent}
         deadline = time.monotonic() + timeout_s
         while waiting:
-            found = self._ask(list(waiting)[:ASK_FOR])
+            found = self._ask(list(waiting)[:ASK_FOR], say)
             for ticket in found:
                 yield _triaged(ticket, waiting.pop(ticket["id"]))
             if found:
@@ -111,7 +112,17 @@ class Sender:
             else:
                 time.sleep(POLL_S)
 
-    def _ask(self, ticket_ids: list[str]) -> list[dict[str, Any]]:
+    def _ask(self, ticket_ids: list[str], say: Callable[[str], object]) -> list[dict[str, Any]]:
+        """Those that are decided; a gateway that is away for a moment is asked again."""
+        for pause_s in PAUSES_S:
+            try:
+                return self._ask_once(ticket_ids)
+            except Unavailable as exc:
+                say(f"{exc.message} Asking again in {pause_s:g} s.")
+                time.sleep(pause_s)
+        return self._ask_once(ticket_ids)
+
+    def _ask_once(self, ticket_ids: list[str]) -> list[dict[str, Any]]:
         listed = self._api.post("/api/tickets/lookup", json={"ids": ticket_ids})
         return [ticket for ticket in listed if ticket["decision"] or ticket["state"] in ("filtered", "erased")]
 

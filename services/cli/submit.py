@@ -149,7 +149,7 @@ def _wait(sender: Sender, sent: Submitted, *, timeout_s: float, format: SubmitFo
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Triaging", total=len(sent.accepted))
         try:
-            for triaged in sender.decisions(sent.accepted, timeout_s=timeout_s):
+            for triaged in sender.decisions(sent.accepted, timeout_s=timeout_s, say=progress.console.print):
                 progress.advance(task)
                 answered.append(triaged)
                 if format is SubmitFormat.JSONL:

@@ -2,17 +2,21 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
 from services.core.contracts.decision import Triaged
 from services.core.models import registry
 from services.core.models.client import PATH, build_request
-from tests.platform import Platform
+from services.local.platform import is_ready
+from tests.platform import TIMEOUT_S, Platform, user_environment
 from tests.services.trainer.bundles import made_up_tickets
 
 
@@ -73,6 +77,35 @@ def test_a_repeated_id_is_an_unusable_row(platform: Platform, tmp_path: Path) ->
     assert done.returncode == 1
     assert "line 4: id '1' is already on line 2" in done.stderr
     assert [json.loads(line)["external_id"] for line in done.stdout.splitlines()] == ["1", "2"]
+
+
+def test_waiting_survives_a_gateway_that_is_away_for_a_moment(platform: Platform, tmp_path: Path) -> None:
+    """Killed while `submit --wait` waits: it says so, asks again, and every ticket comes back."""
+    file = write_csv(tmp_path / "tickets.csv", 3)
+    before = platform.value("select count(*) from tickets")
+    worker, gateway = (_process(platform, name) for name in ("worker", "gateway"))
+    worker.suspend()  # so that there is something to wait for
+    try:
+        command = [sys.executable, "-m", "services.cli", "submit", str(file), "--wait", "--format", "jsonl"]
+        environment = user_environment(platform.home)
+        pipe = subprocess.PIPE
+        submit = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
+        platform.wait_until(lambda: platform.value("select count(*) from tickets") == before + 3, "the tickets")
+        gateway.kill()
+        assert submit.stderr is not None
+        said = next(line for line in submit.stderr if "Asking again in" in line)
+    finally:
+        worker.resume()
+    platform.wait_until(lambda: is_ready(platform.home), "the gateway again")
+    printed, rest = submit.communicate(timeout=TIMEOUT_S)
+    assert submit.returncode == 0, said + rest
+    assert len(printed.splitlines()) == 3
+
+
+def _process(platform: Platform, name: str) -> psutil.Process:
+    child = next(child for child in platform.supervisor.children if child.name == name)
+    assert child.process is not None
+    return psutil.Process(child.process.pid)
 
 
 @pytest.mark.parametrize("connector", ["generic", "zendesk", "json"])
