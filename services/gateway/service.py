@@ -34,7 +34,7 @@ on conflict (ticket_id, source) do update set "group" = excluded."group", by = e
 PROPOSED = """
 select t.connector, t.external_id, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
-where t.id = %s
+where t.id = %s and t.state <> 'erased' for share of t
 """
 
 

@@ -59,11 +59,16 @@ update reviews r set closed_by = 'closing', closed_at = now(), "group" = coalesc
 from (select "group" from decisions where ticket_id = %(id)s order by id desc limit 1) d
 where r.ticket_id = %(id)s and r.state = 'open'
 """
+# A statement sees what was there when it began: locked in one of its own first, what was just written is not missed.
+LOCK = "select id from tickets where id = %s for update"
+ALIVE = "select id from tickets where id = %s and state <> 'erased' for share"
+ALIVE_NOW = "select id from tickets where id = any(%s) and state <> 'erased' for share skip locked"
 ERASE = """
 with texts as (delete from raw.texts where ticket_id = %(id)s),
      vectors as (delete from ticket_vectors where ref = %(ref)s),
      written as (delete from notes where ticket_id = %(id)s),
      letters as (delete from outbox where ticket_id = %(id)s),
+     waiting as (delete from reviews where ticket_id = %(id)s and state = 'open'),
      reasons as (update decisions set decision = decision || '{"priority_reason": "", "summary": null}'
                  where ticket_id = %(id)s),
      checkpoints as (delete from dbos.operation_outputs o using dbos.workflow_status w
@@ -134,12 +139,6 @@ async def leave_alone(conn: Connection, ticket_id: int) -> bool:
     return await (await conn.execute(LEAVE_ALONE, (ticket_id,))).fetchone() is not None
 
 
-async def is_erased(conn: Connection, ticket_id: int) -> bool:
-    """Whether the ticket's text is gone; locks the ticket, so that it stays so until the caller's transaction ends."""
-    row = await (await conn.execute("select state from tickets where id = %s for update", (ticket_id,))).fetchone()
-    return row is None or row["state"] == "erased"
-
-
 async def add_note(conn: Connection, ticket_id: int, kind: str, workflow_id: str, body: Mapping[str, Any]) -> bool:
     """False when this workflow wrote its note before."""
     return await (await conn.execute(NOTE, (ticket_id, kind, workflow_id, Jsonb(dict(body))))).fetchone() is not None
@@ -154,6 +153,21 @@ async def close_review(conn: Connection, ticket_id: int, group: str | None) -> N
     await conn.execute(CLOSE_REVIEW, {"id": ticket_id, "group": group})
 
 
+async def hold(conn: Connection, ticket_id: int) -> bool:
+    """Whether the ticket's text is there; keeps an erasure waiting until the caller's transaction ends."""
+    return await (await conn.execute(ALIVE, (ticket_id,))).fetchone() is not None
+
+
+async def hold_free(conn: Connection, ticket_ids: list[int]) -> set[int]:
+    """Those that `hold` would hold at once: never waits, so several at a time cannot wait for each other."""
+    return {row["id"] for row in await (await conn.execute(ALIVE_NOW, (ticket_ids,))).fetchall()}
+
+
 async def erase(conn: Connection, ticket_id: int) -> None:
-    """Text, vault, vectors, notes and reasons that quote go; ids, decisions' numbers and the audit log stay."""
+    """
+    Text, vault, vectors, notes and reasons that quote go; ids, decisions' numbers and the audit log stay.
+
+    Needs the caller's transaction. Whoever writes text that was read before holds the ticket while writing.
+    """
+    await conn.execute(LOCK, (ticket_id,))
     await conn.execute(ERASE, {"id": ticket_id, "ref": f"ticket/{ticket_id}"})

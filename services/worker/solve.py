@@ -45,7 +45,7 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
     summary = await _ask(outside, talk, ticket_id, workflow_id)
     model_version, embedding = await _embed(outside, talk)
     async with connection(outside.pool) as conn, conn.transaction():
-        if await repository.is_erased(conn, ticket_id):
+        if not await repository.hold(conn, ticket_id):
             return
         if not await repository.add_note(conn, ticket_id, "summary", workflow_id, summary.model_dump(mode="json")):
             return
@@ -90,18 +90,24 @@ async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
         text = join_text(row["subject"], row["body"])
     prediction, embedding = await outside.router.predict(text, want_embedding=True)
     async with connection(outside.pool) as conn, conn.transaction():
-        near = await similar.nearest(
-            conn,
-            embedding or [],
-            model_version=prediction.model_version,
-            k=SIMILAR,
-            exclude_ref=f"ticket/{ticket_id}",
-        )
+        if not await repository.hold(conn, ticket_id):
+            return
+        near = await _near(conn, embedding or [], prediction.model_version, ticket_id)
         body = {
             "similar": [{"external_id": n.external_id, "group": n.group_name, "score": round(n.score, 3)} for n in near]
         }
         if await repository.add_note(conn, ticket_id, "related", workflow_id, body) and near:
             await _put_note(conn, outside, ticket_id, known, stage="assigned", note=_related_note(near), tags=())
+
+
+async def _near(
+    conn: Connection, embedding: list[float], model_version: str, ticket_id: int
+) -> list[similar.SimilarTicket]:
+    """The nearest solved tickets; the note quotes them, so those being erased are left out and the others wait."""
+    ref = f"ticket/{ticket_id}"
+    near = await similar.nearest(conn, embedding, model_version=model_version, k=SIMILAR, exclude_ref=ref)
+    held = await repository.hold_free(conn, [number for n in near if (number := similar.ticket_of(n.ref))])
+    return [n for n in near if similar.ticket_of(n.ref) in (None, *held)]
 
 
 async def erase(outside: Outside, ticket_id: int) -> None:

@@ -82,10 +82,12 @@ async def route(outside: Outside, ticket_id: int) -> dict[str, Any]:
     The router's prediction, as JSON.
 
     Raises:
-        RouterUnavailable: try again.
+        RouterUnavailable: try again. InputInvalid: the ticket was erased meanwhile.
     """
     async with connection(outside.pool) as conn:
         ticket = await repository.redacted(conn, ticket_id)
+    if ticket["subject"] is None:
+        raise InputInvalid("The ticket was erased while it was worked on: there is nothing to route.")
     prediction, _ = await outside.router.predict(join_text(ticket["subject"], ticket["body"]))
     return prediction.model_dump(mode="json")
 

@@ -29,8 +29,12 @@ SPENT_TODAY = """
 select coalesce(sum(usd), 0) from llm_calls where at >= date_trunc('day', now(), 'UTC')
 """
 SPENT_ON = "select coalesce(sum(usd), 0) from llm_calls where ticket_id = %s"
+# The model took its time: meanwhile the ticket may have been erased. The lock keeps an erasure waiting.
 REMEMBER = """
-insert into llm_cache (key, ticket_id, answer) values (%s, %s, %s) on conflict (key) do nothing
+with ticket as (select state from tickets where id = %(row)s::bigint for share)
+insert into llm_cache (key, ticket_id, answer) select %(key)s, %(ticket_id)s, %(answer)s
+where not exists (select from ticket where state = 'erased')
+on conflict (key) do nothing
 """
 RECALL = "select answer from llm_cache where key = %s and at > now() - %s::interval"
 PRUNE = "delete from llm_cache where at <= now() - %s::interval"
@@ -85,8 +89,10 @@ def cache_key(model: str, prompt_version: str | None, question: PriorityQuestion
 async def remember(
     conn: AsyncConnection[Any], key: str, origin: Origin, answer: PriorityAnswer | SummaryAnswer
 ) -> None:
-    """Keeps an answer for the same question."""
-    await conn.execute(REMEMBER, (key, origin.ticket_id, Jsonb(answer.model_dump(mode="json"))))
+    """Keeps an answer for the same question, unless the ticket was erased since."""
+    row = int(origin.ticket_id) if origin.ticket_id.isdecimal() else None
+    values = {"key": key, "ticket_id": origin.ticket_id, "row": row, "answer": Jsonb(answer.model_dump(mode="json"))}
+    await conn.execute(REMEMBER, values)
 
 
 async def recall(conn: AsyncConnection[Any], key: str, kind: type[Answer]) -> Answer | None:

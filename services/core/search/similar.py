@@ -21,14 +21,17 @@ FLOOR = 0.35  # cosine; below it a "similar" ticket is noise to the agent who re
 EF_SEARCH = 100  # candidates of one index pass: recall at 5 was .96 to 1.00 on 50,000 rows (design/adr/0043)
 MAX_SCAN_TUPLES = 40_000  # how far an iterative scan goes on for an encoder with a small share of the rows
 
+# What is stored was read earlier: meanwhile its ticket may have been erased. The lock keeps an erasure waiting.
 INDEX = """
+with ticket as (select state from tickets where id = %s::bigint for share)
 insert into ticket_vectors
     (ref, kind, external_id, group_name, title, resolution, solved_at, model_version, embedding)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s::halfvec)
+select %s, %s, %s, %s::text, %s, %s, %s::timestamptz, %s, %s::halfvec
+where not exists (select from ticket where state = 'erased')
 on conflict (ref) do update set
     kind = excluded.kind, external_id = excluded.external_id, group_name = excluded.group_name, title = excluded.title,
-    resolution = excluded.resolution, solved_at = excluded.solved_at, model_version = excluded.model_version,
-    embedding = excluded.embedding
+    resolution = coalesce(nullif(excluded.resolution, ''), ticket_vectors.resolution), solved_at = excluded.solved_at,
+    model_version = excluded.model_version, embedding = excluded.embedding
 """
 # `+ 0` keeps the planner from the index: every row is compared.
 EXACT = """
@@ -101,15 +104,16 @@ class SimilarTicket:
 
 async def index(conn: AsyncConnection[Any], vectors: Sequence[TicketVector]) -> int:
     """
-    Stores vectors, replacing those with the same ref; returns how many had an embedding.
+    Stores vectors, replacing those with the same ref, but none of an erased ticket; returns how many had an embedding.
+
+    One statement each: outside of a transaction no ticket is held while another is waited for.
 
     Raises:
         InputInvalid: an embedding has another length than 384.
     """
     rows = [_row(vector) for vector in vectors if vector.embedding]
-    if rows:
-        async with conn.cursor() as cursor:
-            await cursor.executemany(INDEX, rows)
+    for row in rows:
+        await conn.execute(INDEX, row)
     return len(rows)
 
 
@@ -161,8 +165,15 @@ async def _is_small(conn: AsyncConnection[Any], model_version: str) -> bool:
     return row is not None and row[0] <= EXACT_MAX_ROWS
 
 
+def ticket_of(ref: str) -> int | None:
+    """The ticket's id; None for a row of the history."""
+    kind, _, number = ref.partition("/")
+    return int(number) if kind == "ticket" and number.isdecimal() else None
+
+
 def _row(vector: TicketVector) -> tuple[object, ...]:
     return (
+        ticket_of(vector.ref),
         *(vector.ref, vector.kind, vector.external_id, vector.group_name, vector.title),
         *(vector.resolution, vector.solved_at, vector.model_version, _literal(vector.embedding)),
     )
