@@ -19,13 +19,13 @@ from services.core.kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from services.core.kit.locks import Lock
 from services.core.kit.schema import look
 from services.core.kit.settings import EXAMPLES, PlatformSettings, read_settings
 from services.local.home import Home, LocalSettings
 
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
-IN_USE = 7264002  # advisory lock: commands share it while they use this machine's PostgreSQL without `pointsman up`
 
 
 class RemoteSettings(BaseSettings):
@@ -173,7 +173,7 @@ def _in_use(home: Home) -> Generator[str]:
 def _join(home: Home) -> psycopg.Connection:
     try:
         conn = psycopg.connect(home.postgres.start(), autocommit=True)
-        conn.execute("select pg_advisory_lock_shared(%s)", (IN_USE,))
+        conn.execute("select pg_advisory_lock_shared(%s)", (Lock.IN_USE.value,))
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable("Another command was just stopping PostgreSQL. Run this one again.") from exc
     return conn
@@ -182,8 +182,8 @@ def _join(home: Home) -> psycopg.Connection:
 def _leave(conn: psycopg.Connection) -> bool:
     """Whether no other command is left."""
     try:
-        conn.execute("select pg_advisory_unlock_shared(%s)", (IN_USE,))
-        return conn.execute("select pg_try_advisory_lock(%s)", (IN_USE,)).fetchone() == (True,)
+        conn.execute("select pg_advisory_unlock_shared(%s)", (Lock.IN_USE.value,))
+        return conn.execute("select pg_try_advisory_lock(%s)", (Lock.IN_USE.value,)).fetchone() == (True,)
     except psycopg.OperationalError:  # `pointsman up` has stopped it meanwhile
         return False
 

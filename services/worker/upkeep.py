@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from services.core.kit.database import Connection, connection
+from services.core.kit.locks import Lock
 from services.core.llm import ledger
 from services.core.models.texts import join_text
 from services.core.search import similar
@@ -20,7 +21,6 @@ log = structlog.get_logger()
 PAUSE_S = 20.0
 BETWEEN_BATCHES_S = 0.5
 BATCH = 16
-LOCK = 7264002
 
 # Closed tickets of the last imports first: history rows and our own solved tickets whose vector is missing or was made
 # by another model. Only the newest 20,000 are kept searchable: agents want how it was solved lately.
@@ -71,7 +71,7 @@ async def _one_batch(outside: Outside) -> int:
             await conn.execute(FORGET_WORKFLOWS)
             return await _index_batch(outside, conn)
         finally:
-            await conn.execute("select pg_advisory_unlock(%s)", (LOCK,))
+            await conn.execute("select pg_advisory_unlock(%s)", (Lock.UPKEEP.value,))
 
 
 async def _index_batch(outside: Outside, conn: Connection) -> int:
@@ -101,5 +101,5 @@ async def _index_batch(outside: Outside, conn: Connection) -> int:
 
 
 async def _may_i(conn: Connection) -> bool:
-    row = await (await conn.execute("select pg_try_advisory_lock(%s) as mine", (LOCK,))).fetchone()
+    row = await (await conn.execute("select pg_try_advisory_lock(%s) as mine", (Lock.UPKEEP.value,))).fetchone()
     return bool(row and row["mine"])

@@ -13,11 +13,11 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from services.core.kit import schema
 from services.core.kit.errors import DatabaseUnavailable
+from services.core.kit.locks import Lock
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
 
-MIGRATION_LOCK = 7264000  # advisory lock: two containers that start together migrate one after the other
 # A vanished host is noticed within some 20 s, in use (user timeout) and idle (keepalives); the system's own default
 # is a quarter of an hour and more. Source: PostgreSQL 18 manual, 32.1.2.
 TCP_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
@@ -108,7 +108,7 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
         with engine.connect() as conn:
             # Asked for again and again, not waited for: the engine's migration makes indexes concurrently, which waits
             # for every open statement, and PostgreSQL would not see that the two wait for each other.
-            while not conn.execute(sa.text(f"select pg_try_advisory_lock({MIGRATION_LOCK})")).scalar():
+            while not conn.execute(sa.text(f"select pg_try_advisory_lock({Lock.MIGRATION})")).scalar():
                 conn.commit()
                 time.sleep(LOCK_RETRY_S)
             conn.commit()  # the lock belongs to the session; the migration gets a transaction of its own

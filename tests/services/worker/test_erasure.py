@@ -20,6 +20,7 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.kit.database import build_pool
 from services.core.kit.errors import NotFound
+from services.core.kit.locks import Lock
 from services.core.kit.security import Principal, Role
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
@@ -166,6 +167,17 @@ async def test_upkeep_does_not_bring_a_vector_back(outside: Outside, router: Rou
     with psycopg.connect(seeded) as conn:
         assert conn.execute("select ref from ticket_vectors").fetchall() == [("ticket/2",)]
     assert left(seeded) == []
+
+
+async def test_upkeep_goes_on_while_commands_use_the_database(outside: Outside, router: Router, seeded: str) -> None:
+    """They share a lock of their own for hours; it is not upkeep's."""
+    stop = asyncio.Event()
+    with psycopg.connect(seeded, autocommit=True) as command:
+        command.execute("select pg_advisory_lock_shared(%s)", (Lock.IN_USE.value,))
+        running = asyncio.create_task(upkeep(outside, stop=stop))
+        assert await asyncio.to_thread(router.answered.wait, 60)
+        stop.set()
+        await running
 
 
 async def test_a_summary_made_meanwhile_is_dropped(outside: Outside, router: Router, seeded: str) -> None:

@@ -1,0 +1,13 @@
+"""The database's advisory locks, all in one place: two rooms that took one number would wait for each other."""
+
+from enum import IntEnum, unique
+
+
+@unique
+class Lock(IntEnum):
+    """Numbers are never used again; AUDIT stands in the migrations' SQL as well."""
+
+    MIGRATION = 7264000
+    AUDIT = 7264001
+    IN_USE = 7264002  # commands share it while they use this machine's PostgreSQL without `pointsman up`
+    UPKEEP = 7264003
