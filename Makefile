@@ -5,7 +5,7 @@ ARGS   ?=
 SETS   := run test all
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden contracts plan cost bench faults lock
+.PHONY: help run test check golden contracts plan policies cost bench faults lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,13 @@ contracts: ## writes design/contracts/*.schema.json from services/core/contracts
 plan: ## the three cloud stacks side by side, offline; ARGS="all --profile small"
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/pointsman plan $(ARGS)
+
+# PyYAML and the clouds' SDKs stay out of the pack: it sees registrations, not programs.
+policies: ## the policy pack's own environment, for `pulumi preview --policy-pack infra/policies`
+	@$(PYTHON) -m venv infra/policies/venv
+	@infra/policies/venv/bin/python -m pip install --quiet -r infra/policies/requirements.txt
+	@infra/policies/venv/bin/python -c "import site; print(site.getsitepackages()[0])" | xargs -I % sh -c 'echo "$(CURDIR)" > %/pointsman.pth'
+	@infra/policies/venv/bin/python -c "import pulumi_policy; from infra.policies.rules import RULES; print(len(RULES), 'rules')"
 
 cost: ## what it costs per month and per ticket; ARGS="--profile small --tickets 1000"
 	@$(PYTHON) services/local/install.py test

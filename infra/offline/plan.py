@@ -62,7 +62,7 @@ def plan_stack(program: Program) -> StackPlan:
     """Record twice, check everything that can be checked without a cloud."""
     simulated, preview = record(program, simulate=True), record(program, simulate=False)
     cloud = program.project.removeprefix("pointsman-")
-    contract = _plain(simulated.outputs.get("contract", {}))
+    contract = plain(simulated.outputs.get("contract", {}))
     problems = [
         *simulated.problems,
         *check_inputs(simulated),
@@ -104,7 +104,7 @@ def _resources(recording: Recording) -> tuple[Resource, ...]:
             name=r.name,
             capability=capability_of(recording, r.urn),
             parent=r.parent,
-            inputs=_plain(r.inputs),
+            inputs=plain(r.inputs),
             protect=r.protect,
             depends_on=r.depends_on,
         )
@@ -158,16 +158,16 @@ def _config_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Stable JSON: secrets masked, unknowns named, whole numbers kept whole."""
     if isinstance(value, Unknown):
         return "<computed>"
     if isinstance(value, dict):
         if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
             return "<secret>"
-        return {k: _plain(v) for k, v in sorted(value.items())}
+        return {k: plain(v) for k, v in sorted(value.items())}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,10 +1,10 @@
 """Turns what CrossGuard hands over into what the rules read. It imports no policy engine, so tests can call it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infra.offline.report import Resource
-from infra.policies.rules.base import Stack
+from infra.policies.rules.base import COMPUTED, Stack
 
 _STACK = "pulumi:pulumi:Stack"
 
@@ -36,12 +36,24 @@ def stack_of(resources: Iterable[Any]) -> Stack:
 
 
 def plain(value: Any) -> Any:
-    """CrossGuard wraps values in proxies; rules want what JSON can hold."""
+    """CrossGuard wraps values in proxies and floats every number; rules want JSON, with `<computed>` for unknowns."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return {str(key): _item(value, key) for key in value}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_item(value, i) for i in range(len(value))]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _item(container: Any, key: Any) -> Any:
+    """A preview does not know every value, and CrossGuard's proxy raises when one is looked at."""
+    try:
+        return plain(container[key])
+    except Exception as exc:  # pulumi_policy's own class, which this file must not import
+        if type(exc).__name__ != "UnknownValueError":
+            raise
+        return COMPUTED
 
 
 def _names(resources: list[Any]) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.offline.plan import CLOUDS, plan_stacks
+from infra.offline.plan import CLOUDS, load, plain, plan_stacks
+from infra.offline.recorder import record
 from infra.offline.report import StackPlan
 
 PROFILES = ("dev", "small", "prod")
@@ -15,6 +16,14 @@ Plans = dict[tuple[str, str], StackPlan]
 def plans() -> Plans:
     reports = [plan_stacks(CLOUDS, profile) for profile in PROFILES]
     return {(stack.cloud, stack.profile): stack for report in reports for stack in report.stacks}
+
+
+def previewed(plan: StackPlan) -> StackPlan:
+    """The same stack with every value unknown that only the cloud will know, as a first `pulumi preview` sees it."""
+    recording = record(load(plan.cloud, plan.profile), simulate=False)
+    inputs = {r.urn: plain(r.inputs) for r in recording.resources.values()}
+    resources = tuple(r.model_copy(update={"inputs": inputs[r.urn]}) for r in plan.resources)
+    return plan.model_copy(update={"resources": resources, "contract": plain(recording.outputs["contract"])})
 
 
 @pytest.fixture(scope="session")

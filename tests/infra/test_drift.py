@@ -9,7 +9,8 @@ import yaml
 
 from infra.offline.plan import CLOUDS, STACKS
 
-WORKFLOW = Path(__file__).parents[2] / ".github" / "workflows" / "drift.yml"
+ROOT = Path(__file__).parents[2]
+WORKFLOW, DESIGN = ROOT / ".github" / "workflows" / "drift.yml", ROOT / "design"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,20 @@ def test_a_difference_fails_the_job_and_nothing_is_changed(job: dict[str, Any]) 
     assert preview["run"].startswith("pulumi preview ")
     assert {"--refresh", "--expect-no-changes"} <= set(preview["run"].split())
     assert preview["working-directory"] == "infra/stacks/${{ matrix.cloud }}"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_job_runs_what_the_guide_runs(job: dict[str, Any], cloud: str) -> None:
+    """The same environment, the same policy pack: a night that checks less than a person did finds less."""
+    guide = (DESIGN / "guides" / f"deploy-{cloud}.md").read_text("utf-8")
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    install, policies, preview = runs
+    assert install in guide
+    assert policies.startswith("make policies")
+    assert "make -C ../../.. policies" in guide
+    pack = "--policy-pack ../../policies"
+    assert pack in preview
+    assert f"pulumi preview {pack}" in guide
 
 
 def test_sign_in_is_by_token_on_each_cloud(job: dict[str, Any]) -> None:

@@ -110,10 +110,10 @@ def dig(value: Any, path: str) -> Any:
 
 
 def must(resources: list[Resource], path: str, ok: Callable[[Any], bool], message: str) -> Iterator[Breach]:
-    """A breach for each resource whose input at `path` is not as it must be."""
+    """A breach for each resource whose input at `path` is not as it must be; what only `up` will know is asked then."""
     for r in resources:
         found = dig(r.inputs, path)
-        if not ok(found):
+        if found != COMPUTED and not ok(found):
             yield r.urn, f"{message} ({path} is {found!r})"
 
 

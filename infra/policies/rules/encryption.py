@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 from infra.offline.report import Resource
-from infra.policies.rules.base import Breach, Stack, at_least, dig, equals, is_set, is_true, must, rule
+from infra.policies.rules.base import COMPUTED, Breach, Stack, at_least, dig, equals, is_set, is_true, must, rule
 
 # Where each type names the key its data lies under. Absent from the list: types that hold nothing of ours.
 OUR_KEY = {
@@ -72,7 +72,7 @@ def modern_tls(stack: Stack) -> Iterator[Breach]:
     https = [r for r in stack.of("aws:lb/listener:Listener") if r.inputs.get("protocol") == "HTTPS"]
     yield from must(https, "sslPolicy", lambda v: "TLS13-1-2" in str(v) or "TLS13-1-3" in str(v), message)
     for r in stack.of("aws:s3/bucketPolicy:BucketPolicy"):
-        if "aws:SecureTransport" not in str(r.inputs.get("policy")):
+        if "aws:SecureTransport" not in str(r.inputs.get("policy")) and r.inputs.get("policy") != COMPUTED:
             yield r.urn, f"{message} (the bucket's policy refuses nothing)"
     accounts = stack.of("azure-native:storage:StorageAccount")
     yield from must(accounts, "minimumTlsVersion", equals("TLS1_2", "TLS1_3"), message)
@@ -126,7 +126,9 @@ _SCRIPT = {
 
 
 def boot_scripts(stack: Stack) -> list[Resource]:
-    return stack.of(*_SCRIPT) if stack.is_k3s else []
+    """Machines whose boot script can be read: it names addresses, which a first preview does not know."""
+    machines = stack.of(*_SCRIPT) if stack.is_k3s else []
+    return [r for r in machines if dig(r.inputs, _SCRIPT[r.type]) != COMPUTED]
 
 
 def script_of(resource: Resource) -> str:

@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from infra.policies.rules.base import Breach, Stack, absent, dig, equals, is_false, is_set, is_true, must, rule
+from infra.policies.rules.base import (
+    COMPUTED,
+    Breach,
+    Stack,
+    absent,
+    dig,
+    equals,
+    is_false,
+    is_set,
+    is_true,
+    must,
+    rule,
+)
 from infra.policies.rules.encryption import policy_statements
 
 # These actions know no resource, so AWS insists on "*" for them.
@@ -94,7 +106,8 @@ def no_static_keys(stack: Stack) -> Iterator[Breach]:
 def one_identity_each(stack: Stack) -> Iterator[Breach]:
     """`small` is exempt: pods on the one node share its identity, which the docs say."""
     principals = dig(stack.contract, "identity.principals") or {}
-    if stack.contract and len(set(map(str, principals.values()))) < max(len(principals), 2):
+    known = [str(who) for who in principals.values() if who != COMPUTED]
+    if stack.contract and (not principals or len(set(known)) < len(known)):
         yield absent(stack, f"Containers share an identity: {principals}")
 
 

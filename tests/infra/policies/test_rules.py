@@ -5,7 +5,7 @@ import pytest
 from infra.offline.plan import CLOUDS
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack
-from tests.infra.conftest import PROFILES, Plans
+from tests.infra.conftest import PROFILES, Plans, previewed
 from tests.infra.policies.mutations import MISTAKES, Mistake
 
 # The list of the requirements, so that a rule cannot vanish together with its test.
@@ -36,6 +36,13 @@ def test_every_required_rule_exists() -> None:
 def test_our_stacks_break_no_rule(plans: Plans, cloud: str, profile: str) -> None:
     """The passing fixture of every rule."""
     assert list(check_stack(plans[cloud, profile])) == []
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("profile", ["small", "prod"])
+def test_what_a_preview_cannot_know_breaks_no_rule(plans: Plans, cloud: str, profile: str) -> None:
+    """The pack is mandatory: a rule that took an unknown for a breach would refuse every first `pulumi up`."""
+    assert list(check_stack(previewed(plans[cloud, profile]))) == []
 
 
 def test_every_rule_has_a_mistake_on_each_of_its_clouds() -> None:
