@@ -1,10 +1,12 @@
 """What the AWS account must have: a session, the region, quotas, models, and the role of Auto Scaling."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from infra.checks import Check, NotAsExpected
+from infra.checks import Check, NotAsExpected, Verdict
 from infra.preflight.quotas import Quota, quotas
 from infra.settings import Settings
 
@@ -48,12 +50,63 @@ def _region(account: Account) -> str:
 
 def _quota(account: Account, quota: Quota) -> str:
     client = account.client("service-quotas")
-    allowed = client.get_service_quota(ServiceCode=quota.scope, QuotaCode=quota.code)["Quota"]["Value"]
-    if allowed < quota.needed:
-        wanted = f"--service-code {quota.scope} --quota-code {quota.code} --desired-value {quota.needed:g}"
-        fix = f"aws service-quotas request-service-quota-increase {wanted}"
-        raise NotAsExpected(f"{quota.name}: {allowed:g}, {quota.needed:g} needed", fix=fix)
-    return f"{quota.name}: {allowed:g}, {quota.needed:g} needed"
+    found = client.get_service_quota(ServiceCode=quota.scope, QuotaCode=quota.code)["Quota"]
+    used = _used(account, quota, found)
+    free = found["Value"] - used
+    fact = f"{quota.name}: {free:g} free, {quota.needed:g} needed"
+    if free < quota.needed:
+        wanted = f"--service-code {quota.scope} --quota-code {quota.code} --desired-value {used + quota.needed:g}"
+        raise NotAsExpected(fact, fix=f"aws service-quotas request-service-quota-increase {wanted}")
+    return fact
+
+
+def _used(account: Account, quota: Quota, found: dict[str, Any]) -> float:
+    """Counted, where AWS keeps no metric of it."""
+    if quota.code in _COUNTED:
+        return _COUNTED[quota.code](account)
+    metric = found.get("UsageMetric")
+    if not metric:
+        fix = "Look at Service Quotas in the console"
+        raise NotAsExpected(f"{quota.name}: AWS does not say what is in use", fix=fix, verdict=Verdict.UNKNOWN)
+    return _measured(account, metric)
+
+
+def _listed(account: Account, service: str, operation: str, key: str) -> list[Any]:
+    return [item for page in account.client(service).get_paginator(operation).paginate() for item in page[key]]
+
+
+def _gateways(account: Account) -> int:
+    """The limit is per zone: the fullest zone decides."""
+    zones = {s["SubnetId"]: s["AvailabilityZone"] for s in _listed(account, "ec2", "describe_subnets", "Subnets")}
+    there = _listed(account, "ec2", "describe_nat_gateways", "NatGateways")
+    counts = Counter(zones.get(g["SubnetId"]) for g in there if g["State"] in ("pending", "available"))
+    return max(counts.values(), default=0)
+
+
+_COUNTED: dict[str, Callable[[Account], int]] = {
+    "L-0263D0A3": lambda account: len(account.client("ec2").describe_addresses()["Addresses"]),
+    "L-F678F1CE": lambda account: len(_listed(account, "ec2", "describe_vpcs", "Vpcs")),
+    "L-FE5A380F": _gateways,
+    "L-29B6F2EB": lambda _: 0,  # endpoints are counted per VPC, and ours is new
+    "L-952B80B8": lambda account: len(_listed(account, "rds", "describe_db_clusters", "DBClusters")),
+    "L-1194D53C": lambda account: len(_listed(account, "eks", "list_clusters", "clusters")),
+}
+
+
+def _measured(account: Account, metric: dict[str, Any]) -> float:
+    """The most of the last hour; no data means that none is in use."""
+    now = datetime.now(UTC)
+    dimensions = [{"Name": name, "Value": value} for name, value in metric["MetricDimensions"].items()]
+    points = account.client("cloudwatch").get_metric_statistics(
+        Namespace=metric["MetricNamespace"],
+        MetricName=metric["MetricName"],
+        Dimensions=dimensions,
+        StartTime=now - timedelta(hours=1),
+        EndTime=now,
+        Period=300,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    return max((p["Maximum"] for p in points), default=0)
 
 
 def _model(account: Account, model: str) -> str:

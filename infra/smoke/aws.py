@@ -1,5 +1,6 @@
 """The checks of a stack on AWS, by boto3."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from infra.contract import Contract
 from infra.smoke.edge import resolves
 from infra.smoke.message import is_ours, new_message
 from infra.smoke.objects import round_trip
+from infra.smoke.use import ANSWER_TOKENS, QUESTION, Caller
 
 _POLL_S = 2
 
@@ -37,6 +39,39 @@ def checks(contract: Contract, *, endpoint: str | None = None, patience_s: int =
     stack = Stack(contract, boto3.Session(region_name=contract.region), endpoint, patience_s)
     for name, check in _CHECKS.items():
         yield name, lambda check=check: check(stack)
+
+
+def caller(contract: Contract) -> Caller:
+    """boto3's session signs: a login token of RDS, a presigned question to STS for EKS, a call to Bedrock."""
+    import boto3
+
+    session = boto3.Session(region_name=contract.region)
+    host = contract.database.host
+
+    def ask(deployment: str) -> str:
+        question = [{"role": "user", "content": [{"text": QUESTION}]}]
+        answer = session.client("bedrock-runtime").converse(
+            modelId=deployment, messages=question, inferenceConfig={"maxTokens": ANSWER_TOKENS}
+        )
+        return answer["output"]["message"]["content"][0]["text"]
+
+    return Caller(
+        database=lambda user: session.client("rds").generate_db_auth_token(
+            DBHostname=host, Port=contract.database.port, DBUsername=user
+        ),
+        cluster=lambda: cluster_token(session, contract.cluster.name),
+        ask=ask,
+    )
+
+
+def cluster_token(session: Any, cluster: str) -> str:
+    """What `aws eks get-token` prints: a signed question "who am I", which EKS asks in our place."""
+    sts = session.client("sts")
+    sts.meta.events.register(
+        "before-sign.sts.GetCallerIdentity", lambda request, **_: request.headers.add_header("x-k8s-aws-id", cluster)
+    )
+    url = sts.generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+    return "k8s-aws-v1." + urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
 
 def _network(stack: Stack) -> str:

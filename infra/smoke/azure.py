@@ -10,6 +10,7 @@ from infra.rest import Rest, Token, azure_token
 from infra.smoke.edge import resolves
 from infra.smoke.message import ATTEMPTS, is_ours, new_message
 from infra.smoke.objects import round_trip
+from infra.smoke.use import ANSWER_TOKENS, QUESTION, Caller
 
 ARM = "https://management.azure.com"
 _SERVICE_BUS_SCOPE = "https://servicebus.azure.net/.default"
@@ -51,6 +52,24 @@ def checks(
     )
     for name, check in _CHECKS.items():
         yield name, lambda check=check: check(stack)
+
+
+def caller(contract: Contract) -> Caller:
+    """Entra's tokens: for PostgreSQL, for AKS (a fixed application id on every tenant) and for Azure OpenAI."""
+    openai = Rest(contract.models.endpoint, azure_token("https://cognitiveservices.azure.com/.default"))
+    database = azure_token("https://ossrdbms-aad.database.windows.net/.default")
+    return Caller(
+        database=lambda _: database(),
+        cluster=azure_token("6dae42f8-4368-4678-94ff-3960e28e3630/.default"),
+        ask=lambda deployment: ask(openai, deployment),
+    )
+
+
+def ask(openai: Rest, deployment: str) -> str:
+    path = f"openai/deployments/{deployment}/chat/completions"
+    body = {"messages": [{"role": "user", "content": QUESTION}], "max_completion_tokens": ANSWER_TOKENS}
+    answer = openai.call("POST", path, params={"api-version": "2024-10-21"}, json=body).json()
+    return str(answer["choices"][0]["message"]["content"] or "")
 
 
 def _signed_in() -> dict[str, Any]:

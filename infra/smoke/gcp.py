@@ -11,6 +11,7 @@ from infra.rest import Rest, Token, google_token
 from infra.smoke.edge import resolves
 from infra.smoke.message import ATTEMPTS, is_ours, new_message
 from infra.smoke.objects import round_trip
+from infra.smoke.use import ANSWER_TOKENS, QUESTION, Caller
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,23 @@ def checks(
     stack = Stack(contract, base, token or google_token(), objects or {})
     for name, check in _CHECKS.items():
         yield name, lambda check=check: check(stack)
+
+
+def caller(contract: Contract) -> Caller:
+    """One token opens all three: Cloud SQL takes it as the password."""
+    token = google_token()
+    vertex = Rest(contract.models.endpoint, token)
+    return Caller(database=lambda _: token(), cluster=token, ask=lambda name: ask(vertex, contract.account, name))
+
+
+def ask(vertex: Rest, project: str, model: str) -> str:
+    path = f"v1/projects/{project}/locations/global/publishers/google/models/{model}:generateContent"
+    body = {
+        "contents": [{"role": "user", "parts": [{"text": QUESTION}]}],
+        "generationConfig": {"maxOutputTokens": ANSWER_TOKENS},
+    }
+    answer = vertex.call("POST", path, json=body).json()
+    return str(answer["candidates"][0]["content"]["parts"][0]["text"])
 
 
 def _network(stack: Stack) -> str:

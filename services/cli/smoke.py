@@ -14,14 +14,17 @@ def smoke(
     cloud: Annotated[str, typer.Argument(help="aws, azure or gcp")],
     profile: Annotated[str, typer.Option(help="the stack whose contract is asked for")] = "dev",
     contract: Annotated[Path | None, typer.Option(help="contract as JSON; without it Pulumi is asked")] = None,
+    database_user: Annotated[str, typer.Option(help="who logs in; without it the Gateway's user")] = "",
     format_: FormatOption = Format.TABLE,
 ) -> None:
-    """One check per capability of a deployed stack, and a round trip of a test object and message."""
+    """Looks at each capability of a deployed stack, sends an object and a message, uses it as its pods do."""
     from infra.smoke.run import contract_of
     from infra.smoke.run import smoke as run
+    from infra.smoke.use import use
 
     text = _from_file(contract) if contract else _from_pulumi(cloud, profile)
-    print_outcomes(run(contract_of(text, cloud)), format_)
+    stack = contract_of(text, cloud)
+    print_outcomes([*run(stack), *use(stack, user=database_user)], format_)
 
 
 def _from_file(path: Path) -> str:

@@ -64,14 +64,24 @@ def test_quotas_grow_with_the_stack() -> None:
         assert sum(q.needed for q in quotas(settings(cloud_, "small"))) < sum(dev.values())
 
 
-def test_aws_quota_that_is_too_small_names_the_command(moto_url: str, aws_credentials: None) -> None:
-    """The exact service and quota code, and how much to ask for."""
+def test_aws_counts_what_is_free_and_names_the_command(moto_url: str, aws_credentials: None) -> None:
+    """A region allows five VPCs: with five in use none is free, whatever the limit says."""
+    ec2 = boto3.client("ec2", region_name="us-east-1", endpoint_url=moto_url)
+    used = len(ec2.describe_vpcs()["Vpcs"])
     client = boto3.client("service-quotas", region_name="us-east-1", endpoint_url=moto_url)
     allowed = client.get_service_quota(ServiceCode="vpc", QuotaCode="L-F678F1CE")["Quota"]["Value"]
     found = by_name(run_checks(aws.checks(settings("aws", "prod"), endpoint=moto_url)))
     assert found["signed in"].verdict is Verdict.OK
     assert found["the region is on"].fact == "us-east-1"
-    assert found["quota L-F678F1CE"].fact == f"VPCs per Region: {allowed:g}, 1 needed"
+    assert found["quota L-F678F1CE"].fact == f"VPCs per Region: {allowed - used:g} free, 1 needed"
+    made = [ec2.create_vpc(CidrBlock=f"10.{i}.0.0/16")["Vpc"]["VpcId"] for i in range(int(allowed) - used)]
+    try:
+        full = by_name(run_checks(aws.checks(settings("aws", "prod"), endpoint=moto_url)))["quota L-F678F1CE"]
+    finally:
+        for vpc in made:
+            ec2.delete_vpc(VpcId=vpc)
+    assert (full.verdict, full.fact) == (Verdict.MISSING, "VPCs per Region: 0 free, 1 needed")
+    assert full.fix.endswith(f"--quota-code L-F678F1CE --desired-value {allowed + 1:g}")
 
 
 def test_aws_small_needs_the_scaling_role(moto_url: str, aws_credentials: None) -> None:
