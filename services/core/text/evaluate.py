@@ -1,8 +1,9 @@
 """
 How much personal data the redactor finds: recall and precision by entity and language, by overlap of spans.
 
-A labelled span counts as found when any finding overlaps it (`any`), and as named when one of the same kind does
-(`recall`); a finding counts as right when it overlaps a labelled span of its kind (`precision`).
+A labelled span counts as found when any finding overlaps it (`any`), as named when one of the same kind does
+(`recall`), and as whole when no letter or digit of it stays (`whole_recall`); a finding counts as right when it
+overlaps a labelled span of its kind (`precision`).
 """
 
 import gzip
@@ -46,6 +47,7 @@ class EntityScore:
     labelled: int = 0
     found: int = 0
     named: int = 0
+    whole: int = 0
     predicted: int = 0
     right: int = 0
 
@@ -54,6 +56,7 @@ class EntityScore:
             "labelled": self.labelled,
             "any_recall": _ratio(self.found, self.labelled),
             "recall": _ratio(self.named, self.labelled),
+            "whole_recall": _ratio(self.whole, self.labelled),
             "predicted": self.predicted,
             "precision": _ratio(self.right, self.predicted),
         }
@@ -104,7 +107,7 @@ def evaluate(redactor: Redactor, texts: Iterable[LabelledText]) -> dict[str, Lan
         score.cpu_s += time.thread_time() - started_s
         found = redactor.find(labelled.text, labelled.language)
         score.texts += 1
-        _count(score, labelled.spans, found)
+        _count(score, labelled, found)
     return scores
 
 
@@ -120,20 +123,26 @@ def _parse(line: str, where: str) -> LabelledText:
         ) from exc
 
 
-def _count(score: LanguageScore, labelled: Iterable[Span], found: list[Span]) -> None:
-    labelled = tuple(labelled)
+def _count(score: LanguageScore, text: LabelledText, found: list[Span]) -> None:
+    labelled = text.spans
     for span in labelled:
         entity = score.entities.setdefault(span.entity, EntityScore())
         hits = [other for other in found if _overlap(span, other)]
         entity.labelled += 1
         entity.found += bool(hits)
         entity.named += any(hit.entity == span.entity for hit in hits)
+        entity.whole += _is_whole(text.text, span, hits)
     for entity, number in Counter(span.entity for span in found).items():
         score.entities.setdefault(entity, EntityScore()).predicted += number
     for span in found:
         score.entities[span.entity].right += any(
             span.entity == other.entity and _overlap(span, other) for other in labelled
         )
+
+
+def _is_whole(text: str, span: Span, hits: list[Span]) -> bool:
+    hidden = {place for hit in hits for place in range(hit.start, hit.end)}
+    return all(place in hidden or not text[place].isalnum() for place in range(span.start, span.end))
 
 
 def _overlap(one: Span, other: Span) -> bool:

@@ -19,7 +19,14 @@ def test_a_found_span_counts(redactor: Redactor, tmp_path: Path) -> None:
     score = evaluate(redactor, read_labelled(path))["en"].as_dict()
     assert score["any_recall"] == 1.0
     assert score["entities"] == {
-        "EMAIL_ADDRESS": {"labelled": 1, "any_recall": 1.0, "recall": 1.0, "predicted": 1, "precision": 1.0}
+        "EMAIL_ADDRESS": {
+            "labelled": 1,
+            "any_recall": 1.0,
+            "recall": 1.0,
+            "whole_recall": 1.0,
+            "predicted": 1,
+            "precision": 1.0,
+        }
     }
 
 
