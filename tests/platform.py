@@ -97,7 +97,7 @@ def run_platform(folder: Path, environment: Mapping[str, str] | None = None) -> 
     """The platform with a promoted model and a Zendesk double, ready to be called."""
     home = build_home(folder)
     zendesk_port = free_port()
-    connectors = "POINTSMAN_CONNECTORS__ZENDESK_"
+    connectors = "POINTSMAN_CONNECTORS__ZENDESK__"
     ours = {
         f"{connectors}BASE_URL": f"http://127.0.0.1:{zendesk_port}",
         f"{connectors}EMAIL": "pointsman@example.com",

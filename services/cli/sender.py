@@ -16,8 +16,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.cli.files import Row
 from services.cli.target import Api
-from services.core.connectors import generic, lenient
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors import lenient, standard_webhooks
+from services.core.connectors.door import Call, Door
+from services.core.connectors.registry import ConnectorsSettings
 from services.core.connectors.zendesk import inbound as zendesk
 from services.core.contracts.decision import Triaged
 from services.core.kit.errors import Unavailable
@@ -42,7 +43,7 @@ class SenderSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
-    connectors: ConnectorSettings = ConnectorSettings()
+    connectors: ConnectorsSettings = ConnectorsSettings()
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _generic(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
     data |= {"priority": lenient.priority(row.priority)}
     now = datetime.now(UTC)
     body = json.dumps({"type": "ticket.created", "timestamp": now.isoformat(), "data": data}).encode()
-    return body, generic.sign(_secret("generic"), body, delivery_id=f"submit_{external_id}", now=now)
+    return body, _sign("generic", standard_webhooks.DOOR, body, delivery_id=f"submit_{external_id}", now=now)
 
 
 def _zendesk(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
@@ -188,11 +189,15 @@ def _zendesk(row: Row, external_id: str) -> tuple[bytes, dict[str, str]]:
         "event": {},
     }
     body = json.dumps(event).encode()
-    return body, zendesk.sign(_secret("zendesk"), body, delivery_id=delivery_id, now=now)
+    return body, _sign("zendesk", zendesk.DOOR, body, delivery_id=delivery_id, now=now)
+
+
+def _sign(connector: str, door: Door, body: bytes, *, delivery_id: str, now: datetime) -> dict[str, str]:
+    return door.sign(_secret(connector), Call({}, body), delivery_id=delivery_id, now=now)
 
 
 def _secret(connector: str) -> SecretStr:
-    configured = getattr(read_settings(SenderSettings).connectors, f"{connector}_secrets")
+    configured = read_settings(SenderSettings).connectors.of(connector).secrets
     return configured[0] if configured else SecretStr(Home(read_settings(LocalSettings)).secrets[connector])
 
 

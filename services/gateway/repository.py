@@ -8,13 +8,15 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.ticket import ENDED, Status
 from services.core.kit import outbox
 from services.core.kit.database import Connection
 from services.core.kit.workflows import APPLICATION, QUEUE
 
 # Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
 # inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order), a
-# sender's clock that is ahead counts as now, and an erased ticket takes no text again.
+# sender's clock that is ahead counts as now, and an erased ticket takes no text again. An event that tells no status
+# changes none; the raw row always exists, so that what a thin event lacks can be fetched.
 INGEST = """
 with delivery as (
     insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
@@ -23,10 +25,12 @@ with delivery as (
     returning id
 ), ticket as (
     insert into tickets (connector, external_id, status, current_group, occurred_at)
-    select %(connector)s, %(external_id)s, %(status)s, %(group)s, least(%(occurred_at)s::timestamptz, now())
+    select %(connector)s, %(external_id)s, coalesce(%(status)s::text, 'new'), %(group)s,
+           least(%(occurred_at)s::timestamptz, now())
     from delivery
     on conflict (connector, external_id) do update set
-        status = case when excluded.occurred_at < tickets.occurred_at then tickets.status else excluded.status end,
+        status = case when %(status)s::text is null or excluded.occurred_at < tickets.occurred_at
+                      then tickets.status else excluded.status end,
         current_group = coalesce(
             case when excluded.occurred_at < tickets.occurred_at then tickets.current_group end,
             excluded.current_group, tickets.current_group),
@@ -34,9 +38,10 @@ with delivery as (
         updated_at = now()
     returning id, state, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
 ), text as (
-    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where %(has_text)s and state <> 'erased'
+    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where state <> 'erased'
     on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
-    where (select is_newest from ticket)
+    where %(has_text)s and ((select is_newest from ticket)
+                            or concat(texts.ticket ->> 'subject', texts.ticket ->> 'body') = '')
 )
 select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
@@ -209,19 +214,25 @@ def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
         "kind": delivery.kind,
         "external_id": delivery.external_id,
         "body_sha256": body_sha256,
-        "status": "deleted" if delivery.kind is DeliveryKind.DELETED else ticket.status if ticket else "new",
-        "group": ticket.group if ticket else None,
+        "status": _status(delivery),
+        "group": ticket.group,
         "occurred_at": delivery.occurred_at,
-        "ticket": Jsonb(ticket.model_dump(mode="json")) if ticket else None,
-        # A thin update must not replace the text that creation brought.
-        "has_text": ticket is not None
-        and (bool(ticket.subject or ticket.body) or delivery.kind is DeliveryKind.CREATED),
+        "ticket": Jsonb(ticket.model_dump(mode="json")),
+        "has_text": bool(ticket.subject or ticket.body),  # a thin event must not replace an earlier one's text
         "workflow": workflow,
         "stage": stage,
         "suffix": f":{delivery.delivery_id}" if delivery.kind in REPEATABLE else "",
         "queue": QUEUE,
         "application": APPLICATION,
     }
+
+
+def _status(delivery: Delivery) -> Status | None:
+    """What the event says about it: the kind is surer than a status that was rendered a moment earlier or later."""
+    told = delivery.ticket.status
+    if delivery.kind is DeliveryKind.DELETED:
+        return Status.DELETED
+    return Status.SOLVED if delivery.kind is DeliveryKind.SOLVED and told not in ENDED else told
 
 
 async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:

@@ -1,5 +1,6 @@
 """What the gateway decides: what to do with a delivery, and what a person's review changes."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from psycopg.rows import DictRow
 
 from services.core.connectors import desk_agents
 from services.core.connectors.desk_agents import NewDeskTicket
+from services.core.connectors.hearing import Unusable
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
 from services.core.kit import audit, outbox
@@ -20,7 +22,7 @@ from services.gateway import repository
 from services.gateway.metrics import CORRECTIONS
 from services.gateway.repository import Arrived, Ingested
 
-Outcome = Literal["accepted", "duplicate", "ignored"]
+Outcome = Literal["accepted", "duplicate", "ignored", "unusable"]
 Intake = Batcher[Arrived, Ingested]
 
 CLOSE_REVIEW = """
@@ -40,24 +42,30 @@ where t.id = %s and t.state <> 'erased' for share of t
 
 @dataclass(frozen=True)
 class Received:
-    """What became of a webhook call."""
+    """What became of one event of a webhook call."""
 
     outcome: Outcome
     ticket_id: str | None
-    external_id: str
+    external_id: str | None
     why: str | None = None
 
 
-async def receive(intake: Intake, delivery: Delivery, body: bytes) -> Received:
+async def receive(intake: Intake, heard: Sequence[Delivery | Unusable], body: bytes) -> list[Received]:
     """
-    Takes in one verified webhook call.
+    Takes in what one verified webhook call tells, event by event.
 
     Raises:
-        DatabaseUnavailable: nothing was stored; the sender should try again.
+        DatabaseUnavailable: not everything was stored; sent again, what was stored is a duplicate.
     """
+    digest = hashlib.sha256(body).hexdigest()
+    return list(await asyncio.gather(*(_receive_one(intake, one, digest) for one in heard)))
+
+
+async def _receive_one(intake: Intake, delivery: Delivery | Unusable, digest: str) -> Received:
+    if isinstance(delivery, Unusable):
+        return Received("unusable", None, None, delivery.why)
     if delivery.kind is DeliveryKind.IGNORED:
         return Received("ignored", None, delivery.external_id, delivery.why_ignored)
-    digest = hashlib.sha256(body).hexdigest()
     done = await intake.submit(Arrived(delivery, digest))
     outcome: Outcome = "duplicate" if done.is_duplicate else "accepted"
     return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)

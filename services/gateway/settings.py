@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.registry import ConnectorsSettings
 from services.core.kit.settings import PlatformSettings
 
 
@@ -25,4 +25,4 @@ class GatewaySettings(PlatformSettings):
     hook_rate_per_minute: int = Field(default=60_000, ge=1)
     api_rate_per_minute: int = Field(default=6_000, ge=1)
     cors_origins: tuple[str, ...] = ()
-    connectors: ConnectorSettings = ConnectorSettings()
+    connectors: ConnectorsSettings = ConnectorsSettings()

@@ -113,7 +113,7 @@ class Home:
             "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_POLL_S": "2",
             **{
-                f"POINTSMAN_CONNECTORS__{name.upper()}_SECRETS": json.dumps([secret])
+                f"POINTSMAN_CONNECTORS__{name.upper()}__SECRETS": json.dumps([secret])
                 for name, secret in self.secrets.items()
             },
             "HF_HUB_OFFLINE": "1",

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.registry import ConnectorsSettings
 from services.core.kit.settings import PlatformSettings
 from services.core.llm.config import LlmConfig
 
@@ -54,5 +54,5 @@ class WorkerSettings(PlatformSettings):
     shadow: bool = False
     events_url: str | None = None
     filters: Filters = Filters()
-    connectors: ConnectorSettings = ConnectorSettings()
+    connectors: ConnectorsSettings = ConnectorsSettings()
     llm: LlmConfig = LlmConfig()

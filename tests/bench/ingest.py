@@ -19,16 +19,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
-from services.core.connectors import generic, ticket_events
+from services.core.connectors.door import Call
+from services.core.connectors.generic import Generic, GenericSettings
+from services.core.contracts.delivery import Delivery
 from services.gateway.repository import INGEST, ingest_values
 from services.local.mock.tickets import MockTicket, live
 from tests.bench.containers import Containers, run_containers
 from tests.bench.load import Sample, closed_loop, http_post
 from tests.bench.report import Row, Target
+from tests.signing import sign_standard
 
 ROOM = "ingest"
 CONNECTIONS = 32
@@ -87,7 +91,7 @@ def make_messages(secret: str, count: int) -> list[bytes]:
     found = []
     for number in range(count):
         body = _event(tickets[number % len(tickets)], f"bench-{number}", now)
-        headers = generic.sign(SecretStr(secret), body.encode(), delivery_id=f"bench-{number}", now=now)
+        headers = sign_standard(SecretStr(secret), body.encode(), delivery_id=f"bench-{number}", now=now)
         found.append(http_post("/hooks/generic", headers, body.encode()))
     return found
 
@@ -194,7 +198,8 @@ def _pgbench_values() -> list[str]:
 
 def _values() -> Mapping[str, Any]:
     body = _event(next(live(1)), "pgbench", datetime.now(UTC)).encode()
-    delivery = ticket_events.parse("generic", {"webhook-id": "pgbench"}, body)
+    [delivery] = Generic(GenericSettings(), httpx.AsyncClient()).parse(Call({"webhook-id": "pgbench"}, body))
+    assert isinstance(delivery, Delivery)
     return ingest_values(delivery, body_sha256=hashlib.sha256(body).hexdigest())
 
 

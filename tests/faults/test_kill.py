@@ -14,9 +14,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from services.core.connectors.zendesk import inbound
 from tests.platform import Platform, run_platform
 from tests.services.trainer.bundles import made_up_tickets
+from tests.signing import sign_zendesk
 
 DRAIN_S = 120.0
 
@@ -112,7 +112,7 @@ class Flow(threading.Thread):
         }
         body = json.dumps(event).encode()
         while True:
-            headers = inbound.sign(self._secret, body, delivery_id=f"i-{external_id}", now=datetime.now(UTC))
+            headers = sign_zendesk(self._secret, body, now=datetime.now(UTC))
             self.posted += 1
             try:
                 answer = http.post("/hooks/zendesk", content=body, headers=headers)

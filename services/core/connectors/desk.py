@@ -4,24 +4,27 @@ The built-in ticket desk: tickets in our own Postgres, so that a laptop has a ti
 `Desk` is the connector; people's side of the desk (open, assign, comment, solve) is `desk_agents.py`.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import httpx
 import psycopg
 import psycopg_pool
 from psycopg import AsyncCursor
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
-from pydantic import SecretStr
 
 from services.core.connectors import standard_webhooks, ticket_events
-from services.core.connectors.port import OWN_ACTOR, WriteResult
-from services.core.connectors.settings import ConnectorSettings
-from services.core.contracts.delivery import Delivery
-from services.core.contracts.ticket import Comment, Requester, Ticket, TicketUpdate
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, PayloadInvalid
+from services.core.connectors.door import Call
+from services.core.connectors.hearing import OWN_ACTOR, Told
+from services.core.connectors.polling import Changed, Position
+from services.core.connectors.port import Can, Connector
+from services.core.connectors.settings import ConnectorSettings, WebhookSecret
+from services.core.connectors.writing import Change, Standing
+from services.core.contracts.ticket import Comment, NewTicket, Priority, Requester, Status, Ticket
+from services.core.kit.database import Pool
+from services.core.kit.errors import ConnectorUnavailable, NotFound, PayloadInvalid, UpdateConflict
 
 NAME = "desk"
 _BIGINT_MAX = 2**63 - 1
@@ -31,11 +34,27 @@ select id, subject, body, requester_name, requester_email, status, priority, gro
        created_at, updated_at
 from desk_tickets where id = %(id)s"""
 _COMMENTS = "select body, public, author, at from desk_comments where ticket_id = %(id)s order by id"
-_CLAIM_KEY = """
-insert into desk_writes (key, ticket_id)
-select %(key)s, id from desk_tickets where id = %(id)s
-on conflict (key) do nothing returning key"""
-_STAMP = "select updated_at from desk_tickets where id = %(id)s"
+_STANDING = """
+select t.group_name, t.priority, t.status, t.updated_at, exists (select from desk_writes where key = %(key)s) as marked
+from desk_tickets t where t.id = %(id)s"""
+# A second writer waits here until the first one's transaction has ended, and finds another stamp.
+_LOCK = "select updated_at from desk_tickets where id = %(id)s for update"
+_CLAIM_KEY = (
+    "insert into desk_writes (key, ticket_id) values (%(key)s, %(id)s) on conflict (key) do nothing returning key"
+)
+_FIND = "select ticket_id from desk_writes where key = %(key)s"
+_CREATE = """
+with opened as (
+    insert into desk_tickets (subject, body, requester_name, requester_email, group_name, priority, tags)
+    values (%(subject)s, %(body)s, %(name)s, %(email)s, %(group)s, %(priority)s, %(tags)s)
+    returning id
+)
+insert into desk_writes (key, ticket_id) select %(key)s, id from opened on conflict (key) do nothing returning ticket_id
+"""
+_CHANGES = """
+select id, updated_at from desk_tickets
+where (updated_at, id) > (%(at)s, %(after)s) and updated_at <= %(until)s
+order by updated_at, id limit 100"""
 _NOTE = "insert into desk_comments (ticket_id, body, public, author) values (%(id)s, %(note)s, false, %(author)s)"
 # The casts tell Postgres the type of a parameter that may be null. Tags keep their order; each stays once.
 _APPLY = """
@@ -47,29 +66,37 @@ update desk_tickets set
 where id = %(id)s"""
 
 
-def sign(secret: SecretStr, body: bytes, *, delivery_id: str, now: datetime) -> dict[str, str]:
-    """The sender's side: headers for `body`. Sending again keeps `delivery_id`."""
-    return standard_webhooks.sign(secret, delivery_id, body, now=now) | {"content-type": "application/json"}
+class DeskSettings(ConnectorSettings):
+    """Always on: tickets that come as plain JSON live on the desk, and writing to it needs no secret."""
+
+    secrets: tuple[WebhookSecret, ...] = ()
+
+    @property
+    def is_on(self) -> bool:
+        return True
+
+    def build(self, http: httpx.AsyncClient, pool: Pool) -> "Desk":
+        return Desk(self, pool)
 
 
-class Desk:
-    """The `Connector` for the built-in desk. The pool belongs to the caller and is open."""
+class Desk(Connector):
+    """The built-in desk. A write is one transaction that also keeps the key; the pool is the caller's and open."""
 
     name = NAME
+    system = "The desk"
+    can = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GUARDED | Can.OPEN | Can.POLL
+    door = standard_webhooks.DOOR
+    own_actors = frozenset({OWN_ACTOR})
 
-    def __init__(self, settings: ConnectorSettings, pool: AsyncConnectionPool[Any]) -> None:
-        self._settings = settings
+    def __init__(self, settings: DeskSettings, pool: Pool) -> None:
+        super().__init__(settings)
         self._pool = pool
 
-    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
-        secrets, tolerance_s = self._settings.desk_secrets, self._settings.tolerance_s
-        standard_webhooks.verify(headers, body, secrets=secrets, now=now, tolerance_s=tolerance_s)
-
-    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        delivery = ticket_events.parse(NAME, headers, body)
-        if _row_id(delivery.external_id) is None:
-            raise PayloadInvalid(f"data.id {delivery.external_id!r} is not a desk ticket's number. Send e.g. 17.")
-        return delivery
+    def understand(self, event: Any, call: Call) -> Told:
+        told = ticket_events.understand(NAME, event)
+        if _row_id(told.external_id) is None:
+            raise PayloadInvalid(f"data.id {told.external_id!r} is not a desk ticket's number. Send e.g. 17.")
+        return told
 
     async def fetch(self, external_id: str) -> Ticket | None:
         async with _transaction(self._pool) as cursor:
@@ -80,50 +107,64 @@ class Desk:
             comments = await (await cursor.execute(_COMMENTS, parameters)).fetchall()
         return _ticket(row, comments)
 
-    async def write(self, update: TicketUpdate) -> WriteResult:
-        parameters = _parameters(update)
+    async def standing(self, external_id: str, key: str) -> Standing:
         async with _transaction(self._pool) as cursor:
-            # A second writer of the same key waits here until the first one's transaction has ended.
-            claimed = await (await cursor.execute(_CLAIM_KEY, parameters)).fetchone()
-            if claimed is None:
-                return await _already(cursor, update, parameters)
+            parameters = {"id": _row_id(external_id), "key": key}
+            row = await (await cursor.execute(_STANDING, parameters)).fetchone()
+        if row is None:
+            raise NotFound(f"The desk has no ticket {external_id!r} to write to.")
+        group, priority, status, updated_at, is_marked = row
+        found = Priority(priority) if priority else None
+        return Standing(group, found, Status(status), is_marked, stamp=updated_at.isoformat(), raw=updated_at)
+
+    async def save(self, change: Change, standing: Standing) -> str | None:
+        parameters = {**vars(change), "id": _row_id(change.external_id), "author": OWN_ACTOR}
+        parameters["tags"] = list(dict.fromkeys(change.tags))
+        async with _transaction(self._pool) as cursor:
+            row = await (await cursor.execute(_LOCK, parameters)).fetchone()
+            if row is None or row[0] != standing.raw:
+                raise UpdateConflict(f"Desk ticket {change.external_id} changed meanwhile.")
+            if await (await cursor.execute(_CLAIM_KEY, parameters)).fetchone() is None:
+                raise UpdateConflict(f"Desk ticket {change.external_id} is being written to under this key.")
             await cursor.execute(_APPLY, parameters)
-            if update.note:
+            if change.note:
                 await cursor.execute(_NOTE, parameters)
-        # Read back what was committed, not what was sent.
-        ticket = await self.fetch(update.external_id)
-        return WriteResult("written", stamp=ticket.stamp if ticket else None)
+        return None
+
+    async def find(self, key: str) -> str | None:
+        async with _transaction(self._pool) as cursor:
+            row = await (await cursor.execute(_FIND, {"key": key})).fetchone()
+        return str(row[0]) if row else None
+
+    async def create(self, new: NewTicket, group_id: str | None) -> str:
+        parameters = {
+            **new.model_dump(mode="json"),
+            "name": new.requester.name,
+            "email": new.requester.email,
+            "tags": list(new.tags),
+        }
+        async with _transaction(self._pool) as cursor:
+            row = await (await cursor.execute(_CREATE, {**parameters, "requester": None})).fetchone()
+            if row is None:  # another worker was faster; what we inserted goes with the transaction
+                raise UpdateConflict("The desk is opening this ticket already.")
+        return str(row[0])
+
+    async def changes(self, after: Position, until: datetime) -> list[Changed]:
+        parameters = {"at": after.at, "after": int(after.id or 0), "until": until}
+        async with _transaction(self._pool) as cursor:
+            rows = await (await cursor.execute(_CHANGES, parameters)).fetchall()
+        found = [(at, await self.fetch(str(number))) for number, at in rows]
+        return [Changed(at, ticket) for at, ticket in found if ticket is not None]
 
 
 @asynccontextmanager
-async def _transaction(pool: AsyncConnectionPool[Any]) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]], None]:
+async def _transaction(pool: Pool) -> AsyncGenerator[AsyncCursor[tuple[Any, ...]], None]:
     """One transaction; a database that does not answer is a desk that cannot be reached."""
     try:
         async with pool.connection() as connection, connection.transaction():
             yield connection.cursor(row_factory=tuple_row)  # whatever rows the pool's other users prefer
     except (psycopg.OperationalError, psycopg_pool.PoolTimeout) as exc:
         raise ConnectorUnavailable(f"The desk's database does not answer ({type(exc).__name__}).") from exc
-
-
-async def _already(
-    cursor: AsyncCursor[tuple[Any, ...]], update: TicketUpdate, parameters: Mapping[str, Any]
-) -> WriteResult:
-    row = await (await cursor.execute(_STAMP, parameters)).fetchone()
-    if row is None:
-        raise ConnectorRejected(f"The desk has no ticket {update.external_id!r} to write to.")
-    return WriteResult("already", stamp=row[0].isoformat())
-
-
-def _parameters(update: TicketUpdate) -> dict[str, Any]:
-    return {
-        "key": update.key,
-        "id": _row_id(update.external_id),
-        "group": update.group,
-        "priority": update.priority,
-        "tags": list(dict.fromkeys(update.tags)),
-        "note": update.note,
-        "author": OWN_ACTOR,
-    }
 
 
 def _row_id(external_id: str) -> int | None:

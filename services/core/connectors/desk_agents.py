@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
-from services.core.connectors import desk
+from services.core.connectors import standard_webhooks
+from services.core.connectors.door import Call
 from services.core.contracts.ticket import Priority
 from services.core.kit.errors import NotFound
 
@@ -78,7 +79,8 @@ class DeskEvent:
 
     def signed(self, secret: SecretStr, *, now: datetime) -> dict[str, str]:
         """The headers that go with `body()`."""
-        return desk.sign(secret, self.body(), delivery_id=self.delivery_id, now=now)
+        call = Call({}, self.body())
+        return standard_webhooks.DOOR.sign(secret, call, delivery_id=self.delivery_id, now=now)
 
 
 async def open_ticket(connection: AsyncConnection[Any], ticket: NewDeskTicket) -> str:

@@ -43,14 +43,45 @@ def read_object(body: bytes, *, system: str) -> dict[str, Any]:
     Raises:
         PayloadInvalid: not UTF-8, not JSON, not an object, or nested too deeply.
     """
-    try:
-        # strict=False: template engines put raw line breaks into JSON strings; the meaning is plain.
-        parsed = json.loads(body.decode("utf-8"), strict=False)
-    except (ValueError, RecursionError) as exc:
-        raise PayloadInvalid(f"The {system} body is not JSON in UTF-8 ({_short(exc)}). Send one JSON object.") from exc
+    parsed = _read_json(body, system=system)
     if not isinstance(parsed, dict):
         raise PayloadInvalid(f"The {system} body is a JSON {type(parsed).__name__}. Send one JSON object.")
     return storable(parsed, system=system)
+
+
+def read_objects(body: bytes, *, system: str) -> list[Any]:
+    """
+    The items of the JSON array in `body`, for systems that bundle events; one object counts as an array of one.
+
+    What an item is, and whether it can be stored, is said item by item: `as_object`.
+
+    Raises:
+        PayloadInvalid: not UTF-8, not JSON, or neither array nor object.
+    """
+    parsed = _read_json(body, system=system)
+    if not isinstance(parsed, dict | list):
+        raise PayloadInvalid(f"The {system} body is a JSON {type(parsed).__name__}. Send an array of objects.")
+    return parsed if isinstance(parsed, list) else [parsed]
+
+
+def as_object(item: Any, *, system: str) -> dict[str, Any]:
+    """
+    One item of a bundle, storable.
+
+    Raises:
+        PayloadInvalid: not an object, or nested too deeply.
+    """
+    if not isinstance(item, dict):
+        raise PayloadInvalid(f"An event of the {system} call is a JSON {type(item).__name__}. Send objects.")
+    return storable(item, system=system)
+
+
+def _read_json(body: bytes, *, system: str) -> Any:
+    try:
+        # strict=False: template engines put raw line breaks into JSON strings; the meaning is plain.
+        return json.loads(body.decode("utf-8"), strict=False)
+    except (ValueError, RecursionError) as exc:
+        raise PayloadInvalid(f"The {system} body is not JSON in UTF-8 ({_short(exc)}). Send one JSON object.") from exc
 
 
 def storable(value: Any, *, system: str, depth: int = 0) -> Any:
@@ -138,9 +169,9 @@ def priority(value: Any) -> Priority | None:
     return PRIORITIES.get(re.sub(r"^\d+\s*-\s*", "", text(value).strip().lower()))
 
 
-def status(value: Any) -> Status:
-    """The status in our words; NEW when absent or unknown."""
-    return STATUSES.get(text(value).strip().lower(), Status.NEW)
+def status(value: Any) -> Status | None:
+    """The status in our words; None when absent or unknown."""
+    return STATUSES.get(text(value).strip().lower())
 
 
 def tags(value: Any) -> tuple[str, ...]:

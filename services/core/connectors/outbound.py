@@ -1,6 +1,11 @@
-"""HTTP to ticketing systems: vendor answers become our errors here, once."""
+"""
+HTTP to ticketing systems: one client for all, and vendor answers become our errors here, once.
 
-from collections.abc import Mapping
+How a system words its errors is the connector's to say (`reads_error`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -9,23 +14,81 @@ import httpx
 
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, UpdateConflict
 
+ErrorReader = Callable[[Any], str]
+
 _REASON_MAX_CHARS = 300
 # 408, 425 and 429 are answers to "not now"; every other 4xx stays the same however often we ask.
 _TRY_LATER = frozenset({408, 425, 429})
 
 
-async def send(
-    http: httpx.AsyncClient, request: httpx.Request, *, system: str, now: datetime | None = None
-) -> httpx.Response:
-    """
-    The answer to `request`, always a 2xx.
+def common_error(answer: Any) -> str:
+    """The words of an error in the fields most systems use; no others, so that no ticket text gets into our logs."""
+    said = [answer.get(key) for key in ("error", "description", "details")] if isinstance(answer, dict) else []
+    return " ".join(str(word) for word in said if word)
 
-    Raises:
-        ConnectorUnavailable: time-out, broken connection, 429 or 5xx; carries `retry_after_s` when told.
-        UpdateConflict: 409. NotFound: 404. ConnectorRejected: any other answer, redirects included.
+
+@dataclass(frozen=True)
+class Api:
     """
+    One system and one user of ours there. `http` belongs to the caller; paths are below `base_url`.
+
+    `auth` may be any of httpx's, one that fetches a token included.
+    """
+
+    system: str
+    base_url: str
+    http: httpx.AsyncClient
+    timeout_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
+    reads_error: ErrorReader = common_error
+
+    async def send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """
+        The answer, always a 2xx.
+
+        Raises:
+            ConnectorUnavailable: time-out, broken connection, 429 or 5xx; carries `retry_after_s` when told.
+            UpdateConflict: 409, 412. NotFound: 404, 410. ConnectorRejected: any other answer, redirects included.
+        """
+        headers = {**self.headers, **content.pop("headers", {})}
+        url = f"{self.base_url}/{path}"
+        request = self.http.build_request(method, url, timeout=self.timeout_s, headers=headers, **content)
+        return await send(self.http, request, system=self.system, auth=self.auth, reads_error=self.reads_error)
+
+    async def json(self, method: str, path: str, **content: Any) -> Any:
+        """
+        The JSON of the answer; raises as `send`.
+
+        Raises:
+            ConnectorUnavailable: a 2xx without JSON comes from something in between, not from the system.
+        """
+        return _json(await self.send(method, path, **content), system=self.system)
+
+    async def object(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        """The JSON object of the answer; raises as `json`."""
+        return self.read(await self.send(method, path, **content))
+
+    def read(self, response: httpx.Response) -> dict[str, Any]:
+        """The JSON object of an answer that is here already; raises as `json`."""
+        found = _json(response, system=self.system)
+        if not isinstance(found, dict):
+            where = f"{self.system} {response.request.url.path}"
+            raise ConnectorUnavailable(f"{where}: the answer is not a JSON object.")
+        return found
+
+
+async def send(
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    system: str,
+    auth: httpx.Auth | None = None,
+    reads_error: ErrorReader = common_error,
+) -> httpx.Response:
+    """The answer to `request`, always a 2xx; raises as `Api.send`."""
     try:
-        response = await http.send(request, follow_redirects=False)
+        response = await http.send(request, auth=auth, follow_redirects=False)
     except httpx.TransportError as exc:
         what = "no answer in time" if isinstance(exc, httpx.TimeoutException) else "the connection broke"
         raise ConnectorUnavailable(
@@ -33,47 +96,36 @@ async def send(
         ) from exc
     if response.is_success:
         return response
-    raise _error(response, system=system, now=now or datetime.now(UTC))
+    raise _error(response, system=system, reads_error=reads_error)
 
 
-def read_json(response: httpx.Response, *, system: str) -> dict[str, Any]:
-    """
-    The JSON object of an answer.
-
-    Raises:
-        ConnectorUnavailable: a 2xx without JSON comes from something in between, not from the system.
-    """
+def _json(response: httpx.Response, *, system: str) -> Any:
     try:
-        parsed = response.json()
+        return response.json()
     except (ValueError, RecursionError) as exc:
         raise ConnectorUnavailable(f"{system} {response.request.url.path}: the answer is not JSON.") from exc
-    if not isinstance(parsed, dict):
-        raise ConnectorUnavailable(f"{system} {response.request.url.path}: the answer is not a JSON object.")
-    return parsed
 
 
-def _error(response: httpx.Response, *, system: str, now: datetime) -> Exception:
+def _error(response: httpx.Response, *, system: str, reads_error: ErrorReader) -> Exception:
     status = response.status_code
-    said = f"{system} {response.request.method} {response.request.url.path}: {status}{_reason(response)}"
+    said = f"{system} {response.request.method} {response.request.url.path}: {status}{_reason(response, reads_error)}"
     if status in _TRY_LATER or status >= 500:
-        return ConnectorUnavailable(said, retry_after_s=_retry_after_s(response.headers, now=now))
-    if status == 409:
+        return ConnectorUnavailable(said, retry_after_s=_retry_after_s(response.headers, now=datetime.now(UTC)))
+    if status in (409, 412):
         return UpdateConflict(f"{said}. The ticket changed meanwhile; the write is tried again.")
-    if status == 404:
+    if status in (404, 410):
         return NotFound(f"{said}. Check the ticket's id and that our user may see it.")
     if status in (401, 403):
         return ConnectorRejected(f"{said}. Check the credentials configured for {system} and what its user may do.")
     return ConnectorRejected(said)
 
 
-def _reason(response: httpx.Response) -> str:
-    """The system's own error words; only from the fields made for it, so that no ticket text gets into our logs."""
+def _reason(response: httpx.Response, reads_error: ErrorReader) -> str:
     try:
-        answer = response.json()
+        said = reads_error(response.json())
     except (ValueError, RecursionError):
         return ""
-    said = [answer.get(key) for key in ("error", "description", "details")] if isinstance(answer, dict) else []
-    return "".join(f" {word}" for word in said if word)[:_REASON_MAX_CHARS]
+    return f" {said}"[:_REASON_MAX_CHARS] if said else ""
 
 
 def _retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:

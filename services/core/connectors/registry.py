@@ -1,33 +1,32 @@
-"""Every connector by name: what `POST /hooks/{connector}` may say."""
+"""Every connector by name: what `POST /hooks/{connector}` may say, and what may be configured."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import httpx
-from psycopg_pool import AsyncConnectionPool
+from pydantic import BaseModel, ConfigDict
 
-from services.core.connectors.desk import NAME as DESK
-from services.core.connectors.desk import Desk
-from services.core.connectors.generic import Generic
+from services.core.connectors.desk import DeskSettings
+from services.core.connectors.generic import GenericSettings
 from services.core.connectors.port import Connector
 from services.core.connectors.settings import ConnectorSettings
-from services.core.connectors.zendesk.connector import Zendesk
-
-Builder = Callable[[ConnectorSettings, AsyncConnectionPool[Any], httpx.AsyncClient], Connector]
-
-BUILDERS: Mapping[str, Builder] = {
-    "desk": lambda settings, pool, http: Desk(settings, pool),
-    "generic": lambda settings, pool, http: Generic(settings, http),
-    "zendesk": lambda settings, pool, http: Zendesk(settings, http),
-}
+from services.core.connectors.zendesk.settings import ZendeskSettings
+from services.core.kit.database import Pool
 
 
-def build_connectors(
-    settings: ConnectorSettings, *, pool: AsyncConnectionPool[Any], http: httpx.AsyncClient
-) -> Mapping[str, Connector]:
-    """
-    The connectors that have a secret, and the desk: tickets that come as plain JSON live there, and writing to it needs
-    none. `pool` and `http` belong to the caller and outlive them.
-    """
-    wanted = {name for name in BUILDERS if name == DESK or settings.has_secret_for(name)}
-    return {name: build(settings, pool, http) for name, build in BUILDERS.items() if name in wanted}
+class ConnectorsSettings(BaseModel):
+    """One line per connector: its name in addresses and settings, and its own settings class, which builds it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    desk: DeskSettings = DeskSettings()
+    generic: GenericSettings = GenericSettings()
+    zendesk: ZendeskSettings = ZendeskSettings()
+
+    def of(self, connector: str) -> ConnectorSettings:
+        return getattr(self, connector)
+
+
+def build_connectors(settings: ConnectorsSettings, *, pool: Pool, http: httpx.AsyncClient) -> Mapping[str, Connector]:
+    """The connectors that are switched on. `pool` and `http` belong to the caller and outlive them."""
+    found = {name: settings.of(name) for name in ConnectorsSettings.model_fields}
+    return {name: one.build(http, pool) for name, one in found.items() if one.is_on}

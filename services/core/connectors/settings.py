@@ -1,16 +1,25 @@
-"""What may be configured about connectors. Reading the environment is the services' business."""
+"""
+What every connector's settings have in common. Each connector's own class lies in its own room.
 
-from typing import Annotated, Self
+They are read from `POINTSMAN_CONNECTORS__<CONNECTOR>__<FIELD>`; a name that no connector knows stops the start.
+"""
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from typing import TYPE_CHECKING, Annotated
 
-from services.core.connectors import standard_webhooks
+import httpx
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from services.core.connectors.door import webhook_key
+from services.core.kit.database import Pool
 from services.core.kit.errors import ConfigurationInvalid
+
+if TYPE_CHECKING:
+    from services.core.connectors.port import Connector
 
 
 def _is_webhook_secret(secret: SecretStr) -> SecretStr:
     try:
-        standard_webhooks.key_of(secret)
+        webhook_key(secret)
     except ConfigurationInvalid as exc:
         raise ValueError(exc.message) from exc
     return secret
@@ -35,40 +44,24 @@ HttpUrl = Annotated[str, AfterValidator(_is_http_url)]
 
 class ConnectorSettings(BaseModel):
     """
-    A connector is switched on by giving it a secret. Several secrets: the sender is moving from one to the next.
+    A connector is on when it has a secret or is polled. Several secrets: the sender is moving from one to the next.
 
-    `zendesk_user_id` is the user our token belongs to, so that our own updates can be told from people's.
-    Zendesk takes either `zendesk_oauth_token`, or `zendesk_email` with `zendesk_api_token`.
+    `hook_url` is our address as the system calls it, for systems that sign it and a proxy that changes it.
     """
 
     # A refused value may be a mistyped secret: errors must not show it.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    secrets: tuple[PlainSecret, ...] = ()
+    hook_url: HttpUrl | None = None
     tolerance_s: float = Field(default=300, gt=0)  # Standard Webhooks and Zendesk both recommend five minutes
-    timeout_s: float = Field(default=10, gt=0)  # a call to a ticketing system; the workflow retries
+    timeout_s: float = Field(default=10, gt=0)  # one call to the system; the letter is tried again
+    poll_every_s: float | None = Field(default=None, ge=1)  # only for systems that can be polled
 
-    desk_secrets: tuple[WebhookSecret, ...] = ()
+    @property
+    def is_on(self) -> bool:
+        return bool(self.secrets) or self.poll_every_s is not None
 
-    generic_secrets: tuple[WebhookSecret, ...] = ()
-    generic_callback_url: HttpUrl | None = None
-    generic_callback_secret: WebhookSecret | None = None
-
-    zendesk_secrets: tuple[PlainSecret, ...] = ()
-    zendesk_base_url: HttpUrl | None = None
-    zendesk_email: str | None = None
-    zendesk_api_token: PlainSecret | None = None
-    zendesk_oauth_token: PlainSecret | None = None
-    zendesk_user_id: str | None = None
-
-    @model_validator(mode="after")
-    def _zendesk_is_whole(self) -> Self:
-        has_credentials = self.zendesk_oauth_token or (self.zendesk_email and self.zendesk_api_token)
-        if self.zendesk_base_url and not has_credentials:
-            raise ValueError("zendesk_base_url needs zendesk_oauth_token, or zendesk_email with zendesk_api_token.")
-        if self.zendesk_base_url and not self.zendesk_user_id:
-            raise ValueError("zendesk_user_id is missing: without it we would answer our own updates. Give e.g. 903.")
-        return self
-
-    def has_secret_for(self, connector: str) -> bool:
-        """Whether calls to `/hooks/{connector}` can be verified at all."""
-        return bool(getattr(self, f"{connector}_secrets"))
+    def build(self, http: httpx.AsyncClient, pool: Pool) -> "Connector":
+        """The connector; both arguments belong to the caller and outlive it."""
+        raise NotImplementedError

@@ -1,4 +1,4 @@
-"""One webhook call, parsed: what happened to which ticket, and the sender's id for deduplication."""
+"""One event of a webhook call, parsed: what happened to which ticket, and the key it is deduplicated by."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -6,13 +6,14 @@ from enum import StrEnum
 from pydantic import Field
 
 from services.core.contracts.base import Contract
-from services.core.contracts.ticket import Ticket
+from services.core.contracts.ticket import Comment, Ticket
 
 
 class DeliveryKind(StrEnum):
     CREATED = "created"
     ASSIGNED = "assigned"
     SOLVED = "solved"
+    COMMENTED = "commented"  # somebody wrote on it, publicly or not; starts no workflow
     UPDATED = "updated"  # noted on the ticket; starts no workflow
     DELETED = "deleted"
     ERASED = "erased"  # Zendesk's permanently_deleted: the ticket's text must go
@@ -21,15 +22,17 @@ class DeliveryKind(StrEnum):
 
 class Delivery(Contract):
     """
-    `delivery_id` is unique per connector: the same id twice is the same call twice.
-    `ticket` holds what the call itself carried; the workflow fetches the rest.
+    `delivery_id` is unique per connector: the same id twice is the same event twice.
+    `ticket` holds what the call itself carried, at least the ticket's id; the workflow fetches the rest. `comment` is
+    what was written, where the call carries it.
     """
 
     connector: str
     delivery_id: str = Field(min_length=1, max_length=200)
     kind: DeliveryKind
     external_id: str = Field(min_length=1, max_length=128)
-    ticket: Ticket | None = None
+    ticket: Ticket
+    comment: Comment | None = None
     actor_id: str | None = None
     occurred_at: datetime | None = None
     why_ignored: str | None = None

@@ -11,7 +11,7 @@ from services.core.contracts.delivery import Delivery
 from services.core.contracts.events import Event
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import PriorityAnswer, PriorityQuestion, SummaryAnswer, SummaryQuestion
-from services.core.contracts.ticket import Ticket, TicketUpdate
+from services.core.contracts.ticket import NewTicket, Ticket, TicketUpdate
 
 FOLDER = Path("design/contracts")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,6 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 CONTRACTS: dict[str, type[BaseModel]] = {
     "ticket": Ticket,
     "ticket-update": TicketUpdate,
+    "new-ticket": NewTicket,
     "delivery": Delivery,
     "prediction": Prediction,
     "decision": Decision,

@@ -3,6 +3,7 @@
 import hashlib
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.core.connectors import lenient
 from services.core.connectors.desk_agents import NewDeskTicket
+from services.core.connectors.door import Call
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
 from services.core.kit.security import Principal, Role
@@ -24,12 +26,18 @@ plain = APIRouter(tags=["webhooks"], route_class=GuardedRoute)
 
 
 class HookAnswer(BaseModel):
-    """`duplicate` and `ignored` are successes: the sender must not try again."""
+    """`duplicate` and `ignored` are successes: the sender must not try again. `unusable`: nor would it help."""
 
-    status: Literal["accepted", "duplicate", "ignored"]
+    status: Literal["accepted", "duplicate", "ignored", "unusable"]
     ticket_id: str | None = None
-    external_id: str
+    external_id: str | None = None
     why: str | None = None
+
+
+class HookAnswers(BaseModel):
+    """For a call that bundles events: what became of each, in the call's order."""
+
+    events: list[HookAnswer]
 
 
 class PlainTicket(BaseModel):
@@ -62,23 +70,25 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
     if known is None:
         raise NotFound(
             f"No connector '{connector[:40]}' is switched on. On: {', '.join(sorted(state.connectors)) or 'none'}. "
-            "A connector is switched on by its secret, for example POINTSMAN_CONNECTORS__ZENDESK_SECRETS."
+            "A connector is switched on by its secret, for example POINTSMAN_CONNECTORS__ZENDESK__SECRETS."
         )
     try:
         body = await request.body()
         headers = {name.lower(): value for name, value in request.headers.items()}
+        call = Call(headers, body, request.method, str(request.url))
         with counting_failures(request):
-            known.verify(headers, body, now=datetime.now(UTC))
+            known.verify(call, now=datetime.now(UTC))
         state.hook_gate.pass_or_refuse(
             connector
         )  # after the signature: a flood of forgeries must not cost the real one
-        done = await service.receive(state.intake, known.parse(headers, body), body)
+        done = await service.receive(state.intake, known.parse(call), body)
     except PointsmanError as exc:
         DELIVERIES.labels(connector, type(exc).__name__).inc()
         raise
-    DELIVERIES.labels(connector, done.outcome).inc()
+    for one in done:
+        DELIVERIES.labels(connector, one.outcome).inc()
     INGEST_SECONDS.labels(connector).observe(time.perf_counter() - started)
-    return _answer(done)
+    return _answer(done[0]) if len(done) == 1 else _answer_each(done)
 
 
 @plain.post(
@@ -116,8 +126,17 @@ async def receive_plain_ticket(
 
 
 def _answer(done: service.Received) -> JSONResponse:
-    answer = HookAnswer(status=done.outcome, ticket_id=done.ticket_id, external_id=done.external_id, why=done.why)
-    return JSONResponse(answer.model_dump(exclude_none=True), status_code=202 if done.outcome == "accepted" else 200)
+    return JSONResponse(_said(done).model_dump(exclude_none=True), 202 if done.outcome == "accepted" else 200)
+
+
+def _answer_each(done: Sequence[service.Received]) -> JSONResponse:
+    outcomes = {one.outcome for one in done}
+    status = 202 if "accepted" in outcomes else 422 if outcomes == {"unusable"} else 200
+    return JSONResponse(HookAnswers(events=list(map(_said, done))).model_dump(exclude_none=True), status)
+
+
+def _said(done: service.Received) -> HookAnswer:
+    return HookAnswer(status=done.outcome, ticket_id=done.ticket_id, external_id=done.external_id, why=done.why)
 
 
 def _problems(error: ValidationError) -> str:

@@ -3,20 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.local.doubles.double import ServerDate
+from services.local.doubles.faults import Fault, Faults
 from services.local.zendesk_double import lists
 from services.local.zendesk_double.account import AGENT_ID, Account, ApiError
 from services.local.zendesk_double.calls import Caller, D, Double, DoubleSettings, Trouble, after
-from services.local.zendesk_double.faults import Fault, Faults
 from services.local.zendesk_double.pages import invalid_attribute, missing, page
 from services.local.zendesk_double.webhooks import Webhook
 
@@ -107,6 +105,10 @@ async def post_group(body: dict[str, Any], double: D, _: Caller) -> Any:
 
 async def post_fault(fault: Fault, double: D) -> Any:
     double.faults.add(fault)
+    return await get_faults(double)
+
+
+async def get_faults(double: D) -> Any:
     return {"waiting": [waiting.model_dump() for waiting in double.faults.waiting]}
 
 
@@ -128,6 +130,7 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("GET", "/api/v2/groups.json", get_groups),
     ("POST", "/api/v2/groups.json", post_group),
     ("POST", "/double/faults", post_fault),
+    ("GET", "/double/faults", get_faults),
     ("GET", "/double/sent", get_sent),
 )
 
@@ -157,23 +160,6 @@ async def _answer_invalid(request: Request, error: Exception) -> Response:
 
 async def _answer_no_endpoint(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": "InvalidEndpoint", "description": "Not found"}, 404)
-
-
-class ServerDate:
-    """Puts the Date of the double's own clock on every answer (uvicorn's is switched off)."""
-
-    def __init__(self, app: ASGIApp, clock: Callable[[], datetime]) -> None:
-        self._app = app
-        self._clock = clock
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                date = format_datetime(self._clock().astimezone(UTC), usegmt=True)
-                message["headers"] = [*message["headers"], (b"date", date.encode())]
-            await send(message)
-
-        await self._app(scope, receive, send_dated)
 
 
 def _lifespan(double: Double) -> Callable[[FastAPI], Any]:

@@ -1,17 +1,16 @@
 """Who calls, how often, and what goes wrong with the answer: what every call to the double passes through."""
 
-import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse
 
+from services.local.doubles.double import basic_pair
+from services.local.doubles.faults import Fault, Faults, answered
 from services.local.zendesk_double.account import AGENT_ID, INTEGRATION_ID, Account, ApiError
-from services.local.zendesk_double.faults import Broken, Fault, Faults, Hanging
 from services.local.zendesk_double.webhooks import Webhook
 
 
@@ -60,7 +59,7 @@ def _actor_id(request: Request, authorization: Annotated[str, Header()] = "") ->
 
 def _fault(request: Request, _actor: Annotated[int, Depends(_actor_id)]) -> Fault | None:
     """The fault for this request; plain statuses are answered here."""
-    fault = _double(request).faults.take(request.method)
+    fault = _double(request).faults.take(request.method, request.url.path)
     if fault is not None and fault.kind == "status":
         raise ApiError(fault.status, "Injected", "A fault was switched on", retry_after=fault.retry_after)
     return fault
@@ -75,14 +74,7 @@ def after(
     trouble: Fault | None, answer: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
     """The answer, or what the fault makes of it."""
-    kind = trouble.kind if trouble else None
-    if kind == "hang_after_effect":
-        return Hanging()
-    if kind == "break_after_effect":
-        return Broken()
-    if kind == "not_json":
-        return PlainTextResponse("<html>one moment please</html>")
-    return JSONResponse(answer, status_code=status, headers=headers)
+    return answered(trouble, JSONResponse(answer, status_code=status, headers=headers))
 
 
 def _count_request(double: Double) -> None:
@@ -102,9 +94,6 @@ def _user_of(authorization: str, settings: DoubleSettings) -> int | None:
     emails = {"pointsman@example.com/token": INTEGRATION_ID, "agent@example.com/token": AGENT_ID}
     if scheme == "Bearer":
         return tokens.get(value)
-    try:
-        name, _, token = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    user_id = emails.get(name) if scheme == "Basic" else None
+    name, token = basic_pair(authorization) or ("", "")
+    user_id = emails.get(name)
     return user_id if user_id is not None and tokens.get(token) == user_id else None

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.registry import ConnectorsSettings
 from services.core.kit.security import Role, create_key
 from services.gateway.app import build_app
 from services.gateway.settings import GatewaySettings
@@ -37,7 +37,9 @@ def keys(database: str) -> Iterator[Keys]:
 
 @pytest.fixture
 def settings(database: str) -> GatewaySettings:
-    connectors = ConnectorSettings(desk_secrets=(SECRET,), generic_secrets=(SECRET,), zendesk_secrets=(SECRET,))
+    connectors = ConnectorsSettings.model_validate(
+        {name: {"secrets": (SECRET,)} for name in ("desk", "generic", "zendesk")}
+    )
     return GatewaySettings(
         database_url=SecretStr(database),
         connectors=connectors,

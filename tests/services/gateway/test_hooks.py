@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from services.core.connectors import generic
 from services.gateway.app import build_app
 from services.gateway.rates import RateGate
 from services.gateway.settings import GatewaySettings
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
+from tests.signing import sign_standard
 
 
 def call(
@@ -26,7 +26,7 @@ def call(
 async def post(
     gateway: httpx.AsyncClient, body: bytes, delivery_id: str = "d-1", *, now: datetime | None = None
 ) -> httpx.Response:
-    headers = generic.sign(SECRET, body, delivery_id=delivery_id, now=now or datetime.now(UTC))
+    headers = sign_standard(SECRET, body, delivery_id=delivery_id, now=now or datetime.now(UTC))
     return await gateway.post("/hooks/generic", content=body, headers=headers)
 
 
@@ -91,7 +91,7 @@ async def test_what_cannot_be_used_is_refused_and_stored_nowhere(
 ) -> None:
     """401, 413 and 422, with a message, and no row."""
     body = change.get("body", call(subject="x"))
-    headers = generic.sign(SECRET, body, delivery_id="d", now=datetime.now(UTC) - change.get("age", timedelta()))
+    headers = sign_standard(SECRET, body, delivery_id="d", now=datetime.now(UTC) - change.get("age", timedelta()))
     answer = await gateway.post("/hooks/generic", content=body, headers=headers | change.get("headers", {}))
     assert answer.status_code == status, answer.text
     assert answer.json()["message"]

@@ -10,11 +10,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from services.core.connectors import generic
 from services.core.connectors.desk_agents import DeskAgents, DeskEvent, NewDeskTicket, Said
-from services.core.connectors.zendesk import inbound
 from services.core.kit.database import build_pool
 from tests.platform import Platform
+from tests.signing import sign_standard, sign_zendesk
 
 NETWORK = NewDeskTicket("vpn and wifi problem", "Please help with dns and router", "Jo Doe", "jo.doe@example.com")
 CANARY = "zzcanaryzz4711"
@@ -97,7 +96,7 @@ async def test_ten_deliveries_at_once_have_one_effect(platform: Platform) -> Non
     async with httpx.AsyncClient(base_url=platform.home.gateway_url) as http:
 
         async def post() -> int:
-            headers = inbound.sign(secret, body, delivery_id="i-1", now=datetime.now(UTC))
+            headers = sign_zendesk(secret, body, now=datetime.now(UTC))
             return (await http.post("/hooks/zendesk", content=body, headers=headers)).status_code
 
         statuses = await asyncio.gather(*(post() for _ in range(10)))
@@ -150,7 +149,7 @@ async def test_erasure_leaves_no_text_anywhere(platform: Platform) -> None:
     async def say(event_type: str) -> None:
         data = {"id": external_id, "subject": f"vpn {CANARY}", "body": f"dns {CANARY}"}
         body = json.dumps({"type": event_type, "timestamp": datetime.now(UTC).isoformat(), "data": data}).encode()
-        headers = generic.sign(secret, body, delivery_id=uuid.uuid4().hex, now=datetime.now(UTC))
+        headers = sign_standard(secret, body, delivery_id=uuid.uuid4().hex, now=datetime.now(UTC))
         async with httpx.AsyncClient(base_url=platform.home.gateway_url) as http:
             (await http.post("/hooks/generic", content=body, headers=headers)).raise_for_status()
 
@@ -202,7 +201,7 @@ async def test_a_refused_write_back_is_a_dead_letter_that_can_be_replayed(platfo
     # Three refusals in a row are more than one attempt meets: a 422 is final at once.
     platform.zendesk.post("/double/faults", json={"method": "PUT", "kind": "status", "status": 422}).raise_for_status()
     async with httpx.AsyncClient(base_url=platform.home.gateway_url) as http:
-        headers = inbound.sign(secret, body, delivery_id="i-2", now=datetime.now(UTC))
+        headers = sign_zendesk(secret, body, now=datetime.now(UTC))
         (await http.post("/hooks/zendesk", content=body, headers=headers)).raise_for_status()
     platform.wait_until(lambda: bool(letters(platform, "zendesk", external_id, "dead")), "the dead letter")
     listed = json.loads(platform.cli("dead-letters", "list", "--format", "json").stdout)

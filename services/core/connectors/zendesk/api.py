@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from services.core.connectors import outbound
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors import lenient
+from services.core.connectors.outbound import Api
+from services.core.connectors.zendesk.settings import ZendeskSettings
 
 SYSTEM = "Zendesk"
 PAGE_SIZE = 100  # the most Zendesk gives at once
@@ -23,24 +24,22 @@ PAGES_MAX = 50  # a ticket holds at most 5,000 comments
 class ZendeskApi:
     """One account, one user of ours. `http` belongs to the caller."""
 
-    def __init__(self, settings: ConnectorSettings, http: httpx.AsyncClient) -> None:
-        self._base_url = settings.zendesk_base_url or ""
-        self._timeout_s = settings.timeout_s
-        self._auth = _auth(settings)
-        self._http = http
+    def __init__(self, settings: ZendeskSettings, http: httpx.AsyncClient) -> None:
+        self._base_url = settings.base_url or ""
+        self._api = Api(SYSTEM, f"{self._base_url}/api/v2", http, settings.timeout_s, headers=_auth(settings))
 
-    async def ticket(self, external_id: str) -> tuple[dict[str, Any], datetime | None]:
-        """`{"ticket", "users", "groups"}`, and when the server says it answered."""
-        path = f"tickets/{quote(external_id, safe='')}.json"
-        response = await self._send("GET", path, params={"include": "users,groups"})
-        return outbound.read_json(response, system=SYSTEM), _answered_at(response)
+    async def ticket(self, external_id: str) -> dict[str, Any]:
+        """`{"ticket", "users", "groups", "answered_at"}`; the last is when the server says it answered."""
+        response = await self._api.send("GET", _path(external_id), params={"include": "users,groups"})
+        return self._api.read(response) | {"answered_at": _answered_at(response)}
 
     async def comments(self, external_id: str) -> list[dict[str, Any]]:
         """All comments, oldest first; the first one is the ticket's description."""
         return await self._pages(f"tickets/{quote(external_id, safe='')}/comments.json", "comments")
 
-    async def groups(self) -> list[dict[str, Any]]:
-        return [group for group in await self._pages("groups.json", "groups") if not group.get("deleted")]
+    async def groups(self) -> dict[str, str]:
+        found = await self._pages("groups.json", "groups")
+        return {group["name"]: str(group["id"]) for group in found if not group.get("deleted")}
 
     async def update(self, external_id: str, change: dict[str, Any]) -> dict[str, Any]:
         """
@@ -49,9 +48,13 @@ class ZendeskApi:
         Raises:
             UpdateConflict: `updated_stamp` in `change` is no longer the ticket's.
         """
-        path = f"tickets/{quote(external_id, safe='')}.json"
-        response = await self._send("PUT", path, json={"ticket": change})
-        return outbound.read_json(response, system=SYSTEM).get("ticket") or {}
+        return lenient.child(await self._api.object("PUT", _path(external_id), json={"ticket": change}), "ticket")
+
+    async def create(self, ticket: dict[str, Any], *, key: str) -> str:
+        """The new ticket's id; Zendesk answers the same key with the same ticket."""
+        headers = {"Idempotency-Key": key}
+        made = await self._api.object("POST", "tickets.json", json={"ticket": ticket}, headers=headers)
+        return lenient.external_id(lenient.child(made, "ticket").get("id"), where="ticket.id")
 
     def ticket_url(self, external_id: str) -> str:
         """Where an agent opens the ticket."""
@@ -62,7 +65,7 @@ class ZendeskApi:
         items: list[dict[str, Any]] = []
         params: dict[str, str | int] = {"page[size]": PAGE_SIZE}
         for _ in range(PAGES_MAX):
-            page = outbound.read_json(await self._send("GET", path, params=params), system=SYSTEM)
+            page = await self._api.object("GET", path, params=params)
             items += page.get(key) or []
             meta = page.get("meta") or {}
             if not meta.get("has_more"):
@@ -70,18 +73,17 @@ class ZendeskApi:
             params["page[after]"] = meta["after_cursor"]
         return items
 
-    async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        url = f"{self._base_url}/api/v2/{path}"
-        request = self._http.build_request(method, url, timeout=self._timeout_s, headers=self._auth, **content)
-        return await outbound.send(self._http, request, system=SYSTEM)
+
+def _path(external_id: str) -> str:
+    return f"tickets/{quote(external_id, safe='')}.json"
 
 
-def _auth(settings: ConnectorSettings) -> dict[str, str]:
+def _auth(settings: ZendeskSettings) -> dict[str, str]:
     """The Authorization header: OAuth token, else e-mail with API token."""
-    if settings.zendesk_oauth_token:
-        return {"Authorization": f"Bearer {settings.zendesk_oauth_token.get_secret_value()}"}
-    if settings.zendesk_email and settings.zendesk_api_token:
-        pair = f"{settings.zendesk_email}/token:{settings.zendesk_api_token.get_secret_value()}"
+    if settings.oauth_token:
+        return {"Authorization": f"Bearer {settings.oauth_token.get_secret_value()}"}
+    if settings.email and settings.api_token:
+        pair = f"{settings.email}/token:{settings.api_token.get_secret_value()}"
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
     return {}
 

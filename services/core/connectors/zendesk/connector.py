@@ -5,152 +5,110 @@ How a write takes effect once (design/adr/0031-zendesk-writes-once.md): the upda
 the same PUT, guarded by `safe_update`. Whoever finds the tag has nothing left to do.
 """
 
-import asyncio
-import hashlib
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from services.core.connectors import lenient
-from services.core.connectors.port import OWN_ACTOR, WriteResult
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.door import Call
+from services.core.connectors.hearing import OWN_ACTOR, Told
+from services.core.connectors.port import Can, Connector
+from services.core.connectors.writing import Change, Standing, mark_of
 from services.core.connectors.zendesk import inbound
-from services.core.connectors.zendesk.api import ZendeskApi
-from services.core.contracts.delivery import Delivery
-from services.core.contracts.ticket import Comment, Requester, Ticket, TicketUpdate
-from services.core.kit.errors import ConnectorRejected, NotFound, UpdateConflict
+from services.core.connectors.zendesk.api import SYSTEM, ZendeskApi
+from services.core.connectors.zendesk.settings import ZendeskSettings
+from services.core.contracts.ticket import Comment, NewTicket, Requester, Status, Ticket
 
-CONFLICT_ATTEMPTS = 4  # within one write; after that the caller's retry waits longer
-SETTLE_ATTEMPTS = 3  # two seconds; a server whose two clocks differ by more is not waited for
-GROUPS_MAX_AGE_S = 300  # a renamed group is known five minutes later; a new one at once (see _group_id)
-NAMES_SHOWN_MAX = 20
 _METADATA = ("group_id", "organization_id", "brand_id", "ticket_form_id", "type")
 
 
-class Zendesk:
-    """Without a base URL and credentials it only listens: `fetch` answers None and `write` 'unwritable'."""
+CAN = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GUARDED | Can.GROUPS | Can.OPEN
+
+
+class Zendesk(Connector):
+    """Without a base URL and credentials it only listens."""
 
     name = inbound.NAME
+    system = SYSTEM
+    door = inbound.DOOR
 
-    def __init__(
-        self,
-        settings: ConnectorSettings,
-        http: httpx.AsyncClient,
-        *,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self._settings = settings
-        self._api = ZendeskApi(settings, http) if settings.zendesk_base_url else None
-        self._pause = pause
-        self._groups: Mapping[str, int] = {}
-        self._groups_read_at_s = float("-inf")
+    def __init__(self, settings: ZendeskSettings, http: httpx.AsyncClient) -> None:
+        super().__init__(settings)
+        self.can = CAN if settings.base_url else Can(0)
+        self.own_actors = frozenset(own.lower() for own in (settings.user_id, settings.email) if own)
+        self._own_user_id = settings.user_id
+        self._api = ZendeskApi(settings, http)
 
-    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> None:
-        secrets, tolerance_s = self._settings.zendesk_secrets, self._settings.tolerance_s
-        inbound.verify(headers, body, secrets=secrets, now=now, tolerance_s=tolerance_s)
-
-    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        own_user_id, own_email = self._settings.zendesk_user_id, self._settings.zendesk_email
-        return inbound.parse(headers, body, own_user_id=own_user_id, own_email=own_email)
+    def understand(self, event: Any, call: Call) -> Told:
+        return inbound.understand(event)
 
     async def fetch(self, external_id: str) -> Ticket | None:
-        if self._api is None:
+        if Can.FETCH not in self.can:
             return None
-        answer, _ = await self._api.ticket(external_id)
+        answer = await self._api.ticket(external_id)
         comments = await self._api.comments(external_id)
-        return _ticket(external_id, answer, comments, own_user_id=self._settings.zendesk_user_id)
+        return _ticket(external_id, answer, comments, own_user_id=self._own_user_id)
 
-    async def write(self, update: TicketUpdate) -> WriteResult:
-        if self._api is None:
-            return WriteResult("unwritable")
-        try:
-            return await self._write(self._api, update)
-        except NotFound as exc:
-            raise ConnectorRejected(exc.message) from exc
-
-    async def _write(self, api: ZendeskApi, update: TicketUpdate) -> WriteResult:
-        group_id = await self._group_id(api, update.group) if update.group else None
-        for _ in range(CONFLICT_ATTEMPTS):
-            ticket = await self._settled(api, update.external_id)
-            if marker_of(update.key) in lenient.tags(ticket.get("tags")):
-                return WriteResult("already", stamp=ticket.get("updated_at"), url=api.ticket_url(update.external_id))
-            _refuse_closed(ticket, update)
-            change = _change(update, ticket, group_id=group_id)
-            try:
-                saved = await api.update(update.external_id, change)
-            except UpdateConflict:
-                continue  # someone was faster; read again and decide again
-            return await self._read_back(api, update, change=change, saved=saved)
-        raise UpdateConflict(f"Zendesk ticket {update.external_id} changed {CONFLICT_ATTEMPTS} times while we wrote.")
-
-    async def _settled(self, api: ZendeskApi, external_id: str) -> dict[str, Any]:
-        """
-        The ticket, read in a later second than it was last changed in.
-
-        `updated_at` counts whole seconds: a second change within the same one would pass for no change, and
-        `safe_update` would not protect us.
-        """
-        ticket: dict[str, Any] = {}
-        for _ in range(SETTLE_ATTEMPTS):
-            answer, answered_at = await api.ticket(external_id)
-            ticket = lenient.child(answer, "ticket")
-            changed_at = lenient.time(ticket.get("updated_at"))
-            if answered_at is None or changed_at is None or answered_at >= _next_second(changed_at):
-                break
-            await self._pause(1.0)
-        return ticket
-
-    async def _read_back(
-        self, api: ZendeskApi, update: TicketUpdate, *, change: Mapping[str, Any], saved: Mapping[str, Any]
-    ) -> WriteResult:
-        answer, _ = await api.ticket(update.external_id)
+    async def standing(self, external_id: str, key: str) -> Standing:
+        answer = await self._api.ticket(external_id)
         ticket = lenient.child(answer, "ticket")
-        differences = _differences(change, ticket)
-        if not differences:
-            return WriteResult("written", stamp=ticket.get("updated_at"), url=api.ticket_url(update.external_id))
-        found = f"Zendesk took the update of ticket {update.external_id}, but then {'; '.join(differences)}."
-        if ticket.get("updated_at") != saved.get("updated_at"):
-            raise UpdateConflict(f"{found} Someone changed it right after us.")
-        raise ConnectorRejected(f"{found} Look for a trigger that sets it back, or a right our user does not have.")
-
-    async def _group_id(self, api: ZendeskApi, name: str) -> int:
-        """The group's id; an unknown name is looked up afresh once, since groups are made at any time."""
-        if name not in self._groups or time.monotonic() - self._groups_read_at_s > GROUPS_MAX_AGE_S:
-            self._groups = {group["name"]: group["id"] for group in await api.groups()}
-            self._groups_read_at_s = time.monotonic()
-        if name in self._groups:
-            return self._groups[name]
-        shown = sorted(self._groups)[:NAMES_SHOWN_MAX]
-        raise ConnectorRejected(
-            f"Group {name!r} does not exist in Zendesk. It has: {', '.join(shown)}"
-            f"{' ...' if len(self._groups) > len(shown) else ''}. Create it there or correct the label catalogue."
+        status = lenient.status(ticket.get("status"))
+        return Standing(
+            group=_group(answer),
+            priority=lenient.priority(ticket.get("priority")),
+            status=status,
+            is_marked=mark_of(key) in lenient.tags(ticket.get("tags")),
+            stamp=lenient.text(ticket.get("updated_at")) or None,
+            is_locked=status is Status.CLOSED,
+            settles_in_s=_settles_in_s(ticket, answer["answered_at"]),
+            raw=ticket,
         )
 
+    async def groups(self) -> Mapping[str, str]:
+        return await self._api.groups()
 
-def marker_of(key: str) -> str:
-    """The tag that says this update has taken effect. 48 bits: a ticket carries a handful of them."""
-    return inbound.MARKER_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:12]
+    async def save(self, change: Change, standing: Standing) -> str | None:
+        saved = await self._api.update(change.external_id, _change(change, standing))
+        return lenient.text(saved.get("updated_at")) or None
+
+    async def find(self, key: str) -> str | None:
+        return None  # Zendesk itself answers a key it knows with its ticket
+
+    async def create(self, new: NewTicket, group_id: str | None) -> str:
+        ticket = {
+            "subject": new.subject,
+            "comment": {"body": new.body},
+            "priority": new.priority,
+            "group_id": group_id,
+            "tags": [*map(_tag, new.tags), mark_of(new.key)],
+            "requester": {"name": new.requester.name or new.requester.email, "email": new.requester.email},
+        }
+        if not new.requester.email:
+            del ticket["requester"]
+        return await self._api.create({key: value for key, value in ticket.items() if value}, key=new.key)
+
+    def ticket_url(self, external_id: str) -> str:
+        return self._api.ticket_url(external_id)
 
 
-def _change(update: TicketUpdate, ticket: Mapping[str, Any], *, group_id: int | None) -> dict[str, Any]:
+def _change(change: Change, standing: Standing) -> dict[str, Any]:
     """The PUT's ticket: all or nothing, and only if nobody saved in between."""
     # PUT replaces all tags. The stamp makes that safe: a tag added meanwhile is a conflict, not a loss.
-    tags = [*lenient.tags(ticket.get("tags")), *map(_tag, update.tags), marker_of(update.key)]
-    change: dict[str, Any] = {
+    tags = [*lenient.tags(standing.raw.get("tags")), *map(_tag, change.tags), change.mark]
+    wanted: dict[str, Any] = {
         "safe_update": True,
-        "updated_stamp": ticket.get("updated_at"),
+        "updated_stamp": standing.stamp,
         "tags": list(dict.fromkeys(tags)),
     }
-    if group_id is not None:
-        change["group_id"] = group_id
-    if update.priority is not None:
-        change["priority"] = update.priority.value
-    if update.note:
-        change["comment"] = {"body": update.note, "public": False}
-    return change
+    if change.group_id is not None:
+        wanted["group_id"] = int(change.group_id)
+    if change.priority is not None:
+        wanted["priority"] = change.priority.value
+    if change.note:
+        wanted["comment"] = {"body": change.note, "public": False}
+    return wanted
 
 
 def _tag(tag: str) -> str:
@@ -158,21 +116,20 @@ def _tag(tag: str) -> str:
     return "_".join(tag.lower().split())
 
 
-def _differences(change: Mapping[str, Any], ticket: Mapping[str, Any]) -> list[str]:
-    """What the ticket does not show of the change; ids may come back as string."""
-    fields = [field for field in ("group_id", "priority") if field in change]
-    wrong = [f"{f} is {ticket.get(f)!r}, not {change[f]!r}" for f in fields if str(ticket.get(f)) != str(change[f])]
-    missing = sorted(set(change["tags"]) - set(lenient.tags(ticket.get("tags"))))
-    return wrong + ([f"tags {missing} are missing"] if missing else [])
+def _settles_in_s(ticket: Mapping[str, Any], answered_at: datetime | None) -> float:
+    """
+    `updated_at` counts whole seconds: a second change within the same one would pass for no change, and `safe_update`
+    would not protect us.
+    """
+    changed_at = lenient.time(ticket.get("updated_at"))
+    if answered_at is None or changed_at is None:
+        return 0
+    return 0 if answered_at >= changed_at.replace(microsecond=0) + timedelta(seconds=1) else 1
 
 
-def _refuse_closed(ticket: Mapping[str, Any], update: TicketUpdate) -> None:
-    if lenient.text(ticket.get("status")).lower() == "closed":
-        raise ConnectorRejected(f"Zendesk ticket {update.external_id} is closed: it can never be changed again.")
-
-
-def _next_second(at: datetime) -> datetime:
-    return at.replace(microsecond=0) + timedelta(seconds=1)
+def _group(answer: Mapping[str, Any]) -> str | None:
+    ticket = lenient.child(answer, "ticket")
+    return lenient.text(_by_id(answer.get("groups"), ticket.get("group_id")).get("name")) or None
 
 
 def _ticket(
@@ -189,7 +146,7 @@ def _ticket(
         requester=_requester(_by_id(answer.get("users"), raw.get("requester_id"))),
         status=lenient.status(raw.get("status")),
         priority=lenient.priority(raw.get("priority")),
-        group=lenient.text(_by_id(answer.get("groups"), raw.get("group_id")).get("name")) or None,
+        group=_group(answer),
         assignee_id=lenient.optional_id(raw.get("assignee_id")),
         tags=lenient.tags(raw.get("tags")),
         comments=tuple(

@@ -10,20 +10,21 @@ import pytest
 import pytest_asyncio
 from psycopg_pool import AsyncConnectionPool
 
-from services.core.connectors.desk import Desk
+from services.core.connectors.desk import Desk, DeskSettings
 from services.core.connectors.desk_agents import DeskAgents, NewDeskTicket, Said
-from services.core.connectors.settings import ConnectorSettings
-from services.core.contracts.delivery import DeliveryKind
+from services.core.connectors.door import Call
+from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.database import build_pool
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
-from tests.services.core.connectors.conformance import SECRET, Outbound
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, PayloadInvalid
+from tests.services.core.connectors.conformance import BOTH, SECRET, Inbound, Outbound, Sender
+from tests.services.core.connectors.events import standard_event
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 KILL_A_WAITING_WRITER = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and wait_event_type = 'Lock' and query ilike '%update desk_tickets%'"""
-SETTINGS = ConnectorSettings(desk_secrets=(SECRET,))
+SETTINGS = DeskSettings(secrets=BOTH)
 PRINTER = NewDeskTicket("Printer on fire", "It burns.", requester_email="ana@example.com", tags=("hw",))
 
 
@@ -49,13 +50,30 @@ class System:
 
     connector: Desk
     agents: DeskAgents
+    pool: AsyncConnectionPool
     url: str
+    faults = ("connection_killed",)
     killers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def another(self) -> Desk:
+        return Desk(SETTINGS, self.pool)
 
     async def open_ticket(self) -> str:
         return (await self.agents.create(PRINTER)).ticket_id
 
-    async def fail_next_write(self, fault: str) -> None:
+    async def is_struck(self) -> bool:
+        return all(killer.done() for killer in self.killers)
+
+    async def person_changes(self, external_id: str, **fields: str) -> None:
+        if comment := fields.pop("comment", None):
+            await self.agents.comment(external_id, Said("bo", comment))
+        column = {"group": "group_name", "priority": "priority", "status": "status"}
+        for name, value in fields.items():
+            change = f"update desk_tickets set {column[name]} = %s, updated_at = clock_timestamp() where id = %s"
+            async with self.pool.connection() as conn:
+                await conn.execute(change.encode(), (value, int(external_id)))
+
+    async def fail_next_write(self, fault: str, *, skip: int = 0) -> None:
         locked = asyncio.Event()
         self.killers.append(asyncio.create_task(self._kill_who_waits(locked)))
         await locked.wait()
@@ -76,14 +94,22 @@ class System:
 
 
 @pytest.fixture
-def system(desk: Desk, agents: DeskAgents, database: str) -> System:
-    return System(desk, agents, database)
+def system(desk: Desk, agents: DeskAgents, pool: AsyncConnectionPool, database: str) -> System:
+    return System(desk, agents, pool, database)
 
 
-class TestConformance(Outbound):
-    @pytest.fixture(params=["connection_killed"])
-    def fault(self, request: pytest.FixtureRequest) -> str:
-        return request.param
+class TestOutbound(Outbound):
+    pass
+
+
+class TestInbound(Inbound):
+    sender = Sender(Desk(SETTINGS, AsyncConnectionPool("", open=False)), standard_event)  # the door needs no database
+
+
+def test_the_desk_takes_numbers_only() -> None:
+    """A desk ticket that cannot exist is refused at the door."""
+    with pytest.raises(PayloadInvalid, match="desk ticket's number"):
+        TestInbound.sender.connector.parse(Call({}, b'{"type": "ticket.created", "data": {"id": "abc"}}'))
 
 
 async def test_a_ticket_lives_from_open_to_solved(desk: Desk, agents: DeskAgents) -> None:
@@ -102,9 +128,10 @@ async def test_a_ticket_lives_from_open_to_solved(desk: Desk, agents: DeskAgents
 async def test_its_events_verify_and_parse(desk: Desk, agents: DeskAgents) -> None:
     """The desk's own webhook passes the desk's own door."""
     event = await agents.create(PRINTER)
-    headers = event.signed(SECRET, now=NOW)
-    desk.verify(headers, event.body(), now=NOW)
-    delivery = desk.parse(headers, event.body())
+    call = Call(event.signed(SECRET, now=NOW), event.body())
+    desk.verify(call, now=NOW)
+    [delivery] = desk.parse(call)
+    assert isinstance(delivery, Delivery)
     assert (delivery.kind, delivery.external_id) == (DeliveryKind.CREATED, event.ticket_id)
     assert delivery.delivery_id == event.delivery_id
 

@@ -10,22 +10,24 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from standardwebhooks import Webhook
+from pydantic import SecretStr
+from standardwebhooks import Webhook, WebhookVerificationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.core.connectors.generic import Generic
-from services.core.connectors.port import WriteResult
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors import standard_webhooks
+from services.core.connectors.door import Call
+from services.core.connectors.generic import OPEN_TYPE, Generic, GenericSettings
+from services.core.connectors.writing import WriteResult
+from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import TicketUpdate
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, UpdateConflict
-from services.local.zendesk_double.faults import Broken, Hanging
-from tests.services.core.connectors.conformance import SECRET, Outbound
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, SignatureInvalid, UpdateConflict
+from services.local.doubles.faults import Broken, Hanging
+from tests.services.core.connectors.conformance import BOTH, NOW, OTHER_SECRET, SECRET, Inbound, Outbound, Sender
 from tests.services.core.connectors.conftest import Serve
-
-FAULTS = ("rate_limited", "server_error", "hang_after_effect", "break_after_effect")
+from tests.services.core.connectors.events import standard_event
 
 
 @dataclass
@@ -45,18 +47,33 @@ class Receiver:
         self.seen.setdefault(message_id, message)
         if fault:
             return fault()
-        return JSONResponse({"status": status, "stamp": "s1", "url": "https://desk.example/1"})
+        answer = {"status": status, "stamp": "s1", "url": "https://desk.example/1"}
+        return JSONResponse(answer | ({"id": f"T-{message_id}"} if message["type"] == OPEN_TYPE else {}))
 
 
 @dataclass
 class System:
     connector: Generic
     receiver: Receiver
+    http: httpx.AsyncClient
+    faults = ("rate_limited", "server_error", "hang_after_effect", "break_after_effect")
+
+    def another(self) -> Generic:
+        settings = self.connector.settings
+        assert isinstance(settings, GenericSettings)
+        return Generic(settings, self.http)
 
     async def open_ticket(self) -> str:
         return "A-17/é"
 
-    async def fail_next_write(self, fault: str) -> None:
+    async def is_struck(self) -> bool:
+        return not self.receiver.faults
+
+    async def person_changes(self, external_id: str, **fields: str) -> None:
+        raise NotImplementedError  # only the receiver knows its tickets
+
+    async def fail_next_write(self, fault: str, *, skip: int = 0) -> None:
+        self.receiver.faults += [None] * skip
         answers = {
             "rate_limited": Response(status_code=429, headers={"retry-after": "7"}),
             "server_error": Response(status_code=502),
@@ -67,11 +84,11 @@ class System:
 
     async def notes(self, external_id: str) -> list[str]:
         data = [message["data"] for message in self.receiver.seen.values()]
-        return [item["note"] for item in data if item["external_id"] == external_id]
+        return [one["note"] for one in data if external_id in (one.get("external_id"), f"T-{one['key']}")]
 
 
-def connector_settings(url: str | None) -> ConnectorSettings:
-    return ConnectorSettings(generic_secrets=(SECRET,), generic_callback_url=url, timeout_s=0.3)
+def connector_settings(url: str | None) -> GenericSettings:
+    return GenericSettings(secrets=BOTH, callback_url=url, timeout_s=0.3)
 
 
 @pytest_asyncio.fixture
@@ -79,13 +96,15 @@ async def system(serve: Serve, http: httpx.AsyncClient) -> AsyncIterator[System]
     receiver = Receiver()
     app = Starlette(routes=[Route("/hook", receiver.receive, methods=["POST"])])
     async with serve(app) as url:
-        yield System(Generic(connector_settings(f"{url}/hook"), http), receiver)
+        yield System(Generic(connector_settings(f"{url}/hook"), http), receiver, http)
 
 
-class TestConformance(Outbound):
-    @pytest.fixture(params=FAULTS)
-    def fault(self, request: pytest.FixtureRequest) -> str:
-        return request.param
+class TestOutbound(Outbound):
+    pass
+
+
+class TestInbound(Inbound):
+    sender = Sender(Generic(connector_settings(None), httpx.AsyncClient()), standard_event)
 
 
 UPDATE = TicketUpdate(key="17/route", external_id="17", group="Billing")
@@ -156,3 +175,76 @@ async def test_an_odd_answer_counts_as_taken(system: System) -> None:
     for content in (b"", b"ok", b"[1]", json.dumps({"stamp": 7, "status": []}).encode()):
         system.receiver.faults.append(Response(content=content))
         assert await system.connector.write(UPDATE) == WriteResult("written")
+
+
+def heard(body: bytes) -> Delivery:
+    [found] = TestInbound.sender.connector.parse(Call({}, body))
+    assert isinstance(found, Delivery)
+    return found
+
+
+def verified(headers: dict[str, str], body: bytes, *, now: datetime = NOW) -> None:
+    TestInbound.sender.connector.verify(Call(headers, body), now=now)
+
+
+def signed(body: bytes, *, secret: SecretStr = SECRET, id: str = "m", now: datetime = NOW) -> dict[str, str]:
+    return standard_webhooks.DOOR.sign(secret, Call({}, body), delivery_id=id, now=now)
+
+
+def test_the_reference_library_and_ours_accept_each_other() -> None:
+    """Interoperability with the `standardwebhooks` package, both ways."""
+    now, body = datetime.now(NOW.tzinfo), '{"type": "ticket.created", "data": {"id": 1}}'
+    reference = Webhook(SECRET.get_secret_value())
+    theirs = reference.sign("msg_1", now, body)
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": theirs}
+    verified(headers, body.encode(), now=now)
+    ours = signed(body.encode(), id="msg_2", now=now)
+    assert reference.verify(body, ours) == json.loads(body)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OTHER_SECRET.get_secret_value()).verify(body, ours)
+
+
+def test_several_signatures_in_one_header() -> None:
+    """While a secret rotates the sender signs with both; unknown versions beside them do no harm."""
+    both = " ".join(signed(b"{}", secret=secret)["webhook-signature"] for secret in (OTHER_SECRET, SECRET))
+    verified(signed(b"{}") | {"webhook-signature": f"v1a,AAAA {both}"}, b"{}")
+    only_other_version = {"webhook-signature": signed(b"{}")["webhook-signature"].replace("v1,", "v1a,")}
+    with pytest.raises(SignatureInvalid):
+        verified(signed(b"{}") | only_other_version, b"{}")
+
+
+def test_another_message_id_is_refused() -> None:
+    """The id is signed too: a replay cannot pass for a new delivery."""
+    with pytest.raises(SignatureInvalid):
+        verified(signed(b"{}", id="m-1") | {"webhook-id": "m-2"}, b"{}")
+
+
+def test_an_unknown_event_type_is_ignored_and_says_so() -> None:
+    """A sender may send more than we use."""
+    delivery = heard(b'{"type": "ticket.viewed", "data": {"id": 1}}')
+    assert delivery.kind is DeliveryKind.IGNORED
+    assert "ticket.viewed" in (delivery.why_ignored or "")
+
+
+def test_our_own_update_comes_back_ignored() -> None:
+    """The sender names the actor; erasure is heard all the same."""
+    own = {"actor_id": "pointsman", "data": {"id": 1}}
+    assert heard(json.dumps(own | {"type": "ticket.assigned"}).encode()).kind is DeliveryKind.IGNORED
+    assert heard(json.dumps(own | {"type": "ticket.erased"}).encode()).kind is DeliveryKind.ERASED
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_comment_is_told_with_who_may_read_it(public: bool) -> None:
+    """Conversations carry public ones to the customer, and never the others."""
+    comment = {"body": "Done", "public": public, "author_id": "bo"}
+    event = {"type": "ticket.commented", "data": {"id": 1, "comment": comment}}
+    delivery = heard(json.dumps(event).encode())
+    assert delivery.comment is not None
+    assert (delivery.comment.body, delivery.comment.public) == ("Done", public)
+
+
+async def test_a_receiver_may_say_that_a_person_was_faster(system: System) -> None:
+    """It alone can compare what was seen with its ticket."""
+    system.receiver.faults.append(JSONResponse({"status": "superseded", "why": "its group is Support by now"}))
+    result = await system.connector.write(UPDATE)
+    assert (result.status, result.why) == ("superseded", "its group is Support by now")

@@ -15,8 +15,7 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from services.cli.__main__ import app
-from services.core.connectors.desk import Desk
-from services.core.connectors.settings import ConnectorSettings
+from services.core.connectors.desk import Desk, DeskSettings
 from services.core.kit import audit, databases, outbox, schema
 from services.core.kit.database import build_pool, migrate
 from services.core.kit.errors import ConfigurationInvalid, Conflict
@@ -166,7 +165,7 @@ async def test_everything_reads_back_after_an_upgrade(before: str) -> None:
         assert await ledger.spent_on(conn, "1") == 0.5
         assert (await authenticate(conn, "pm_0123456789ab_secret")).name == "n8n"
         assert await outbox.replay(conn) == 1
-        ticket = await Desk(ConnectorSettings(), pool).fetch("1")
+        ticket = await Desk(DeskSettings(), pool).fetch("1")
         assert ticket is not None
         assert [comment.body for comment in ticket.comments] == ["Looking."]
         await worker.erase(conn, 1)

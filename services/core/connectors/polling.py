@@ -1,0 +1,52 @@
+"""
+What changed since: for systems that do not call, and for calls that were missed.
+
+A position is the time of the last change heard and, within that time, the last id. Rows are read only once their
+second is over, so that no later change can slip in behind the position.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.core.contracts.ticket import Ticket
+
+LAG = timedelta(seconds=5)  # clocks that differ, and transactions that commit after the time they wrote
+
+
+@dataclass(frozen=True)
+class Position:
+    """Everything up to here has been heard."""
+
+    at: datetime
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A ticket that changed, as it is now. `actor` is who changed it last, where the system says so."""
+
+    at: datetime
+    ticket: Ticket
+    actor: str | None = None
+
+    @property
+    def position(self) -> Position:
+        return Position(self.at, self.ticket.external_id)
+
+
+async def by_time(
+    page: Callable[[int], Awaitable[Sequence[Changed]]], after: Position, *, until: datetime
+) -> list[Changed]:
+    """
+    For systems that order by time alone: `page(start)` gives rows at or after `after.at`, in order of time, from the
+    `start`-th on. Reads until a second is whole, so that the edge of a page never splits one: all up to `after.at` has
+    been heard.
+    """
+    rows: list[Changed] = []
+    while found := await page(len(rows)):
+        rows += found
+        whole = [row for row in rows if after.at < row.at < rows[-1].at]
+        if whole:
+            return [row for row in whole if row.at <= until]
+    return [row for row in rows if after.at < row.at <= until]

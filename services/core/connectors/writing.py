@@ -1,0 +1,269 @@
+"""
+The one way a letter takes effect in a ticketing system, whatever that system can and cannot do.
+
+Look for our mark; compare with what was seen when the letter was decided; change; note; read back. The mark goes in
+with the last call, so an attempt that is killed in between leaves none, and the next one completes it: setting a field
+twice is setting it once. What a person changed in the meantime stands (design/adr/0091-late-letters.md).
+"""
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from services.core.connectors.hearing import MARKER_PREFIX
+from services.core.contracts.ticket import ENDED, NewTicket, Priority, Status, TicketUpdate
+from services.core.kit.errors import ConnectorRejected, NotFound, UpdateConflict
+
+CONFLICT_ATTEMPTS = 4  # within one write; after that the letter waits longer
+SETTLE_ATTEMPTS = 3
+NAMES_MAX_AGE_S = 300  # a renamed group is known five minutes later; a new one at once (see Names)
+NAMES_SHOWN_MAX = 20
+
+Pause = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """
+    What became of one update.
+
+    `written`: it took effect now. `already`: it had taken effect before. `superseded`: a person was faster, nothing was
+    done, `why` says what they changed. `unwritable`: the system cannot be written to; the decision stays with us.
+    `stamp` is the ticket's state after the write, as in `Ticket.stamp`; `url` is for people.
+    """
+
+    status: Literal["written", "already", "superseded", "unwritable"]
+    stamp: str | None = None
+    url: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A ticket opened under a key; `was_known`: it had been opened before."""
+
+    external_id: str
+    url: str | None = None
+    was_known: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """
+    A ticket as its system has it at this moment.
+
+    `is_marked`: the letter's mark is on it. `is_locked`: it takes no change any more. `settles_in_s`: a change in this
+    moment could not be told from the last one; read again after so long. `raw` comes back with `save`.
+    """
+
+    group: str | None
+    priority: Priority | None
+    status: Status | None
+    is_marked: bool
+    stamp: str | None = None
+    is_locked: bool = False
+    settles_in_s: float = 0
+    raw: Any = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    What to change. `group_id` is what `groups()` names `group`; None leaves it. `mark` belongs where it can be found:
+    a tag, or `marked_note`, the note with the mark in its last line.
+    """
+
+    key: str
+    external_id: str
+    group: str | None = None
+    group_id: str | None = None
+    priority: Priority | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+
+    @property
+    def mark(self) -> str:
+        return mark_of(self.key)
+
+    @property
+    def marked_note(self) -> str:
+        return f"{self.note}\n\n[{self.mark}]"
+
+
+class Hands(Protocol):
+    """What a connector supplies to be written through."""
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def notes_apart(self) -> bool: ...
+
+    async def standing(self, external_id: str, key: str) -> Standing: ...
+
+    async def groups(self) -> Mapping[str, str] | None: ...
+
+    async def save(self, change: Change, standing: Standing) -> str | None: ...
+
+    async def note(self, change: Change) -> None: ...
+
+    def ticket_url(self, external_id: str) -> str | None: ...
+
+
+@dataclass
+class Names:
+    """Group names to the system's ids, remembered; an unknown name is looked up afresh once."""
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+    read_at_s: float = float("-inf")
+
+    async def id_of(self, name: str, hands: Hands) -> str:
+        """
+        Raises:
+            ConnectorRejected: the system has no such group; names those it has.
+        """
+        if name not in self.ids or time.monotonic() - self.read_at_s > NAMES_MAX_AGE_S:
+            found = await hands.groups()
+            if found is None:
+                return name
+            self.ids, self.read_at_s = found, time.monotonic()
+        if name in self.ids:
+            return self.ids[name]
+        shown = sorted(self.ids)[:NAMES_SHOWN_MAX]
+        raise ConnectorRejected(
+            f"Group {name!r} does not exist in {hands.system}. It has: {', '.join(shown)}"
+            f"{' ...' if len(self.ids) > len(shown) else ''}. Create it there or correct the label catalogue."
+        )
+
+
+def mark_of(key: str) -> str:
+    """What says that this update has taken effect. 48 bits: a ticket carries a handful of them."""
+    return MARKER_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+async def write_once(hands: Hands, update: TicketUpdate, names: Names, pause: Pause) -> WriteResult:
+    """
+    One effect per key.
+
+    Raises:
+        ConnectorUnavailable, UpdateConflict: call again with the same key. ConnectorRejected: refused for good.
+    """
+    for _ in range(CONFLICT_ATTEMPTS):
+        standing = await _settled(hands, update, pause)
+        if standing.is_marked:
+            return WriteResult("already", standing.stamp, hands.ticket_url(update.external_id))
+        if why := why_superseded(update, standing):
+            return WriteResult("superseded", standing.stamp, hands.ticket_url(update.external_id), why)
+        change = await _change(hands, update, names)
+        try:
+            saved = await _carry_out(hands, change, standing)
+        except UpdateConflict:
+            continue  # someone was faster; read again and decide again
+        return await _read_back(hands, change, saved)
+    raise UpdateConflict(
+        f"{hands.system} ticket {update.external_id} changed {CONFLICT_ATTEMPTS} times while we wrote."
+    )
+
+
+def why_superseded(update: TicketUpdate, now: Standing) -> str | None:
+    """
+    What a person has changed since this was decided; None when the letter still holds.
+
+    A moved stamp alone proves nothing: a comment moves it too. A note changes nothing of theirs, so only a locked
+    ticket refuses it.
+    """
+    if now.is_locked:
+        return f"it is {now.status or Status.CLOSED} and takes no change any more"
+    seen = update.seen
+    if seen is None or (update.group is None and update.priority is None):
+        return None
+    if seen.stamp is not None and seen.stamp == now.stamp:
+        return None
+    if now.status in ENDED and seen.status not in ENDED:
+        return f"it is {now.status} by now"
+    for what, is_now, was, wanted in (
+        ("group", now.group, seen.group, update.group),
+        ("priority", now.priority, seen.priority, update.priority),
+    ):
+        if is_now != was and is_now != wanted:
+            return f"its {what} is {is_now or 'empty'} by now; it was {was or 'empty'} when this was decided"
+    return None
+
+
+async def _settled(hands: Hands, update: TicketUpdate, pause: Pause) -> Standing:
+    """The ticket, read when its stamp can no longer stand for two states."""
+    standing = await _standing(hands, update)
+    for _ in range(SETTLE_ATTEMPTS - 1):
+        if not standing.settles_in_s:
+            break
+        await pause(standing.settles_in_s)
+        standing = await _standing(hands, update)
+    return standing
+
+
+async def _standing(hands: Hands, update: TicketUpdate) -> Standing:
+    try:
+        return await hands.standing(update.external_id, update.key)
+    except NotFound as exc:
+        raise ConnectorRejected(exc.message) from exc  # a ticket that is gone does not come back
+
+
+async def _change(hands: Hands, update: TicketUpdate, names: Names) -> Change:
+    group_id = await names.id_of(update.group, hands) if update.group else None
+    fields = update.model_dump(include={"key", "external_id", "group", "priority", "tags", "note"})
+    return Change(**fields, group_id=group_id)
+
+
+async def _carry_out(hands: Hands, change: Change, standing: Standing) -> str | None:
+    """The stamp of our save, where the system tells it. Apart from the note, what shows already is not set again."""
+    try:
+        if not hands.notes_apart:
+            return await hands.save(change, standing)
+        if _differences(change, standing) or change.tags:
+            await hands.save(change, standing)
+        if change.note:
+            await hands.note(change)
+    except NotFound as exc:
+        raise ConnectorRejected(exc.message) from exc
+    return None
+
+
+async def _read_back(hands: Hands, change: Change, saved: str | None) -> WriteResult:
+    standing = await hands.standing(change.external_id, change.key)
+    wrong = _differences(change, standing)
+    if (change.note or not hands.notes_apart) and not standing.is_marked:
+        wrong.append("our mark is missing")
+    is_someone_elses = saved is not None and standing.stamp != saved
+    if wrong and not is_someone_elses:
+        raise ConnectorRejected(
+            f"{hands.system} took the update of ticket {change.external_id}, but then {'; '.join(wrong)}. "
+            "Look for a rule that sets it back, or a right our user does not have."
+        )
+    return WriteResult("written", standing.stamp, hands.ticket_url(change.external_id))
+
+
+def _differences(change: Change, standing: Standing) -> list[str]:
+    """What the ticket does not show of the change."""
+    pairs = (("group", standing.group, change.group), ("priority", standing.priority, change.priority))
+    return [f"{what} is {now!r}, not {wanted!r}" for what, now, wanted in pairs if wanted not in (None, now)]
+
+
+class Opens(Hands, Protocol):
+    """What a connector supplies to open tickets."""
+
+    async def find(self, key: str) -> str | None: ...
+
+    async def create(self, new: NewTicket, group_id: str | None) -> str: ...
+
+
+async def open_once(hands: Opens, new: NewTicket, names: Names, pause: Pause) -> Opened:
+    """One ticket per key, with its private note; raises as `write_once`."""
+    found = await hands.find(new.key)
+    group_id = await names.id_of(new.group, hands) if new.group and not found else None
+    external_id = found or await hands.create(new, group_id)
+    if new.note:
+        note = TicketUpdate(key=f"{new.key}/note", external_id=external_id, note=new.note)
+        await write_once(hands, note, names, pause)
+    return Opened(external_id, hands.ticket_url(external_id), was_known=found is not None)

@@ -1,0 +1,62 @@
+"""Which connectors are on, and settings that cannot work."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from psycopg_pool import AsyncConnectionPool
+
+import services.core.connectors
+from services.core.connectors.port import Connector
+from services.core.connectors.registry import ConnectorsSettings, build_connectors
+from tests.services.core.connectors.conformance import BOTH, SECRET
+
+
+def built(settings: ConnectorsSettings) -> set[str]:
+    return set(build_connectors(settings, pool=AsyncConnectionPool("", open=False), http=httpx.AsyncClient()))
+
+
+def test_only_connectors_with_a_secret_are_on() -> None:
+    """No secret, no door; the desk is always there."""
+    assert built(ConnectorsSettings()) == {"desk"}
+    assert built(ConnectorsSettings.model_validate({"zendesk": {"secrets": BOTH}})) == {"desk", "zendesk"}
+
+
+def test_every_connector_is_registered_under_its_own_name() -> None:
+    """A folder that nobody registered would be a connector that nobody can switch on."""
+    folder = Path(services.core.connectors.__file__).parent
+    rooms = {path.parent.name if path.name == "connector.py" else path.stem for path in folder.rglob("*.py")
+             if f"({Connector.__name__}):" in path.read_text("utf-8")}  # fmt: skip
+    assert rooms == set(ConnectorsSettings.model_fields)
+
+
+@pytest.mark.parametrize("name", list(ConnectorsSettings.model_fields))
+def test_a_misspelt_setting_stops_the_start(name: str) -> None:
+    """Fail closed: a forgotten letter must not switch a guard off."""
+    for given in ({name: {"sercets": [SECRET]}}, {f"{name}_secrets": [SECRET]}, {f"{name}x": {}}):
+        with pytest.raises(ValueError, match="Extra inputs"):
+            ConnectorsSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"generic": {"secrets": ["whsec_hunter2!"]}}, "whsec_"),
+        ({"desk": {"secrets": ["whsec_"]}}, "whsec_"),
+        ({"zendesk": {"secrets": [" "]}}, "blank"),
+        ({"zendesk": {"base_url": "example.zendesk.com"}}, "https://"),
+        ({"zendesk": {"base_url": "https://x.zendesk.com"}}, "api_token"),
+        ({"zendesk": {"base_url": "https://x.zendesk.com", "oauth_token": "t"}}, "user_id"),
+    ],
+)
+def test_settings_that_cannot_work_stop_the_start(given: Any, said: str) -> None:
+    """The message says what to give, and never repeats a secret."""
+    with pytest.raises(ValueError, match=said) as caught:
+        ConnectorsSettings.model_validate(given)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_do_not_show() -> None:
+    """Settings may be printed."""
+    assert SECRET.get_secret_value() not in repr(ConnectorsSettings.model_validate({"zendesk": {"secrets": BOTH}}))
