@@ -37,9 +37,8 @@ def keys(database: str) -> Iterator[Keys]:
 
 @pytest.fixture
 def settings(database: str) -> GatewaySettings:
-    connectors = ConnectorsSettings.model_validate(
-        {name: {"secrets": (SECRET,)} for name in ("desk", "generic", "zendesk")}
-    )
+    names = ("desk", "generic", "zendesk")
+    connectors = ConnectorsSettings.model_validate({name: {"secrets": (SECRET,)} for name in names})
     return GatewaySettings(
         database_url=SecretStr(database),
         connectors=connectors,
