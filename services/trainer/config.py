@@ -16,6 +16,7 @@ EPOCH_ROWS = 45_000  # tickets read in all: 10,000 within ten minutes on two cor
 class FitConfig:
     """
     `epochs`: passes over the tickets; None: from their number. A busy machine takes longer, it does not learn less.
+    `refit`: after judging, the encoder that is served is fine-tuned again, on all rows. It doubles the time.
     `limit_s`: seconds after which fine-tuning ends all the same, its schedule shortened.
 
     `base_model`: folder or hub name of any BERT-like encoder; None: MiniLM-L6 from the wheel.
@@ -24,6 +25,7 @@ class FitConfig:
 
     epochs: int | None = None
     limit_s: float = 3_600.0
+    refit: bool = True
     threads: int = 1
     seed: int = 20261120
     base_model: str | None = None

@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.models.bundle import MemberScores
-from services.core.models.encoder import Encoder, load_encoder
+from services.core.models.encoder import load_encoder
 from services.core.models.linear import save_linear
 from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, Manifest, write_manifest
 from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_neighbours
@@ -75,10 +75,13 @@ def fit_judged(examples: Sequence[Example], out: Path, config: FitConfig, progre
 def _fit_into(folder: Path, split: Split, config: FitConfig, progress: Progress) -> tuple[Manifest, Judged]:
     tuned = config.encoder == "finetuned" or (config.encoder == "auto" and len(split.train) >= TUNE_ROWS_MIN)
     facts = (export_tuned if tuned else export_frozen)(split, folder, config, progress=progress)
+    embedded = _embed_all(folder, split, config, progress)
+    judged = _judge_held_out(split, embedded, config, progress=progress)
+    if tuned and config.refit:
+        everything = replace(split, train=split.train + split.held_out)
+        facts |= export_tuned(everything, folder, config, progress=progress)
+        embedded = _embed_all(folder, split, config, progress)
     (folder / FLOAT_FILE).unlink(missing_ok=True)
-    encoder = load_encoder(folder, max_tokens=config.max_tokens, threads=config.threads)
-    embedded = _embed(encoder, [row.text for row in split.train + split.held_out], progress)
-    judged = _judge_held_out(split, encoder, embedded, config, progress=progress)
     _write_final_members(split, folder, embedded, config)
     progress("members", 1.0, "fitted on all rows")
     facts["embedding_size"] = float(embedded["embedding"].shape[1])
@@ -86,8 +89,10 @@ def _fit_into(folder: Path, split: Split, config: FitConfig, progress: Progress)
     return _build_manifest(split, folder, config, judged, encoder=kind, facts=facts), judged
 
 
-def _embed(encoder: Encoder, texts: list[str], progress: Progress) -> dict[str, NDArray[np.float32]]:
-    parts = []
+def _embed_all(folder: Path, split: Split, config: FitConfig, progress: Progress) -> dict[str, NDArray[np.float32]]:
+    """The encoder's outputs for the training rows, then the held-out ones."""
+    encoder = load_encoder(folder, max_tokens=config.max_tokens, threads=config.threads)
+    texts, parts = [row.text for row in split.train + split.held_out], []
     for start in range(0, len(texts), SCORE_BATCH):
         parts.append(encoder.run(texts[start : start + SCORE_BATCH]))
         progress("embed", min(1.0, (start + SCORE_BATCH) / len(texts)), f"{start} of {len(texts)}")
@@ -95,7 +100,7 @@ def _embed(encoder: Encoder, texts: list[str], progress: Progress) -> dict[str, 
 
 
 def _judge_held_out(
-    split: Split, encoder: Encoder, embedded: dict[str, NDArray[np.float32]], config: FitConfig, *, progress: Progress
+    split: Split, embedded: dict[str, NDArray[np.float32]], config: FitConfig, *, progress: Progress
 ) -> Judged:
     """Members fitted on the training part alone, scored on the held-out part."""
     n = len(split.train)
@@ -119,7 +124,7 @@ def _judge_held_out(
 def _write_final_members(
     split: Split, folder: Path, embedded: dict[str, NDArray[np.float32]], config: FitConfig
 ) -> None:
-    """The members that are served have seen every row; the encoder has seen the training part."""
+    """The members that are served have seen every row."""
     from safetensors.numpy import save_file
 
     rows = split.train + split.held_out

@@ -60,7 +60,7 @@ def small_encoder() -> Path:
 
 
 def small_config(**changes: object) -> FitConfig:
-    return FitConfig(**{"epochs": 2, "base_model": str(small_encoder()), "max_tokens": 48, **changes})  # ty: ignore[invalid-argument-type]
+    return FitConfig(**{"epochs": 2, "base_model": str(small_encoder()), "max_tokens": 48, "refit": False, **changes})  # ty: ignore[invalid-argument-type]
 
 
 @cache

@@ -37,6 +37,15 @@ def test_same_data_and_seed_give_the_same_files(tmp_path: Path):
     assert read_manifest(tmp_path / "again").files == read_manifest(small_bundle()).files
 
 
+def test_the_served_encoder_has_read_every_row(tmp_path: Path):
+    """Judged on rows it had not seen, then fine-tuned again with them: same rules, another graph."""
+    changes = {"refit": True, "epochs": 1}
+    refitted = fit(made_up_tickets(400), tmp_path / "refitted", small_config(**changes), lambda s, f, d: None)
+    judged = fit(made_up_tickets(400), tmp_path / "judged", small_config(epochs=1), lambda s, f, d: None)
+    assert refitted.bands == judged.bands
+    assert refitted.files["encoder.onnx"] != judged.files["encoder.onnx"]
+
+
 def test_forty_tickets_make_a_first_router(tmp_path: Path):
     """The cold start: nothing is routed without review, but suggestions are there."""
     stages: dict[str, float] = {}
