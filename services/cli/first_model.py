@@ -1,4 +1,9 @@
-"""A first router for a platform that has none: learnt from its own history, or from mock history when that is empty."""
+"""
+A first router for a platform that has none: learnt from its own history, or from mock history when that is empty.
+
+The first one keeps the encoder as it comes, so that tickets flow within a minute or so; the fine-tuned one is trained
+behind it, must pass the same gates as any candidate, and takes over while tickets flow.
+"""
 
 import subprocess
 import sys
@@ -12,10 +17,16 @@ from services.core.kit.errors import PointsmanError
 from services.local.home import Home
 from services.local.mock.catalogue import labels
 from services.local.mock.tickets import MOCK_SOURCE
+from services.local.platform import Running
 from services.local.processes import remember, stop_process
 
-MOCK_HISTORY = 1500  # enough for twelve groups, and under three minutes on two cores with everything (2026-11)
-FIRST_BUDGET = ("--budget-s", "75")  # a newcomer waits; the next training takes its time
+MOCK_HISTORY = 1500  # enough for twelve groups
+JOB = "trainer"
+TUNE_ROWS_MIN = 240  # with the held-out part taken off, what the trainer fine-tunes from
+STILL_FIRST = """
+select 1 from models where status = 'champion' and manifest ->> 'encoder' = 'frozen'
+and (select count(*) from (select 1 from history where "group" <> '' limit %(rows)s) enough) = %(rows)s
+"""
 
 
 def ensure_model(home: Home, say: Callable[[str], None]) -> None:
@@ -31,11 +42,30 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
         is_own = has_own_history(conn)
     started = time.monotonic()
     if not is_own:
-        say(f"No router model yet: learning one from {MOCK_HISTORY} mock tickets (a few minutes, once).")
+        say(f"No router model yet: learning a first one from {MOCK_HISTORY} mock tickets (about a minute, once).")
         _describe_mock_groups(home)
         _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY))
-    _run(home, "services.trainer", "--promote", *(() if is_own else FIRST_BUDGET))
+    _run(home, "services.trainer", "--promote", "--encoder", "frozen")
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
+
+
+def improve_first_model(running: Running, say: Callable[[str], None]) -> None:
+    """Fine-tunes behind the running platform where the first model still serves and there is enough to learn from."""
+    with psycopg.connect(running.home.postgres.url) as conn:
+        first = conn.execute(STILL_FIRST, {"rows": TUNE_ROWS_MIN}).fetchone()
+    if first is None:
+        return
+
+    def tell(code: int) -> None:
+        if code == 0:
+            say("The fine-tuned router model has passed its gates and serves now.")
+        else:
+            say(
+                f"The fine-tuned router model does not serve; the first one goes on. Why: {running.home.logs / JOB}.log"
+            )
+
+    say("A fine-tuned router model is trained meanwhile; it takes over when it passes its gates (a few minutes).")
+    running.supervisor.start_job(JOB, "services.trainer", "--promote", "--progress", "json", ended=tell)
 
 
 def has_own_history(conn: psycopg.Connection) -> bool:

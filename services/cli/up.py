@@ -31,7 +31,7 @@ def up(
 
       POINTSMAN_GATEWAY_PORT=9080 pointsman up --mock 0
     """
-    from services.cli.first_model import ensure_model
+    from services.cli.first_model import ensure_model, improve_first_model
     from services.local.demo import send_and_show, send_hourly
     from services.local.home import Home, LocalSettings
     from services.local.platform import platform
@@ -45,6 +45,7 @@ def up(
             typer.secho(
                 f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True
             )
+            improve_first_model(running, say)
             if mock:
                 send_and_show(running, mock)
             if once:

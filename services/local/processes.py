@@ -21,15 +21,22 @@ from services.local.logs import rotate
 
 STOP_TIMEOUT_S = 10.0
 RESTART_PAUSES_S = (0.2, 1.0, 3.0, 10.0)  # then the last one for ever
+JOB_NICENESS = 10
 STEADY_AFTER_S = 60.0  # a child that ran this long starts again at the first pause
 
 
 @dataclass
 class Child:
-    """One container's process. `module` is started as `python -m module`."""
+    """
+    One container's process, `python -m module` with `arguments`.
+
+    A job has `ended`, which is called once with its exit code; any other child is started again when it ends.
+    """
 
     name: str
     module: str
+    arguments: tuple[str, ...] = ()
+    ended: Callable[[int], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     started_at: float = 0.0
@@ -51,25 +58,35 @@ class Supervisor:
         self.children.append(child)
         self._spawn(child)
 
+    def start_job(self, name: str, module: str, *arguments: str, ended: Callable[[int], None]) -> None:
+        """Runs it once, behind everything else: what serves tickets has the processor first."""
+        job = Child(name, module, arguments, ended)
+        self.children.append(job)
+        self._spawn(job)
+
     def tend(self) -> None:
         """Starts again what has died, with growing pauses; cuts the logs. Call it every fraction of a second."""
-        now = time.monotonic()
         rotate([*self.home.logs.glob("*.log"), self.home.postgres.folder / "log"])
         if not self.home.postgres.is_running():
             self.on_restart("postgres", None)
             self.home.postgres.start()
-        for child in self.children:
+        for child in list(self.children):
             assert child.process is not None
             code = child.process.poll()
-            if code is None:
-                continue
-            if child.due_at <= child.started_at:  # just found dead
-                child.restarts = 0 if now - child.started_at > STEADY_AFTER_S else child.restarts
-                child.due_at = now + self.pauses_s[min(child.restarts, len(self.pauses_s) - 1)]
-                child.restarts += 1
-                self.on_restart(child.name, code)
-            if now >= child.due_at:
-                self._spawn(child)
+            if code is not None and child.ended is not None:
+                self.children.remove(child)
+                child.ended(code)
+            elif code is not None:
+                self._start_again(child, code, time.monotonic())
+
+    def _start_again(self, child: Child, code: int, now: float) -> None:
+        if child.due_at <= child.started_at:  # just found dead
+            child.restarts = 0 if now - child.started_at > STEADY_AFTER_S else child.restarts
+            child.due_at = now + self.pauses_s[min(child.restarts, len(self.pauses_s) - 1)]
+            child.restarts += 1
+            self.on_restart(child.name, code)
+        if now >= child.due_at:
+            self._spawn(child)
 
     def stop(self) -> None:
         """Stops the children in reverse order: who takes tickets in first, who serves others last."""
@@ -85,13 +102,15 @@ class Supervisor:
     def _spawn(self, child: Child) -> None:
         with (self.home.logs / f"{child.name}.log").open("ab") as log:
             child.process = subprocess.Popen(
-                [sys.executable, "-m", child.module],
+                [sys.executable, "-m", child.module, *child.arguments],
                 env=dict(self.environment()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
             )
+        if child.ended is not None:
+            psutil.Process(child.process.pid).nice(JOB_NICENESS)
         child.started_at = time.monotonic()
         child.due_at = 0.0
         remember(self.home, [child.process.pid for child in self.children if child.process])

@@ -6,12 +6,15 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg
 
 from services.cli.first_model import has_own_history
+from services.local.home import Home
 from services.local.processes import clear_leftovers
 from tests.platform import build_home, user_environment
+from tests.services.trainer.bundles import small_encoder
 
 TIMEOUT_S = 90.0
 ADD = """
@@ -48,3 +51,34 @@ def test_a_killed_first_start_leaves_nothing_that_the_next_does_not_find(open_fo
     finally:
         first.kill()
         home.postgres.stop()
+
+
+def test_the_fine_tuned_model_takes_over_from_the_first(open_folder: Path) -> None:
+    """Tickets flow on a first model; the better one is trained behind it and serves without a restart."""
+    home = build_home(open_folder / "takeover")
+    small = {"POINTSMAN_TRAINER_BASE_MODEL": str(small_encoder()), "POINTSMAN_TRAINER_EPOCHS": "2"}
+    command = [sys.executable, "-m", "services.cli", "up", "--mock", "0"]
+    up = subprocess.Popen(command, env=user_environment(home) | small, stderr=subprocess.PIPE, text=True)
+    assert up.stderr is not None
+    try:
+        said = []
+        for line in up.stderr:
+            said.append(line)
+            if "router model has passed" in line or "does not serve" in line:
+                break
+        assert "has passed its gates and serves now" in said[-1], "".join(said)
+        with psycopg.connect(home.postgres.url) as conn:
+            versions = conn.execute("select version, status from models order by created_at").fetchall()
+        assert [status for _, status in versions] == ["archived", "champion"]
+        deadline = time.monotonic() + TIMEOUT_S
+        while served(home) != versions[1][0]:
+            assert time.monotonic() < deadline
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.communicate()
+    assert not home.running_file.exists()
+
+
+def served(home: Home) -> str:
+    """The version that the router answers with."""
+    return httpx.get(f"http://127.0.0.1:{home.settings.router_http_port}/v2/models/router").json()["versions"][0]

@@ -1,16 +1,18 @@
 """Who runs here, and what a killed one left."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.core.kit.errors import Conflict
 from services.local.home import Home
-from services.local.processes import alone, clear_leftovers, remember
+from services.local.processes import JOB_NICENESS, Supervisor, alone, clear_leftovers, remember
 from tests.conftest import free_port
 from tests.platform import build_home
 
@@ -76,3 +78,24 @@ def test_a_file_of_an_older_version_is_no_reason_to_stop(home: Home) -> None:
     """Nobody is found by it."""
     home.running_file.write_text('[{"pid": 1, "created": 1.5}]')
     assert clear_leftovers(home) == 0
+
+
+def test_a_job_runs_once_and_tells_its_end(open_folder: Path) -> None:
+    """Unlike a container it is not started again; it is behind the containers in line for the processor."""
+    home, ended = build_home(open_folder / "job"), list[int]()
+    home.prepare()
+    home.postgres.start()
+    supervisor = Supervisor(home, lambda: os.environ, pauses_s=(0.0,))
+    try:
+        supervisor.start_job("usage", "services.trainer", "--no-such-flag", ended=ended.append)
+        assert supervisor.children[0].process is not None
+        assert psutil.Process(supervisor.children[0].process.pid).nice() == JOB_NICENESS
+        supervisor.children[0].process.wait()
+        supervisor.tend()
+        supervisor.tend()
+    finally:
+        supervisor.stop()
+        home.postgres.stop()
+    assert ended == [2]
+    assert supervisor.children == []
+    assert "unrecognized arguments" in supervisor.log_tail("usage")
