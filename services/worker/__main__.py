@@ -20,6 +20,7 @@ from services.core.llm.metered import MeteredLlm
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.letters import deliver
+from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
@@ -52,8 +53,9 @@ async def run(settings: WorkerSettings) -> None:
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)
-        llm = MeteredLlm(build_llm(settings.llm), pool, settings.llm.budget_usd_per_day)
-        outside = Outside(settings, pool, connectors, build_redactor(), router, llm)
+        redaction = Redaction(build_redactor())
+        llm = MeteredLlm(build_llm(settings.llm), pool, redaction.hide_in_answer, settings.llm.budget_usd_per_day)
+        outside = Outside(settings, pool, connectors, redaction, router, llm)
         workflows.configure(database_url, executor_id=settings.worker_id, pool_size=settings.worker_pool_size)
         register(outside)
         adopted = await workflows.adopt_older(pool, settings.worker_id)

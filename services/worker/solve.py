@@ -127,9 +127,10 @@ async def _conversation(outside: Outside, ticket_id: int) -> Conversation | None
     # Our own notes are not part of what people said.
     said = [comment for comment in ticket.comments if comment.author_id != "pointsman"]
     fields = {"subject": ticket.subject, "body": ticket.body} | {
-        f"c{i}": comment.body for i, comment in enumerate(said)
+        f"c{i}": said[i].body
+        for i in reversed(range(len(said)))  # when all are too long, the last matter most
     }
-    safe = await outside.redact(fields)
+    safe = await outside.redaction.redact(fields)
     async with connection(outside.pool) as conn:
         await repository.store_redacted(conn, ticket_id, ticket, safe)
     spoken = tuple((_speaker(ticket, comment.author_id), safe.fields[f"c{i}"]) for i, comment in enumerate(said))

@@ -4,10 +4,8 @@ The steps of the ticket workflows: each does one piece of I/O and may run more t
 Steps take and return ids, scores and labels as JSON, because the workflow engine stores them: never ticket text.
 """
 
-import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,10 +31,10 @@ from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
 from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
-from services.core.text.redact import Redacted, Redactor
 from services.worker import repository
 from services.worker.decide import Gathered, decide, routed_event, update_for, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
+from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -51,15 +49,9 @@ class Outside:
     settings: WorkerSettings
     pool: Pool
     connectors: Mapping[str, Connector]
-    redactor: Redactor
+    redaction: Redaction
     router: RouterClient
     llm: MeteredLlm
-    # One thread: redaction is pure computing, so several would only wait for each other.
-    computing: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="redact"))
-
-    async def redact(self, fields: Mapping[str, str]) -> Redacted:
-        """Beside the event loop: it takes milliseconds during which other tickets' I/O would stand still."""
-        return await asyncio.get_running_loop().run_in_executor(self.computing, self.redactor.redact_fields, fields)
 
 
 async def prepare(outside: Outside, ticket_id: int) -> str | None:
@@ -71,7 +63,7 @@ async def prepare(outside: Outside, ticket_id: int) -> str | None:
     ticket = await fetch_or_known(outside, known)
     why = why_left_alone(ticket, outside.settings.filters)
     fields = {"subject": ticket.subject, "body": ticket.body}
-    safe = await outside.redact(fields)
+    safe = await outside.redaction.redact(fields)
     async with connection(outside.pool) as conn:
         await repository.store_redacted(conn, ticket_id, ticket, safe)
     return why

@@ -2,19 +2,25 @@
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from services.core.contracts.priority import Level, SummaryQuestion
+from services.core.contracts.priority import Level, PriorityQuestion, SummaryQuestion
 from services.core.llm.references import REFERENCES_MAX
+from services.core.text.normalise import normalise
+from services.core.text.recognisers.span import Span
+from services.core.text.redact import PLACEHOLDER
 
 REASON_MAX_CHARS = 300
 NOTE_MAX_CHARS = 1_500
 TAG_MAX_CHARS = 40
 LINK = re.compile(r"(?:https?://|www\.)[^\s<>\"'\])]{1,500}", re.IGNORECASE)
 LINK_REMOVED = "[link removed]"
+READ_MAX_CHARS = 20_000  # of one text of an answer: more than the most output tokens that can be set
+MARKUP = re.compile(r"<[^<>]{0,500}>|[<>]")
 
 
 class _Draft(BaseModel):
@@ -44,15 +50,27 @@ def priority_draft(labels: tuple[str, ...]) -> type[PriorityDraft]:
     return create_model("PriorityDraft", __base__=PriorityDraft, priority=(offered, ...))
 
 
-def text_of(question: SummaryQuestion) -> str:
+def text_of(question: PriorityQuestion | SummaryQuestion) -> str:
     """Everything the model was shown of a ticket, as one text."""
-    return "\n".join((question.subject, question.body, *(body for _, body in question.comments)))
+    comments = question.comments if isinstance(question, SummaryQuestion) else ()
+    return "\n".join((question.subject, question.body, *(body for _, body in comments)))
 
 
 def clean(text: str, *, max_chars: int, source: str) -> str:
-    """One paragraph without control characters, and without links that `source` does not hold."""
-    plain = " ".join("".join(char if _is_visible(char) else " " for char in text).split())
+    """One paragraph without markup and control characters, and without links that `source` does not hold."""
+    visible = "".join(char if _is_visible(char) else " " for char in normalise(text[:READ_MAX_CHARS]))
+    plain = " ".join(MARKUP.sub(_keep_placeholder, visible).split())
     return LINK.sub(lambda link: link.group() if link.group() in source else LINK_REMOVED, plain)[:max_chars]
+
+
+def hide_strangers(text: str, source: str, find: Callable[[str], Sequence[Span]]) -> str:
+    """The text without personal data, but for what the redacted `source` says itself: a model may know more than it."""
+    parts, position = [], 0
+    for span in find(text):
+        if text[span.start : span.end] not in source:
+            parts += [text[position : span.start], f"[{span.entity.lower().replace('_', ' ')} removed]"]
+            position = span.end
+    return "".join([*parts, text[position:]])
 
 
 def clean_tags(tags: list[str], source: str) -> tuple[str, ...]:
@@ -67,6 +85,10 @@ def clean_references(references: list[str], source: str) -> tuple[str, ...]:
     """References that `source` holds word for word: a model cannot make one up."""
     held = (reference.strip() for reference in references)
     return tuple(dict.fromkeys(ref for ref in held if ref and ref in source))[:REFERENCES_MAX]
+
+
+def _keep_placeholder(match: re.Match[str]) -> str:
+    return match.group() if PLACEHOLDER.fullmatch(match.group()) else " "
 
 
 def _is_visible(char: str) -> bool:

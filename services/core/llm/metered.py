@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.core.contracts.priority import PriorityAnswer, PriorityQuestion, SummaryAnswer, SummaryQuestion
 from services.core.kit.database import connection
+from services.core.llm.answers import NOTE_MAX_CHARS, REASON_MAX_CHARS, text_of
 from services.core.llm.build import Llm
 from services.core.llm.extractive import NAME as EXTRACTIVE
 from services.core.llm.ledger import Call, Origin, cache_key, recall, record, remember, spent_today
@@ -38,10 +39,14 @@ class _Job(Generic[Question, Answer]):
 
 @dataclass(frozen=True)
 class MeteredLlm:
-    """`budget_usd_per_day` holds per UTC day; None: no limit."""
+    """
+    `hide` takes personal data out of texts of an answer, but for what the redacted source says; whatever a model said
+    passes it before it is stored. `budget_usd_per_day` holds per UTC day; None: no limit.
+    """
 
     llm: Llm
     pool: AsyncConnectionPool[Any]
+    hide: Callable[[tuple[str, ...], str], Awaitable[tuple[str, ...]]]
     budget_usd_per_day: Decimal | None = None
 
     async def prioritise(self, question: PriorityQuestion, origin: Origin) -> Answered[PriorityAnswer]:
@@ -69,6 +74,7 @@ class MeteredLlm:
         if job.port.model == EXTRACTIVE:  # costs nothing: a row for each ticket would only fill the ledger
             return await job.ask(job.question)
         answered = await self._without_asking(job, origin) or await job.ask(job.question)
+        answered = replace(answered, answer=await self._hidden(answered.answer, job.question))
         await self._settle(job, answered, origin)
         return answered
 
@@ -83,6 +89,23 @@ class MeteredLlm:
             if self.budget_usd_per_day is None or await spent_today(conn) < self.budget_usd_per_day:
                 return None
         return Answered(job.by_rules(job.question), replace(usage, prompt_version=None, outcome="over_budget"))
+
+    async def _hidden(self, answer: Answer, question: Question) -> Answer:
+        """Every text of the answer; a tag or reference that is not what it was is left out, it would name nothing."""
+        source = text_of(question)
+        if isinstance(answer, PriorityAnswer):
+            (reason,) = await self.hide((answer.reason,), source)
+            return answer.model_copy(update={"reason": reason[:REASON_MAX_CHARS]})
+        said = (answer.issue, answer.actions, *answer.tags, *answer.references)
+        issue, actions, *short = await self.hide(said, source)
+        kept = {old for old, new in zip(said[2:], short, strict=True) if old == new}
+        changed = {
+            "issue": issue[:NOTE_MAX_CHARS],
+            "actions": actions[:NOTE_MAX_CHARS],
+            "tags": tuple(tag for tag in answer.tags if tag in kept),
+            "references": tuple(reference for reference in answer.references if reference in kept),
+        }
+        return answer.model_copy(update=changed)
 
     async def _settle(self, job: _Job[Question, Answer], answered: Answered[Answer], origin: Origin) -> None:
         async with connection(self.pool) as conn, conn.transaction():

@@ -17,6 +17,7 @@ from typing import Any
 
 from services.core.contracts.priority import PriorityQuestion, SummaryQuestion
 from services.core.kit.errors import ConfigurationInvalid
+from services.core.text.shorten import shorten
 
 PROMPTS = Path(__file__).with_name("prompts")
 SPLIT = "=== message ===\n"
@@ -26,7 +27,6 @@ MARK_HEX_CHARS = 16  # 64 bits: finding a text that holds its own mark takes 2**
 # Tokens by which chat templates of self-hosted models tell system, user and assistant apart.
 CHAT_TOKEN = re.compile(r"<\|([^|<>]{0,40})\|>|\[(/?INST)\]|<(/?(?:s|start_of_turn|end_of_turn))>|<<(/?SYS)>>")
 JOINERS = "\u200c\u200d"  # Persian, Hindi and emoji are written with them
-LEFT_OUT = "[... {} characters left out ...]"
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,6 @@ def as_data(text: str, max_chars: int) -> str:
     """A stranger's text without control characters and chat tokens, shortened in its middle."""
     kept = "".join(char for char in shorten(text, max_chars) if char in "\n\t" or not _is_control(char))
     return CHAT_TOKEN.sub(lambda token: f"({next(filter(None, token.groups()), '')})", kept)
-
-
-def shorten(text: str, max_chars: int) -> str:
-    """The beginning and the end, two to one, with a note of what is missing."""
-    if len(text) <= max_chars:
-        return text
-    head, tail = max_chars * 2 // 3, max_chars // 3
-    return f"{text[:head]}\n{LEFT_OUT.format(len(text) - head - tail)}\n{text[len(text) - tail :]}"
 
 
 def without_mark(mark: str, value: Any) -> Any:

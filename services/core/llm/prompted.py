@@ -44,7 +44,7 @@ class PromptedPrioritiser:
         return Answered(self._answer(question, draft), usage)
 
     def _answer(self, question: PriorityQuestion, draft: PriorityDraft) -> PriorityAnswer:
-        source = f"{question.subject}\n{question.body}"
+        source = text_of(question)
         return PriorityAnswer(
             priority=restrict(priority_of(draft.impact, draft.urgency), question.labels),
             impact=draft.impact,

@@ -8,7 +8,7 @@ linear; the model reads a bounded part. It knows nothing of tickets, storage or 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from services.core.text.language import detect_language
 from services.core.text.normalise import normalise
@@ -48,6 +48,7 @@ def restore(text: str, vault: Mapping[str, str]) -> str:
 
 _Text = tuple[str, str]  # a text and its language
 _Heard = dict[_Text, list[Span]]
+K = TypeVar("K")
 
 
 class Redactor:
@@ -75,7 +76,25 @@ class Redactor:
         heard = self._listen(
             [(text, spoken) for fields, spoken in zip(texts, languages, strict=True) for text in fields.values()]
         )
-        return [self._hide(fields, spoken, heard) for fields, spoken in zip(texts, languages, strict=True)]
+        return [
+            Redacted(self._hide(fields, spoken, heard, vault := Vault(fields.values())), vault.values, spoken)
+            for fields, spoken in zip(texts, languages, strict=True)
+        ]
+
+    @property
+    def default_language(self) -> str:
+        return self._config.default_language
+
+    def redact_more(self, texts: Mapping[K, str], language: str, vault: "Vault") -> dict[K, str]:
+        """Further normalised texts of a ticket whose values so far are in `vault`, which takes up theirs."""
+        heard = self._listen([(text, language) for text in texts.values()])
+        return self._hide(dict(texts), language, heard, vault)
+
+    def hide_people(self, text: str, vault: "Vault") -> str:
+        """A redacted text without the people that were found elsewhere since."""
+        protected = [match.span() for match in PLACEHOLDER.finditer(text)]
+        found = resolve(text, mentions(text, vault.people), protected)
+        return vault.hide(text, (span for span in found if span.entity in self._config.entities))
 
     def find(self, text: str, language: str | None = None, *, known_people: Iterable[str] = ()) -> list[Span]:
         """Where personal data is in the text, in order, without overlaps; placeholders are left alone."""
@@ -85,9 +104,8 @@ class Redactor:
     def _language(self, text: str) -> str:
         return detect_language(text, self._config.default_language)
 
-    def _hide(self, texts: dict[str, str], language: str, heard: _Heard) -> Redacted:
+    def _hide(self, texts: dict[K, str], language: str, heard: _Heard, vault: "Vault") -> dict[K, str]:
         """Hiding one name may reveal another to the rules; ends because each round hides at least one more."""
-        vault = _Vault(texts.values())
         settled: set[tuple[str, int]] = set()  # texts in which nothing was found while so many people were known
         while unsettled := [name for name, text in texts.items() if (text, len(vault.people)) not in settled]:
             people = vault.people
@@ -96,7 +114,7 @@ class Redactor:
                 if not found:
                     settled.add((texts[name], len(people)))
                 texts[name] = vault.hide(texts[name], found)
-        return Redacted(texts, vault.values, language)
+        return texts
 
     def _find(self, text: str, language: str, known_people: Iterable[str], heard: _Heard) -> list[Span]:
         """`heard` holds what the model said of the texts as they came in; later rounds are the rules' alone."""
@@ -160,7 +178,7 @@ def build_redactor(config: RedactionConfig | None = None) -> Redactor:
     return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()})
 
 
-class _Vault:
+class Vault:
     """Gives each value its placeholder; never one that the texts already contain."""
 
     def __init__(self, texts: Iterable[str]) -> None:

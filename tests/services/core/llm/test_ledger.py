@@ -29,10 +29,15 @@ async def pool(database: str) -> AsyncIterator[AsyncConnectionPool]:
         yield opened
 
 
+async def unchanged(texts: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """For tests about money; tests/services/worker/test_redaction.py has the real one."""
+    return texts
+
+
 @pytest.fixture
 def metered(stub, pool) -> MeteredLlm:
     stub.script(Says(GOOD))
-    return MeteredLlm(build_llm(config_for("azure", stub)), pool)
+    return MeteredLlm(build_llm(config_for("azure", stub)), pool, unchanged)
 
 
 async def rows(pool: AsyncConnectionPool, query: str) -> list[dict]:
@@ -84,7 +89,7 @@ async def test_the_cache_never_answers_another_question(metered, stub, question,
 async def test_over_budget_the_rules_answer_and_say_why(stub, pool, question):
     """The budget is 0.00045: the first call spends it, the second is not sent; tomorrow it may."""
     stub.script(Says(GOOD))
-    metered = MeteredLlm(build_llm(config_for("azure", stub)), pool, budget_usd_per_day=COST)
+    metered = MeteredLlm(build_llm(config_for("azure", stub)), pool, unchanged, budget_usd_per_day=COST)
     await metered.prioritise(question, ORIGIN)
     other = question.model_copy(update={"body": "All users cannot work, the portal is down."})
     stopped = await metered.prioritise(other, Origin("T-2", "new-T-2", "prioritise"))
@@ -98,7 +103,7 @@ async def test_over_budget_the_rules_answer_and_say_why(stub, pool, question):
 
 async def test_a_budget_of_zero_sends_nothing(stub, pool, question):
     stub.script(Says(GOOD))
-    metered = MeteredLlm(build_llm(config_for("azure", stub)), pool, budget_usd_per_day=Decimal(0))
+    metered = MeteredLlm(build_llm(config_for("azure", stub)), pool, unchanged, budget_usd_per_day=Decimal(0))
     assert (await metered.prioritise(question, ORIGIN)).usage.outcome == "over_budget"
     assert stub.asked == []
 
@@ -121,7 +126,7 @@ async def test_a_vendor_that_is_down_is_neither_billed_nor_hidden(metered, pool,
 
 
 async def test_the_extractive_default_costs_nothing_and_fills_no_table(pool, solved):
-    metered = MeteredLlm(build_llm(LlmConfig()), pool)
+    metered = MeteredLlm(build_llm(LlmConfig()), pool, unchanged)
     answered = await metered.summarise(solved, Origin("T-1", "solved-T-1", "summarise"))
     assert (answered.answer.by, answered.usage.usd) == ("extractive", 0)
     assert await rows(pool, "select 1 from llm_calls") == []
