@@ -127,3 +127,22 @@ def _sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[Any, Any]]]]:
             [(f"{entry['seq']} {entry['at']}", f"{entry['actor']} {entry['action']}") for entry in found["audit"]],
         ),
     ]
+
+
+def erase(
+    ticket_id: Annotated[int, typer.Argument(min=1, help="The number that `pointsman tickets` shows.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """
+    Remove for good what was said in a ticket: texts, summaries, vectors, answers. Its number and audit entries stay.
+
+    The ticketing system keeps its own copy: delete it there.
+
+    Examples:
+
+      pointsman erase 17
+    """
+    if not yes:
+        typer.confirm(f"Remove everything said in ticket {ticket_id}? This cannot be undone", abort=True)
+    open_api().post(f"/api/tickets/{ticket_id}/erase")
+    typer.echo(f"Ticket {ticket_id} is being erased. The receipt: pointsman ticket {ticket_id}")

@@ -51,7 +51,7 @@ from ticket
 """
 FIND = "select id from tickets where connector = %s and external_id = %s"
 DELIVERED = """
-select d.external_id, t.id as ticket_id from deliveries d
+select d.external_id, d.body_sha256, t.id as ticket_id from deliveries d
 left join tickets t on t.connector = d.connector and t.external_id = d.external_id
 where d.connector = %s and d.delivery_id = %s
 """

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from psycopg.rows import DictRow
@@ -16,7 +17,7 @@ from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
 from services.core.kit import audit, outbox
 from services.core.kit.batching import Batcher
 from services.core.kit.database import Connection, Pool, connection
-from services.core.kit.errors import Conflict, InputInvalid, NotFound
+from services.core.kit.errors import Conflict, IdempotencyKeyReused, InputInvalid, NotFound
 from services.core.kit.security import Principal
 from services.gateway import repository
 from services.gateway.metrics import CORRECTIONS
@@ -88,12 +89,24 @@ async def take_in(pool: Pool, arrived: Sequence[Arrived]) -> list[Ingested]:
 
 
 async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str) -> Received:
-    """Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first."""
+    """
+    Opens a ticket in the built-in desk and takes it in, in one transaction; the same `key` gives the first.
+
+    Raises:
+        IdempotencyKeyReused: the same `key` came with other content; 422 as draft-ietf-httpapi-idempotency-key-header
+            says. Two at once wait for each other, so the second is told as well.
+    """
     delivery_id = f"json:{key}"
+    digest = hashlib.sha256(json.dumps(asdict(opened), sort_keys=True).encode()).hexdigest()
     async with connection(pool) as conn, conn.transaction():
         await conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
         seen = await (await conn.execute(repository.DELIVERED, ("desk", delivery_id))).fetchone()
         if seen is not None:
+            if seen["body_sha256"] != digest:
+                raise IdempotencyKeyReused(
+                    f"This key already opened ticket {seen['external_id']} with other content; nothing was changed. "
+                    "Send another Idempotency-Key (or metadata.external_id) for another ticket."
+                )
             return Received("duplicate", str(seen["ticket_id"]) if seen["ticket_id"] else None, seen["external_id"])
         external_id = await desk_agents.open_ticket(conn, opened)
         ticket = Ticket(
@@ -108,9 +121,28 @@ async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str) -> Receiv
         delivery = Delivery(
             connector="desk", delivery_id=delivery_id, kind=DeliveryKind.CREATED, external_id=external_id, ticket=ticket
         )
-        digest = hashlib.sha256(ticket.model_dump_json().encode()).hexdigest()
         done = await repository.ingest(conn, delivery, body_sha256=digest)
     return Received("accepted", str(done.ticket_id), external_id)
+
+
+async def erase(pool: Pool, ticket_id: int, who: Principal) -> None:
+    """
+    Has everything that was said in a ticket removed; the worker does it, and its audit entry is the receipt.
+
+    Raises:
+        NotFound: no such ticket.
+    """
+    async with connection(pool) as conn, conn.transaction():
+        ticket = await _proposed(conn, ticket_id)
+        delivery = Delivery(
+            connector=ticket["connector"],
+            delivery_id=f"erase:{ticket_id}",
+            kind=DeliveryKind.ERASED,
+            external_id=ticket["external_id"],
+        )
+        done = await repository.ingest(conn, delivery, body_sha256="")
+        if not done.is_duplicate:
+            await audit.append(conn, _entry(who, ticket_id, "erasure.requested", {}))
 
 
 async def close_review(

@@ -3,7 +3,8 @@ The one error tree. Each class states the HTTP status it becomes and whether a r
 
 PointsmanError
 ├── InputInvalid 422           what a person or a system gave us cannot be used
-│   └── PayloadInvalid 422
+│   ├── PayloadInvalid 422
+│   └── IdempotencyKeyReused 422
 ├── SignatureInvalid 401
 │   └── SignatureStale 401
 ├── Unauthenticated 401
@@ -42,6 +43,10 @@ class InputInvalid(PointsmanError):
 
 
 class PayloadInvalid(InputInvalid):
+    pass
+
+
+class IdempotencyKeyReused(InputInvalid):
     pass
 
 

@@ -43,7 +43,7 @@ class HookAnswers(BaseModel):
 class PlainTicket(BaseModel):
     """
     A ticket as plain JSON, for forms, scripts and n8n. `metadata.external_id`, where given, makes a repeated call a
-    duplicate instead of a second ticket.
+    duplicate instead of a second ticket, as the header Idempotency-Key does; with other content the key is refused.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -110,9 +110,9 @@ async def receive_plain_ticket(
         plain = PlainTicket.model_validate(lenient.read_object(body, system="JSON"))
     except ValidationError as exc:
         raise PayloadInvalid(_problems(exc)) from exc
-    given = idempotency_key or plain.metadata.get("external_id") or uuid.uuid4()
     # Two forms that both number their tickets 1, 2, 3 must not swallow each other's.
-    key = hashlib.sha256(f"{who.name}\0{plain.source}\0{given}".encode()).hexdigest()
+    number = f"{plain.source}\0{plain.metadata.get('external_id') or uuid.uuid4()}"
+    key = hashlib.sha256(f"{who.name}\0{idempotency_key or number}".encode()).hexdigest()
     opened = NewDeskTicket(
         subject=plain.title,
         body=plain.description,

@@ -135,6 +135,13 @@ async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedb
     return {"ticket_id": str(ticket_id), "feedback": "recorded"}
 
 
+@router.post("/tickets/{ticket_id}/erase", status_code=202)
+async def erase_ticket(request: Request, who: Admin, ticket_id: TicketId) -> dict[str, str]:
+    """Removes for good what was said in the ticket; asking twice is asking once."""
+    await service.erase(request.app.state.pool, ticket_id, who)
+    return {"ticket_id": str(ticket_id), "erasure": "accepted"}
+
+
 @router.get("/status")
 async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
     """Counts of tickets, reviews, dead letters, by band; the model in use."""

@@ -102,6 +102,23 @@ def test_waiting_survives_a_gateway_that_is_away_for_a_moment(platform: Platform
     assert len(printed.splitlines()) == 3
 
 
+def test_a_ticket_is_erased_by_command(platform: Platform, tmp_path: Path) -> None:
+    """What was said is gone, the request and the receipt are in the audit log; asking again changes nothing."""
+    file = write_csv(tmp_path / "tickets.csv", 1)
+    sent = platform.cli("submit", str(file), "--wait", "--format", "jsonl")
+    ticket_id = json.loads(sent.stdout)["ticket_id"]
+    assert platform.cli("erase", ticket_id).returncode == 1  # nobody said yes
+    for _ in range(2):
+        done = platform.cli("erase", ticket_id, "--yes")
+        assert done.returncode == 0, done.stderr
+    state = "select state from tickets where id = %s"
+    platform.wait_until(lambda: platform.value(state, ticket_id) == "erased", "the erasure")
+    assert platform.rows("select 1 from raw.texts where ticket_id = %s", ticket_id) == []
+    actions = platform.rows("select action from audit where subject = %s", f"ticket/{ticket_id}")
+    assert [row["action"] for row in actions].count("erasure.requested") == 1
+    assert platform.cli("erase", "999999999", "--yes").returncode == 1
+
+
 def _process(platform: Platform, name: str) -> psutil.Process:
     child = next(child for child in platform.supervisor.children if child.name == name)
     assert child.process is not None

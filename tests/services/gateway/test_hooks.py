@@ -146,6 +146,27 @@ async def test_plain_json_opens_a_ticket_in_the_desk_once(
     assert [count(database, table) for table in ("desk_tickets", "tickets", "dbos.workflow_status")] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("by_header", [True, False])
+async def test_a_key_that_comes_with_other_content_is_refused(
+    gateway: httpx.AsyncClient, database: str, keys: Keys, by_header: bool
+) -> None:
+    """422, one after the other and at once: of several contents under one key one is taken in, none lost silently."""
+    headers = Keys.header(keys.agent) | ({"Idempotency-Key": "k1"} if by_header else {})
+    metadata = {} if by_header else {"external_id": "k1"}
+    tickets = [{"title": f"Laptop {number}", "metadata": metadata} for number in range(4)]
+    answers = await asyncio.gather(*(gateway.post("/webhook/ticket", json=t, headers=headers) for t in tickets))
+    assert sorted(answer.status_code for answer in answers) == [202, 422, 422, 422]
+    refused = next(answer.json() for answer in answers if answer.status_code == 422)
+    assert refused["error"] == "IdempotencyKeyReused"
+    first = next(t for t, answer in zip(tickets, answers, strict=True) if answer.status_code == 202)
+    assert (await gateway.post("/webhook/ticket", json=first, headers=headers)).json()["status"] == "duplicate"
+    other_source = first | {"source": "elsewhere"}
+    assert (await gateway.post("/webhook/ticket", json=other_source, headers=headers)).status_code == (
+        422 if by_header else 202
+    )
+    assert count(database, "tickets") == (1 if by_header else 2)
+
+
 async def test_plain_json_needs_a_key_of_an_agent(gateway: httpx.AsyncClient, keys: Keys) -> None:
     """Deny by default: 401 without a key, 403 for a viewer."""
     ticket = {"title": "Laptop broken"}
