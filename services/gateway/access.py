@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from services.core.kit.database import connection
 from services.core.kit.errors import ConfigurationInvalid, Forbidden, KeyMissing, SignatureInvalid, Unauthenticated
 from services.core.kit.security import Principal, Role, authenticate, require
+from services.gateway.openapi import SECURED
 from services.gateway.rates import network
 
 COOKIE = "pointsman_key"
@@ -39,6 +40,10 @@ class GuardedRoute(APIRoute):
     Raises:
         ConfigurationInvalid: when it is made without exactly one `Guard`: nothing is open by being forgotten.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **named: Any) -> None:
+        named["openapi_extra"] = SECURED | (named.get("openapi_extra") or {})
+        super().__init__(path, endpoint, **named)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         guards = [needed.call for needed in self.dependant.dependencies if isinstance(needed.call, Guard)]

@@ -13,6 +13,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.core.connectors.registry import build_connectors
@@ -23,6 +24,7 @@ from services.core.kit.telemetry import configure_traces
 from services.gateway import service
 from services.gateway.endpoints import console, docs, hooks, links, login, platform, tickets
 from services.gateway.limits import Limits
+from services.gateway.openapi import describe
 from services.gateway.pages import build_templates
 from services.gateway.rates import KeyRing, RateGate
 from services.gateway.settings import GatewaySettings
@@ -43,6 +45,7 @@ HEADERS = {
 def build_app(settings: GatewaySettings) -> FastAPI:
     """The application; connections open when it starts and close when it stops."""
     app = FastAPI(title="Pointsman gateway", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.openapi = partial(describe, app)
     app.state.settings = settings
     app.state.templates = build_templates()
     app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
@@ -57,6 +60,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_unmatched)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -95,6 +99,13 @@ async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": type(error).__name__, "message": error.message}, error.status, headers)
+
+
+async def _answer_unmatched(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: no such path, no such method, a body that is no JSON."""
+    assert isinstance(error, HTTPException)
+    kind = {400: "PayloadInvalid", 404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "Refused")
+    return JSONResponse({"error": kind, "message": f"{error.detail}."}, error.status_code, error.headers)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -20,6 +20,7 @@ from services.core.kit.security import Principal, Role
 from services.gateway import service
 from services.gateway.access import Guard, GuardedRoute, counting_failures
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
+from services.gateway.openapi import refusals
 
 router = APIRouter(tags=["webhooks"])
 plain = APIRouter(tags=["webhooks"], route_class=GuardedRoute)
@@ -61,7 +62,12 @@ PLAIN_TICKET_SCHEMA.pop("$defs", None)  # Priority is in the components already:
 PLAIN_TICKET_SCHEMA["properties"]["priority"] = {"type": ["string", "null"], "enum": [*Priority, None]}
 
 
-@router.post("/hooks/{connector}", status_code=202, responses={200: {"model": HookAnswer}})
+@router.post(
+    "/hooks/{connector}",
+    status_code=202,
+    response_model=HookAnswer,
+    responses={200: {"model": HookAnswer}, **refusals(401, 404)},
+)
 async def receive_hook(connector: str, request: Request) -> JSONResponse:
     """A signed call of a ticketing system. 202 taken in, 200 seen before or of no interest."""
     started = time.perf_counter()
@@ -94,6 +100,7 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
 @plain.post(
     "/webhook/ticket",
     status_code=202,
+    response_model=HookAnswer,
     responses={200: {"model": HookAnswer}},
     # The body is read by hand, leniently, so FastAPI cannot see its schema.
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": PLAIN_TICKET_SCHEMA}}}},

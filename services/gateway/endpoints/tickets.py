@@ -14,6 +14,7 @@ from services.core.kit.errors import NotFound
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
+from services.gateway.openapi import refusals
 
 router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
 
@@ -99,7 +100,7 @@ async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list
     return [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
 
 
-@router.get("/tickets/{ticket_id}")
+@router.get("/tickets/{ticket_id}", responses=refusals(404))
 async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> dict[str, Any]:
     """Everything about one ticket: decisions and why, review, labels, notes, outbox, model calls, audit."""
     async with connection(request.app.state.pool) as conn:
@@ -119,7 +120,7 @@ async def list_reviews(
     return [{**row, "id": str(row["id"])} for row in rows]
 
 
-@router.post("/tickets/{ticket_id}/review")
+@router.post("/tickets/{ticket_id}/review", responses=refusals(404, 409))
 async def review_ticket(request: Request, who: Agent, ticket_id: TicketId, answer: GroupName) -> dict[str, str]:
     """Accepts the proposed group (no `group`) or names the right one; it is written back and learnt from."""
     async with connection(request.app.state.pool) as conn:
@@ -127,7 +128,7 @@ async def review_ticket(request: Request, who: Agent, ticket_id: TicketId, answe
     return {"ticket_id": str(ticket_id), "review": outcome}
 
 
-@router.post("/tickets/{ticket_id}/feedback")
+@router.post("/tickets/{ticket_id}/feedback", responses=refusals(404))
 async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedback: Feedback) -> dict[str, str]:
     """Says afterwards which group was right; learnt from, not written back."""
     async with connection(request.app.state.pool) as conn:
@@ -135,7 +136,7 @@ async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedb
     return {"ticket_id": str(ticket_id), "feedback": "recorded"}
 
 
-@router.post("/tickets/{ticket_id}/erase", status_code=202)
+@router.post("/tickets/{ticket_id}/erase", status_code=202, responses=refusals(404))
 async def erase_ticket(request: Request, who: Admin, ticket_id: TicketId) -> dict[str, str]:
     """Removes for good what was said in the ticket; asking twice is asking once."""
     await service.erase(request.app.state.pool, ticket_id, who)
