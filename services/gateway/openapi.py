@@ -62,7 +62,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _add_refusals(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    responses.pop("422", None)  # FastAPI's own, which is not what we answer
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]  # FastAPI's own, which is not what we answer
     statuses = (*EVERYWHERE, 401, 403) if "security" in operation else EVERYWHERE
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
     for status in sorted(statuses):

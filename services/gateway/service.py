@@ -139,6 +139,7 @@ async def erase(pool: Pool, ticket_id: int, who: Principal) -> None:
             delivery_id=f"erase:{ticket_id}",
             kind=DeliveryKind.ERASED,
             external_id=ticket["external_id"],
+            ticket=Ticket(connector=ticket["connector"], external_id=ticket["external_id"]),
         )
         done = await repository.ingest(conn, delivery, body_sha256="")
         if not done.is_duplicate:

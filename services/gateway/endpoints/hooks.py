@@ -20,7 +20,7 @@ from services.core.kit.security import Principal, Role
 from services.gateway import service
 from services.gateway.access import Guard, GuardedRoute, counting_failures
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
-from services.gateway.openapi import refusals
+from services.gateway.openapi import Refusal, refusals
 
 router = APIRouter(tags=["webhooks"])
 plain = APIRouter(tags=["webhooks"], route_class=GuardedRoute)
@@ -65,8 +65,12 @@ PLAIN_TICKET_SCHEMA["properties"]["priority"] = {"type": ["string", "null"], "en
 @router.post(
     "/hooks/{connector}",
     status_code=202,
-    response_model=HookAnswer,
-    responses={200: {"model": HookAnswer}, **refusals(401, 404)},
+    response_model=HookAnswer | HookAnswers,
+    responses={
+        200: {"model": HookAnswer | HookAnswers},
+        422: {"model": Refusal | HookAnswer | HookAnswers, "description": "Nothing of the call can be used"},
+        **refusals(401, 404),
+    },
 )
 async def receive_hook(connector: str, request: Request) -> JSONResponse:
     """A signed call of a ticketing system. 202 taken in, 200 seen before or of no interest."""

@@ -34,7 +34,7 @@ def served(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     environment = {
         "POINTSMAN_BODY_TIMEOUT_S": str(SHORT_S),
         "POINTSMAN_HEAD_TIMEOUT_S": str(SHORT_S),
-        "POINTSMAN_CONNECTORS__GENERIC_SECRETS": json.dumps([SECRET.get_secret_value()]),
+        "POINTSMAN_CONNECTORS__GENERIC__SECRETS": json.dumps([SECRET.get_secret_value()]),
     }
     with serve(stored, tmp_path_factory.mktemp("gateway"), **environment) as found:
         yield found

@@ -44,7 +44,7 @@ def served(database: str, tmp_path: Path) -> Iterator[Served]:
     environment = {
         "POINTSMAN_API_RATE_PER_MINUTE": UNLIMITED,
         "POINTSMAN_FAILED_SIGN_INS_PER_MINUTE": UNLIMITED,
-        "POINTSMAN_CONNECTORS__GENERIC_SECRETS": json.dumps([SECRET.get_secret_value()]),
+        "POINTSMAN_CONNECTORS__GENERIC__SECRETS": json.dumps([SECRET.get_secret_value()]),
         "POINTSMAN_ROUTER_URL": "http://127.0.0.1:9",  # nothing listens there
     }
     with serve(database, tmp_path, **environment) as found:
