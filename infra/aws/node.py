@@ -13,11 +13,12 @@ from pulumi import Output, Resource
 from infra.aws import access
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Cluster, Ground, Scope, Stores
-from infra.node import boot_script
+from infra.node import CERTIFICATES, boot_script
 
 # arm64 with 8 GiB, cheapest spot first in us-east-1 (design/adr/0051); the images are built for arm64 and amd64.
 MACHINES = ("m7g.large", "m6g.large", "t4g.large")
-IMAGE = "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+# Ubuntu, as on Azure: it holds the agent of Session Manager, and knows no SELinux for k3s to ask rules for.
+IMAGE = "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id"
 DISK_GB = 30
 _DISK_USE = [
     "CreateGrant",
@@ -66,8 +67,10 @@ def _role(
         access.Allow(
             ["ec2:AssociateAddress"], [Output.concat(f"arn:aws:ec2:{region}:", account, ":network-interface/*")]
         ),
+        access.Allow(["s3:ListBucket"], [deploy]),  # without it S3 says 403 of what is not there
         access.Allow(["s3:GetObject"], [Output.concat(deploy, "/*")]),
-        access.Allow(["kms:Decrypt"], [ground.keys.data]),
+        access.Allow(["s3:PutObject"], [Output.concat(deploy, "/", CERTIFICATES)]),
+        access.Allow(["kms:Decrypt", "kms:GenerateDataKey"], [ground.keys.data]),
     ]
     if stores.registry.repositories:
         pull = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"]
@@ -125,7 +128,7 @@ def _template(
         metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 2},
         block_device_mappings=[
             {
-                "device_name": "/dev/xvda",
+                "device_name": "/dev/sda1",
                 "ebs": {
                     "volume_size": DISK_GB,
                     "volume_type": "gp3",

@@ -27,7 +27,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
     identity = access.identity(scope, foundation, "node")
     deploy = stores.objects.names["deploy"]
     to = identity.principal_id
-    granted = [access.assign(scope, foundation, "node-deploy", Role.BLOB_READER, to=to, at=deploy)]
+    # It reads manifests and keeps its certificates there; Azure's roles know no single blob.
+    granted = [access.assign(scope, foundation, "node-deploy", Role.BLOB_CONTRIBUTOR, to=to, at=deploy)]
     if stores.registry.id:
         granted.append(access.assign(scope, foundation, "node-pull", Role.ACR_PULL, to=to, at=stores.registry.id))
     label = foundation.unique(scope.settings.prefix)

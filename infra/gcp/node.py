@@ -11,7 +11,7 @@ from infra.capabilities import Cluster, Ground, Scope, Stores
 from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.network import EDGE_TAG
-from infra.node import boot_script
+from infra.node import CERTIFICATES, boot_script
 
 MACHINE = "n2d-standard-2"  # 8 GiB; 18 USD a month on spot in us-central1 (design/adr/0051)
 DISK_GB = 30
@@ -61,6 +61,16 @@ def _grants(scope: Scope, stores: Stores, account: gcp.serviceaccount.Account) -
         bucket=stores.objects.names["deploy"],
         role="roles/storage.objectViewer",
         member=member,
+        opts=scope.own(),
+    )
+    deploy = stores.objects.names["deploy"]
+    kept = Output.concat('resource.name == "projects/_/buckets/', deploy, "/objects/", CERTIFICATES, '"')
+    gcp.storage.BucketIAMMember(
+        scope.name("node-certificates"),
+        bucket=deploy,
+        role="roles/storage.objectUser",
+        member=member,
+        condition={"title": "certificates", "expression": kept},
         opts=scope.own(),
     )
     if stores.registry.id:

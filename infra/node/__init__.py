@@ -6,8 +6,18 @@ from string import Template
 from infra.grants import NAMESPACE
 
 K3S_VERSION = "v1.35.5+k3s1"
-MANIFESTS = "manifests.yaml"
-PULL_SECRET = "registry"  # noqa: S105, the name of a Kubernetes secret that boot.sh renews
+PULL_SECRET = "registry"  # noqa: S105, the name of a Kubernetes secret that sync.sh renews
+CERTIFICATES = "certificates.yaml"
+"""What the node writes to the deploy bucket, and reads back when the machine is another."""
+
+_SHARED = {
+    "absent": "44",  # what a cloud's `fetch` returns for an object that is not there, apart from every other failure
+    "certificates": CERTIFICATES,
+    "k3s_version": K3S_VERSION,
+    "manifests": "manifests.yaml",
+    "namespace": NAMESPACE,
+    "pull_secret": PULL_SECRET,
+}
 _HERE = Path(__file__).parent
 
 
@@ -18,12 +28,5 @@ def boot_script(cloud: str, values: dict[str, str]) -> str:
     Args:
         values: what the cloud's part needs: `deploy_url`, and per cloud `address_id`, `region`, `registry`.
     """
-    own = Template((_HERE / f"{cloud}.sh").read_text()).substitute(values)
-    common = Template((_HERE / "boot.sh").read_text())
-    return common.substitute(
-        cloud_functions=own,
-        k3s_version=K3S_VERSION,
-        namespace=NAMESPACE,
-        manifests=MANIFESTS,
-        pull_secret=PULL_SECRET,
-    )
+    own = Template((_HERE / f"{cloud}.sh").read_text()).substitute({**_SHARED, **values})
+    return Template((_HERE / "boot.sh").read_text()).substitute(_SHARED, cloud_functions=own)

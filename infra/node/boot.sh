@@ -1,10 +1,17 @@
 #!/bin/bash
-# Turns an empty Linux machine into the one node of a small stack. Safe to run again at every boot.
+# Turns an empty Linux machine into the one node of a small stack. Safe to run again, from wherever it was stopped.
+# It only writes files; start.sh does what needs the network, and systemd repeats it until it is done.
 # Nothing listens but the Gateway's 80 and 443; operators come in through the cloud's session tunnel.
 set -euo pipefail
 
-install -d -m 0700 /etc/rancher/k3s /var/lib/rancher/k3s/server/manifests /opt/pointsman
-cat > /etc/rancher/k3s/config.yaml <<'CONFIG'
+put() {  # path mode: written beside its place and moved there in one step, so a kill leaves no half of a file
+  mkdir -p "$${1%/*}"
+  cat > "$$1.new"
+  chmod "$$2" "$$1.new"
+  mv "$$1.new" "$$1"
+}
+
+put /etc/rancher/k3s/config.yaml 0600 <<'CONFIG'
 write-kubeconfig-mode: "0600"
 secrets-encryption: true
 disable: [traefik]
@@ -17,7 +24,7 @@ kubelet-arg:
   - system-reserved=memory=256Mi
   - eviction-hard=memory.available<150Mi
 CONFIG
-cat > /etc/rancher/k3s/audit.yaml <<'AUDIT'
+put /etc/rancher/k3s/audit.yaml 0600 <<'AUDIT'
 apiVersion: audit.k8s.io/v1
 kind: Policy
 rules:
@@ -25,19 +32,83 @@ rules:
     omitStages: [RequestReceived]
 AUDIT
 
-cat > /opt/pointsman/cloud.sh <<'CLOUD'
+put /opt/pointsman/cloud.sh 0700 <<'CLOUD'
 $cloud_functions
 CLOUD
 
-cat > /opt/pointsman/sync.sh <<'SYNC'
+put /opt/pointsman/start.sh 0700 <<'START'
 #!/bin/bash
-# Applies what CI put into the deploy bucket, and renews the registry login (tokens live an hour or more).
+# Address, swap, k3s: each step is skipped when it is done. A step that fails ends this; systemd starts it again.
 set -euo pipefail
 . /opt/pointsman/cloud.sh
+install_tools
+claim_address
+# A 1 GiB swap file keeps a night's training from evicting the Gateway.
+[ -f /swapfile ] || { dd if=/dev/zero of=/swapfile.new bs=1M count=1024 status=none; chmod 0600 /swapfile.new; mkswap /swapfile.new; mv /swapfile.new /swapfile; }
+swapon /swapfile 2>/dev/null || true
+if [ ! -x /usr/local/bin/k3s ]; then
+  case "$$(uname -m)" in x86_64) arch=amd64 asset=k3s ;; aarch64) arch=arm64 asset=k3s-arm64 ;; *) exit 1 ;; esac
+  release="https://github.com/k3s-io/k3s/releases/download/$k3s_version"
+  cd /opt/pointsman
+  for file in "sha256sum-$$arch.txt" "$$asset"; do
+    curl -fsSL --retry 5 --retry-all-errors --max-time 600 -o "$$file" "$$release/$$file"
+  done
+  grep " $$asset\$$" "sha256sum-$$arch.txt" | sha256sum -c -  # a download that was cut off never becomes k3s
+  mkdir -p /usr/local/bin
+  chmod 0755 "$$asset"
+  mv "$$asset" /usr/local/bin/k3s
+fi
+systemctl enable --now k3s.service
+/usr/local/bin/k3s kubectl wait --for=condition=Ready node --all --timeout=300s
+systemctl enable --now pointsman-sync.timer
+touch /run/pointsman-ready
+START
+
+put /opt/pointsman/give-up.sh 0700 <<'WATCH'
+#!/bin/bash
+# A machine that is not a node after twenty minutes makes room for another: a dead boot must not count as healthy.
+[ -e /run/pointsman-ready ] && exit 0
+. /opt/pointsman/cloud.sh
+echo "pointsman: no node after twenty minutes, giving up this machine" | tee /dev/console 2>/dev/null || true
+give_up
+WATCH
+
+put /opt/pointsman/sync.sh 0700 <<'SYNC'
+#!/bin/bash
+# Certificates back first, then what CI put into the deploy bucket; then certificates into the bucket, and the login
+# to the registry (tokens live an hour or more).
+set -euo pipefail
+. /opt/pointsman/cloud.sh
+cd /opt/pointsman
 kubectl() { /usr/local/bin/k3s kubectl "$$@"; }
+fetched() {  # name: 0 when it is here, 1 when there is none; any other failure ends this run
+  local rc=0
+  fetch "$$1" "$$1.new" || rc=$$?
+  [ $$rc = 0 ] && return 0
+  [ $$rc = $absent ] && return 1
+  exit 1
+}
+# A machine that was taken leaves its certificates behind: asking for new ones soon meets the issuer's weekly limit.
+if [ ! -e restored ]; then
+  if fetched $certificates; then
+    grep -oE '^ +namespace: .+' $certificates.new | sort -u | while read -r _ name; do
+      kubectl create namespace "$$name" --dry-run=client -o yaml | kubectl apply -f -
+    done
+    kubectl apply -f $certificates.new
+    mv $certificates.new $certificates
+  fi
+  touch restored
+fi
 target=/var/lib/rancher/k3s/server/manifests/pointsman.yaml
-if fetch_manifests "$manifests" > "$$target.new" && ! cmp -s "$$target.new" "$$target"; then
-  mv "$$target.new" "$$target"  # k3s applies what lies in this folder
+if fetched $manifests && ! cmp -s $manifests.new "$$target"; then
+  mkdir -p "$${target%/*}"
+  mv $manifests.new "$$target"  # k3s applies what lies in this folder
+fi
+kubectl get secrets -A --field-selector type=kubernetes.io/tls,metadata.namespace!=kube-system -o yaml |
+  grep -vE '^ +(uid|resourceVersion|creationTimestamp):' > $certificates.new
+if grep -q 'tls.key:' $certificates.new && ! cmp -s $certificates.new $certificates; then
+  keep $certificates.new $certificates
+  mv $certificates.new $certificates
 fi
 if password="$$(registry_password)" && [ -n "$$password" ]; then
   kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f -
@@ -45,31 +116,68 @@ if password="$$(registry_password)" && [ -n "$$password" ]; then
     --docker-username="$$(registry_user)" --docker-password="$$password" --dry-run=client -o yaml | kubectl apply -f -
 fi
 SYNC
-chmod 0700 /opt/pointsman/*.sh
 
-cat > /etc/systemd/system/pointsman-sync.service <<'UNIT'
+# As the installer of k3s writes it; without the installer there is no package of SELinux rules to fetch.
+put /etc/systemd/system/k3s.service 0644 <<'UNIT'
+[Unit]
+Wants=network-online.target
+After=network-online.target
+[Service]
+Type=notify
+KillMode=process
+Delegate=yes
+LimitNOFILE=1048576
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
+TimeoutStartSec=0
+Restart=always
+RestartSec=5s
+ExecStartPre=-/sbin/modprobe br_netfilter
+ExecStartPre=-/sbin/modprobe overlay
+ExecStart=/usr/local/bin/k3s server
+[Install]
+WantedBy=multi-user.target
+UNIT
+put /etc/systemd/system/pointsman-start.service 0644 <<'UNIT'
+[Unit]
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+Restart=on-failure
+RestartSec=20
+ExecStart=/opt/pointsman/start.sh
+[Install]
+WantedBy=multi-user.target
+UNIT
+put /etc/systemd/system/pointsman-give-up.service 0644 <<'UNIT'
+[Service]
+Type=oneshot
+ExecStart=/opt/pointsman/give-up.sh
+UNIT
+put /etc/systemd/system/pointsman-give-up.timer 0644 <<'UNIT'
+[Timer]
+OnBootSec=20min
+[Install]
+WantedBy=timers.target
+UNIT
+put /etc/systemd/system/pointsman-sync.service 0644 <<'UNIT'
 [Unit]
 After=k3s.service
 [Service]
 Type=oneshot
 ExecStart=/opt/pointsman/sync.sh
 UNIT
-cat > /etc/systemd/system/pointsman-sync.timer <<'UNIT'
+put /etc/systemd/system/pointsman-sync.timer 0644 <<'UNIT'
 [Timer]
 OnBootSec=30
 OnUnitActiveSec=60
 [Install]
 WantedBy=timers.target
 UNIT
-
-. /opt/pointsman/cloud.sh
-# Grants take up to a minute to count, and this script runs once: without the address nobody reaches the node.
-for _ in $$(seq 30); do claim_address && break || sleep 10; done
-# A 1 GiB swap file keeps a night's training from evicting the Gateway.
-[ -f /swapfile ] || { dd if=/dev/zero of=/swapfile bs=1M count=1024 status=none; chmod 0600 /swapfile; mkswap /swapfile; }
-swapon /swapfile 2>/dev/null || true
-# The installer checks the binary against the release's own SHA-256 file.
-[ -x /usr/local/bin/k3s ] || curl -fsSL "https://raw.githubusercontent.com/k3s-io/k3s/$k3s_version/install.sh" |
-  INSTALL_K3S_VERSION="$k3s_version" sh -
 systemctl daemon-reload
-systemctl enable --now pointsman-sync.timer
+systemctl enable --now pointsman-give-up.timer
+systemctl enable --now --no-block pointsman-start.service
