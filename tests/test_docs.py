@@ -297,3 +297,19 @@ def test_owasps_ten_risks_are_answered() -> None:
     """LLM01 to LLM10, each once, in order."""
     text = (ROOT / "design/security.md").read_text("utf-8")
     assert OWASP.findall(text) == [f"LLM{number:02}" for number in range(1, 11)]
+
+
+def test_every_promise_of_the_security_page_names_the_tests_that_hold_it() -> None:
+    """Each row of its two tables of threats names at least one, and each named test exists."""
+    text = (ROOT / "design/security.md").read_text("utf-8")
+    rows = re.findall(r"^\| (?:\d|all|LLM\d+) \| .*$", text, re.MULTILINE)
+    assert len(rows) >= 22
+    assert [row[:60] for row in rows if "::test_" not in row] == []
+    named = re.findall(r"`(tests/[\w/]+\.py)((?:::\w+)?)`", text)
+    missing = [f"{path}{name}" for path, name in named if not holds_test(ROOT / path, name.removeprefix("::"))]
+    assert missing == []
+
+
+def holds_test(file: Path, name: str) -> bool:
+    definition = re.compile(rf"^ *(?:async )?def {name}\(", re.MULTILINE)
+    return file.exists() and definition.search(file.read_text("utf-8")) is not None
