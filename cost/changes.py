@@ -64,8 +64,6 @@ def on_demand(stack: StackPlan) -> StackPlan:
             case "aws:autoscaling/group:Group":
                 path = ("mixedInstancesPolicy", "instancesDistribution", "onDemandPercentageAboveBaseCapacity")
                 return with_input(resource, 100, *path)
-            case "kubernetes:karpenter.sh/v1:NodePool":
-                return with_input(resource, _without_spot(resource), "spec", "template", "spec", "requirements")
             case "azure-native:compute:VirtualMachineScaleSet":
                 return with_input(resource, "Regular", "virtualMachineProfile", "priority")
             case "azure-native:containerservice:AgentPool":
@@ -76,7 +74,7 @@ def on_demand(stack: StackPlan) -> StackPlan:
                 return with_input(resource, False, "nodeConfig", "spot")
         return resource
 
-    return edited(stack, edit)
+    return _pools_without_spot(edited(stack, edit))
 
 
 def with_standard_bus(stack: StackPlan) -> StackPlan:
@@ -125,9 +123,17 @@ def _is_a_further_one(resource: Resource) -> bool:
     return last.isdigit() and last != "0"
 
 
-def _without_spot(resource: Resource) -> list[dict[str, Any]]:
-    needs = resource.inputs["spec"]["template"]["spec"]["requirements"]
-    return [{**need, "values": [v for v in need["values"] if v != "spot"]} for need in needs]
+def _pools_without_spot(stack: StackPlan) -> StackPlan:
+    """AWS: the pools are manifests of the contract."""
+    cluster = stack.contract.get("cluster", {})
+    manifests = [_without_spot(m) for m in cluster.get("manifests", ())]
+    return stack.model_copy(update={"contract": {**stack.contract, "cluster": {**cluster, "manifests": manifests}}})
+
+
+def _without_spot(manifest: dict[str, Any]) -> dict[str, Any]:
+    path = ("spec", "template", "spec", "requirements")
+    needs = manifest["spec"]["template"]["spec"]["requirements"]
+    return _set(manifest, [{**need, "values": [v for v in need["values"] if v != "spot"]} for need in needs], path)
 
 
 def _set(inputs: dict[str, Any], value: Any, path: tuple[str, ...]) -> dict[str, Any]:

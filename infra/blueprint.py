@@ -137,7 +137,12 @@ def _ground(ground: c.Ground[Any]) -> dict[str, Any]:
     return {
         "network": {"id": ground.network.id},
         "keys": {"data": ground.keys.data},
-        "observability": {"logs": watch.logs, "metrics": watch.metrics, "alerts": watch.alerts},
+        "observability": {
+            "logs": watch.logs,
+            "metrics": watch.metrics,
+            "traces": watch.traces,
+            "alerts": watch.alerts,
+        },
     }
 
 
@@ -193,6 +198,7 @@ def _cluster(cluster: c.Cluster) -> dict[str, Any]:
             name: {"selector": dict(pool.selector), "taints": [{"key": k, "value": v} for k, v in pool.taints]}
             for name, pool in cluster.pools.items()
         },
+        "manifests": list(cluster.manifests),
         "namespace": NAMESPACE,
         "deploy": cluster.deploy,
     }

@@ -26,6 +26,9 @@ class Foundation(Protocol):
 F = TypeVar("F", bound=Foundation)
 
 
+WEBHOOKS = ("/hooks/", "/webhook/")  # where tickets come in, whatever their text holds
+
+
 @dataclass(frozen=True)
 class Scope:
     """The component a builder works in: its settings, its children's options and names."""
@@ -75,8 +78,10 @@ class Keys:
 class Observability:
     logs: Input[str]
     metrics: Input[str]
+    traces: Input[str]
     alerts: Input[str]
     audit_bucket: Input[str]
+    metrics_inlet: Input[str] = ""  # Azure: the endpoint a cluster's own agent sends samples to
     inlets: Sequence[Input[str]] = ()  # what a telemetry grant may name: a workspace's ARN, a collection rule's id
 
 
@@ -153,6 +158,9 @@ class Cluster:
     arch: str
     ca: Input[str] = ""
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    manifests: Sequence[Mapping[str, Any]] = ()  # AWS: what the platform layer applies first
+    firewall: Input[str] = ""  # AWS: the security group that all nodes and pods stand behind
+    control: Input[str] = ""  # Azure: principal of the control plane
     id: Input[str] = ""
     issuer: Input[str] = ""
     node: Input[str] = ""

@@ -5,7 +5,7 @@ A reference (ARN, URL, resource id, secret name) says where a thing is; the cons
 """
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -52,6 +52,7 @@ class Cluster(Part):
     ca: str = Field("", description="authority of the API server, PEM in base64; k3s makes its own on the machine")
     arch: Literal["amd64", "arm64"]
     pools: dict[Literal["workers", "gpu"], Pool] = Field(description="empty in k3s")
+    manifests: tuple[dict[str, Any], ...] = Field((), description="AWS: node pools, applied before all workloads")
     namespace: Text
     deploy: str = Field("", description="k3s only: object URL whose manifests the node applies")
 
@@ -137,6 +138,7 @@ class Edge(Part):
 class Observability(Part):
     logs: Text
     metrics: Text
+    traces: Text = Field(description="where the telemetry identity sends spans: an OTLP address or a connection string")
     alerts: Text
 
 

@@ -115,12 +115,17 @@ class Registry(Closed):
         None, pattern=r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+$", examples=["ghcr.io/acme/pointsman"]
     )
     keep_images: int = Field(20, ge=3, le=1000)
+    scan: bool = Field(True, description="Azure prod: Defender for Containers, for the whole subscription")
 
 
 class Models(Closed):
     """Model ids are the cloud's own words. Empty: the embedded model is used and no LLM access granted."""
 
     names: tuple[str, ...] = ()
+    organisation_policy: bool = Field(
+        False, description="GCP: allow the named models only; whoever runs `up` needs a role of the organisation"
+    )
+    invocation_log: bool = Field(True, description="AWS: who called which model; one setting per account and region")
     capacity_ktpm: int = Field(50, ge=1, le=10_000, description="Azure deployments: thousand tokens a minute")
 
 
@@ -133,6 +138,28 @@ class Edge(Closed):
     domain: str | None = Field(None, pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$", examples=["tickets.example.com"])
     requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
     waf: bool = True
+    existing_zone: str | None = Field(
+        None, description="a DNS zone you have: hosted zone id (AWS), resource id (Azure), zone name (GCP)"
+    )
+
+    @model_validator(mode="after")
+    def a_zone_has_a_domain(self) -> Self:
+        if self.existing_zone and not self.domain:
+            raise ValueError("edge.existing_zone needs edge.domain: the name in that zone")
+        return self
+
+
+class Operators(Closed):
+    """
+    People and pipelines that look after a stack from outside: they fill secrets, upload models, run smoke.
+
+    Principals in the cloud's own words: IAM role ARNs, Entra object ids, `group:ops@example.com`.
+    """
+
+    principals: tuple[str, ...] = ()
+    cidrs: tuple[IPv4Network, ...] = Field(
+        (), description="Azure: networks that vaults and storage let in besides ours"
+    )
 
 
 class Observability(Closed):
@@ -140,6 +167,9 @@ class Observability(Closed):
     alert_email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
     existing_log_bucket: str | None = Field(None, description="bucket or storage account id for audit and access logs")
     log_cap_gb_per_day: float = Field(5, gt=0)
+    account_trail: bool = Field(True, description="AWS: a CloudTrail of the account; off where the company has one")
+    subscription_log: bool = Field(True, description="Azure: the subscription's activity log; off where it is kept")
+    exclude_default_sink: bool = Field(True, description="GCP: stop the project's second copy of every log line")
 
 
 class Budget(Closed):
@@ -212,6 +242,7 @@ class Settings(Closed):
     models: Models = Models()
     identity: Identity = Identity()
     edge: Edge = Edge()
+    operators: Operators = Operators()
     observability: Observability = Observability()
     budget: Budget
     ci: Ci = Ci()
@@ -276,12 +307,22 @@ class Settings(Closed):
         return f"{self.application}-{self.environment}"
 
     @property
+    def may_lose_data(self) -> bool:
+        """`pulumi destroy` takes buckets and vaults with what is in them."""
+        return self.profile is Profile.DEV and not self.protect
+
+    @property
     def is_small(self) -> bool:
         return self.profile is Profile.SMALL
 
     @property
     def required_tags(self) -> dict[str, str]:
-        own = {"application": self.application, "environment": self.environment, "owner": self.owner}
+        own = {
+            "application": self.application,
+            "environment": self.environment,
+            "stack": self.prefix,
+            "owner": self.owner,
+        }
         return {**self.tags, **own, "cost_center": self.cost_center, "managed_by": "pulumi"}
 
 

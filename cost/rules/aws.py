@@ -118,13 +118,15 @@ def _eks(resource: Resource, ctx: Context) -> list[Meter]:
         *machine(ctx, size, count, spot=False, what="Auto Mode node"),
         fixed(f"k8s.auto_mode.{size}", "Auto Mode fee", count * HOURS_PER_MONTH),
         fixed("block.ebs_gp3", "Auto Mode node disk", count * AUTO_MODE_DISK_GB),
+        *chain.from_iterable(_node_pool(m, ctx) for m in ctx.stack.contract.get("cluster", {}).get("manifests", ())),
     ]
 
 
-def _node_pool(resource: Resource, ctx: Context) -> Iterable[Meter]:
-    needs = get(resource, "spec", "template", "spec", "requirements", default=[])
-    spot = any("spot" in need.get("values", ()) for need in needs)
-    is_gpu = role(resource) == "gpu"
+def _node_pool(manifest: dict[str, Any], ctx: Context) -> Iterable[Meter]:
+    """The platform layer applies it; its machines are on this stack's bill."""
+    needs = manifest["spec"]["template"]["spec"]["requirements"]
+    spot = any("spot" in need["values"] for need in needs)
+    is_gpu = manifest["metadata"]["name"] == "gpu"
     meters = training(ctx, GPU, spot=spot) if is_gpu else pool(ctx, WORKER, spot=spot, vcpus=WORKER_VCPUS)
     fee = f"k8s.auto_mode.{GPU if is_gpu else WORKER}"
     return chain(meters, [Meter(fee, f"Auto Mode fee, {m.item}", m.quantity, m.fixed) for m in meters])
@@ -252,7 +254,6 @@ RULES: dict[str, Rule] = {
     NAT: _nat,
     "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint,
     "aws:eks/cluster:Cluster": _eks,
-    "kubernetes:karpenter.sh/v1:NodePool": _node_pool,
     "aws:lb/loadBalancer:LoadBalancer": _load_balancer,
     "aws:wafv2/webAcl:WebAcl": _web_acl,
     LOG_GROUP: _log_group,

@@ -26,7 +26,12 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> None:
     if scope.settings.is_small:
         return
     days, name = scope.settings.database.backup_days, scope.name("backup")
-    vault = aws.backup.Vault(name, kms_key_arn=ground.keys.data, opts=scope.own(protect=True))
+    vault = aws.backup.Vault(
+        name,
+        kms_key_arn=ground.keys.data,
+        force_destroy=scope.settings.may_lose_data,  # with its recovery points
+        opts=scope.own(protect=True),
+    )
     if scope.settings.profile is Profile.PROD:
         aws.backup.VaultLockConfiguration(
             name, backup_vault_name=vault.name, min_retention_days=7, max_retention_days=400, opts=scope.own()

@@ -15,7 +15,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> None:
         time_unit="MONTHLY",
         limit_amount=str(scope.settings.budget.usd_per_month),
         limit_unit="USD",
-        cost_filters=[{"name": "TagKeyValue", "values": [f"user:application${scope.settings.application}"]}],
+        cost_filters=[{"name": "TagKeyValue", "values": [f"user:stack${scope.settings.prefix}"]}],
         notifications=[
             {
                 "comparison_operator": "GREATER_THAN",

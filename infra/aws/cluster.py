@@ -2,17 +2,16 @@
 EKS in Auto Mode: AWS runs the node life cycle, load balancing, block storage and the pod-identity agent.
 
 The nodes' disks lie under AWS's own key: the default NodeClass, which AWS's own pools use, takes none of ours.
-Two node pools of our own: spot for the workers, GPU for the trainer; both start from nothing. `small` is node.py.
+Two node pools of our own are in pools.py. `small` is node.py.
 """
 
 import pulumi_aws as aws
-import pulumi_kubernetes as k8s
-from pulumi import Output, Resource
+from pulumi import Resource
 
-from infra.aws import access, node
+from infra.aws import access, node, pools
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
+from infra.capabilities import Cluster, Ground, Scope, Stores
 
 _CONTROL_POLICIES = (
     "AmazonEKSBlockStoragePolicy",
@@ -22,8 +21,6 @@ _CONTROL_POLICIES = (
     "AmazonEKSNetworkingPolicy",
 )
 _NODE_POLICIES = ("AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodeMinimalPolicy")
-_ARCH = "amd64"
-_SPOT_TAINT, _GPU_TAINT = ("pointsman/spot", "true"), ("nvidia.com/gpu", "true")
 _AUDITED = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -31,10 +28,6 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
     if scope.settings.is_small:
         return node.build(scope, ground, stores)
     cluster = _control_plane(scope, ground)
-    provider = k8s.Provider(scope.name("cluster"), kubeconfig=_kubeconfig(scope, cluster), opts=scope.own())
-    _pool(scope, provider, "workers", _workers(scope))
-    if scope.settings.cluster.gpu:
-        _pool(scope, provider, "gpu", _gpu(scope))
     return Cluster(
         name=cluster.name,
         kind="eks",
@@ -42,16 +35,11 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
         id=cluster.arn,
         issuer=cluster.identities[0].oidcs[0].issuer,
         ca=cluster.certificate_authority.data,
-        arch=_ARCH,
-        pools=_pools(scope),
+        arch=pools.ARCH,
+        pools=pools.pools(scope.settings),
+        manifests=pools.manifests(scope.settings),
+        firewall=cluster.vpc_config.cluster_security_group_id,
     )
-
-
-def _pools(scope: Scope) -> dict[str, Pool]:
-    pools = {"workers": Pool({"karpenter.sh/nodepool": "workers"}, [_SPOT_TAINT])}
-    if scope.settings.cluster.gpu:
-        pools["gpu"] = Pool({"karpenter.sh/nodepool": "gpu"}, [_GPU_TAINT])
-    return pools
 
 
 def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Cluster:
@@ -87,71 +75,3 @@ def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Clust
         deletion_protection=scope.settings.protect,
         opts=scope.own(protect=True, depends_on=[*ready, audit, *ground.network.ready]),
     )
-
-
-def _kubeconfig(scope: Scope, cluster: aws.eks.Cluster) -> Output[str]:
-    """Holds no credential: kubectl asks the AWS CLI for a token of whoever runs it."""
-    region = scope.settings.region
-    token = {
-        "apiVersion": "client.authentication.k8s.io/v1beta1",
-        "command": "aws",
-        "args": ["eks", "get-token", "--region", region, "--cluster-name", cluster.name],
-    }
-    server = {"server": cluster.endpoint, "certificate-authority-data": cluster.certificate_authority.data}
-    return Output.json_dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": server}],
-            "users": [{"name": "u", "user": {"exec": token}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-    )
-
-
-def _pool(scope: Scope, provider: k8s.Provider, label: str, spec: dict) -> None:
-    k8s.apiextensions.CustomResource(
-        scope.name(f"pool-{label}"),
-        api_version="karpenter.sh/v1",
-        kind="NodePool",
-        metadata={"name": label},
-        spec=spec,
-        opts=scope.own(provider=provider),
-    )
-
-
-def _workers(scope: Scope) -> dict:
-    capacity = ["spot", "on-demand"] if scope.settings.cluster.spot else ["on-demand"]
-    return _spec(
-        {"karpenter.sh/capacity-type": capacity, "eks.amazonaws.com/instance-category": ["c", "m", "r"]},
-        taint=_SPOT_TAINT,
-        cpus_max=scope.settings.cluster.nodes_max * 4,
-    )
-
-
-def _gpu(scope: Scope) -> dict:
-    capacity = ["spot", "on-demand"] if scope.settings.training.spot else ["on-demand"]
-    return _spec(
-        {"karpenter.sh/capacity-type": capacity, "eks.amazonaws.com/instance-family": ["g6", "g5"]},
-        taint=_GPU_TAINT,
-        cpus_max=8,
-    )
-
-
-def _spec(requirements: dict[str, list[str]], *, taint: tuple[str, str], cpus_max: int) -> dict:
-    built_for = {"kubernetes.io/arch": [_ARCH]}
-    needs = [{"key": key, "operator": "In", "values": values} for key, values in {**requirements, **built_for}.items()]
-    key, value = taint
-    return {
-        "template": {
-            "spec": {
-                "nodeClassRef": {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"},
-                "requirements": needs,
-                "taints": [{"key": key, "value": value, "effect": "NoSchedule"}],
-                "expireAfter": "336h",
-            }
-        },
-        "limits": {"cpu": str(cpus_max)},
-        "disruption": {"consolidationPolicy": "WhenEmptyOrUnderutilized", "consolidateAfter": "60s"},
-    }

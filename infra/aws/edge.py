@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
+from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Scope, Zone
 
 _TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3 only
 GATEWAY_PORT = 8080
@@ -22,7 +22,8 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
     if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     balancer = _balancer(scope, ground)
-    target = _target(scope, ground)
+    target = _target(scope, ground, cluster)
+    _let_in(scope, cluster, balancer)
     _listeners(scope, balancer, target, _certificate(scope, zone, domain))
     _record(scope, zone, balancer)
     waf = _waf(scope, ground, balancer).arn if scope.settings.edge.waf else ""
@@ -99,7 +100,20 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
     )
 
 
-def _target(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.TargetGroup:
+def _let_in(scope: Scope, cluster: Cluster, balancer: aws.lb.LoadBalancer) -> None:
+    """Auto Mode adds no rule of its own for a balancer that it did not make."""
+    aws.vpc.SecurityGroupIngressRule(
+        scope.name("gateway"),
+        security_group_id=cluster.firewall,
+        referenced_security_group_id=balancer.security_groups[0],
+        ip_protocol="tcp",
+        from_port=GATEWAY_PORT,
+        to_port=GATEWAY_PORT,
+        opts=scope.own(),
+    )
+
+
+def _target(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> aws.lb.TargetGroup:
     return aws.lb.TargetGroup(
         scope.name("gateway"),
         vpc_id=ground.network.id,
@@ -108,6 +122,8 @@ def _target(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.TargetGroup:
         protocol="HTTP",
         deregistration_delay=30,
         health_check={"path": "/health", "interval": 10, "healthy_threshold": 2, "matcher": "200"},
+        # AmazonEKSLoadBalancingPolicy lets Auto Mode register pods only where this tag names its cluster.
+        tags={"eks:eks-cluster-name": cluster.name},
         opts=scope.own(),
     )
 
@@ -196,12 +212,28 @@ def _waf(scope: Scope, ground: Ground[AwsFoundation], balancer: aws.lb.LoadBalan
 
 
 def _managed(name: str, priority: int) -> dict:
-    statement: dict = {"name": name, "vendor_name": "AWS"}
+    """Not asked about webhooks: a ticket quotes HTML, SQL and addresses, and a refused one is lost."""
+    statement: dict = {"name": name, "vendor_name": "AWS", "scope_down_statement": _no_webhook()}
     if name == "AWSManagedRulesCommonRuleSet":
         # A ticket is longer than the 8 KB this rule allows; the Gateway has its own limit.
         statement["rule_action_overrides"] = [{"name": "SizeRestrictions_BODY", "action_to_use": {"count": {}}}]
     group = {"managed_rule_group_statement": statement}
     return {"name": name, "priority": priority, "override_action": {"none": {}}, "statement": group}
+
+
+def _no_webhook() -> dict:
+    hooks = [
+        {
+            "byte_match_statement": {
+                "field_to_match": {"uri_path": {}},
+                "positional_constraint": "STARTS_WITH",
+                "search_string": path,
+                "text_transformations": [{"priority": 0, "type": "NORMALIZE_PATH"}],
+            }
+        }
+        for path in WEBHOOKS
+    ]
+    return {"not_statement": {"statement": {"or_statement": {"statements": hooks}}}}
 
 
 def _seen(name: str) -> Any:

@@ -8,11 +8,14 @@ from pulumi import Output, Resource
 
 from infra.capabilities import Scope
 
+# "does not support creating clusters in these zones": docs.aws.amazon.com/eks/latest/userguide/network-reqs.html
+REFUSED_BY_EKS = ("use1-az3", "usw1-az2", "cac1-az3")
+
 
 @dataclass(frozen=True)
 class AwsFoundation:
     account: Output[str]
-    zones: Output[list[str]]
+    zones: Output[list[str]]  # ids: the names of zones differ from account to account
     ready: tuple[Resource, ...] = ()
 
 
@@ -28,6 +31,8 @@ def build(scope: Scope) -> AwsFoundation:
         opts=scope.own(),
     )
     zones = aws.get_availability_zones_output(
-        state="available", filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+        state="available",
+        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+        exclude_zone_ids=REFUSED_BY_EKS,
     )
-    return AwsFoundation(account=aws.get_caller_identity_output().account_id, zones=zones.names)
+    return AwsFoundation(account=aws.get_caller_identity_output().account_id, zones=zones.zone_ids)

@@ -93,7 +93,7 @@ def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]
         case Access.DNS_EDIT:
             return _zone(reach.edge)
         case Access.TELEMETRY_SEND:
-            return [Allow(["aps:RemoteWrite"], ground.observability.inlets)]
+            return _telemetry(ground)
         case (
             Access.DOCUMENTS_READ
             | Access.DOCUMENTS_WRITE
@@ -106,6 +106,18 @@ def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]
             return _bucket(stores.objects.names[bucket], mode) if bucket in stores.objects.names else []
         case _:
             assert_never(what)
+
+
+_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+
+
+def _telemetry(ground: Ground[AwsFoundation]) -> list[Allow]:
+    metrics, logs = ground.observability.inlets
+    return [
+        Allow(["aps:RemoteWrite"], [metrics]),
+        Allow(["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [Output.concat(logs, ":*")]),
+        Allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),  # X-Ray knows no resource here
+    ]
 
 
 def _zone(edge: Edge) -> list[Allow]:
@@ -128,5 +140,5 @@ def _database_user(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, 
 
 def _bucket(name: Input[str], mode: str) -> list[Allow]:
     arn = Output.concat("arn:aws:s3:::", name)
-    actions = ["s3:GetObject"] if mode == "read" else ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    actions = ["s3:GetObject"] if mode == "read" else _WRITE
     return [Allow(["s3:ListBucket"], [arn]), Allow(actions, [Output.concat(arn, "/*")])]

@@ -17,7 +17,8 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
     region = scope.settings.region
     if not scope.settings.models.names:
         return Models(kind="embedded", endpoint="embedded")
-    _log_invocations(scope, ground)
+    if scope.settings.models.invocation_log:
+        _log_invocations(scope, ground)
     grants, deployments = [], []
     for name in scope.settings.models.names:
         foundation_model = f"arn:aws:bedrock:{region}::foundation-model/{name}"

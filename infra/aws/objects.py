@@ -22,7 +22,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Objects:
 
 def _bucket(scope: Scope, ground: Ground[AwsFoundation], label: str) -> aws.s3.Bucket:
     name = scope.name(label)
-    bucket = aws.s3.Bucket(name, opts=scope.own(protect=True))
+    bucket = aws.s3.Bucket(name, force_destroy=scope.settings.may_lose_data, opts=scope.own(protect=True))
     aws.s3.BucketPublicAccessBlock(
         name,
         bucket=bucket.id,

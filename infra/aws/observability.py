@@ -20,15 +20,17 @@ def build(scope: Scope, foundation: AwsFoundation, network: Network, keys: Keys)
         scope.name("metrics"), alias=scope.settings.prefix, kms_key_arn=keys.data, opts=scope.own()
     )
     bucket = _audit_bucket(scope, foundation)
-    _trail(scope, keys, bucket)
+    if scope.settings.observability.account_trail:
+        _trail(scope, keys, bucket)
     if scope.settings.network.flow_logs:
         _flow_logs(scope, foundation, network, keys)
     return Observability(
         logs=logs.name,
         metrics=metrics.prometheus_endpoint,
+        traces=f"https://xray.{scope.settings.region}.amazonaws.com/v1/traces",
         alerts=topic.arn,
         audit_bucket=bucket,
-        inlets=[metrics.arn],
+        inlets=[metrics.arn, logs.arn],
     )
 
 
@@ -63,7 +65,9 @@ def _audit_bucket(scope: Scope, foundation: AwsFoundation) -> Input[str]:
     """S3 access logs can only be delivered to a bucket encrypted with S3's own key; CloudTrail adds ours per object."""
     if existing := scope.settings.observability.existing_log_bucket:
         return existing
-    bucket = aws.s3.Bucket(scope.name("audit"), opts=scope.own(protect=True))
+    bucket = aws.s3.Bucket(
+        scope.name("audit"), force_destroy=scope.settings.may_lose_data, opts=scope.own(protect=True)
+    )
     aws.s3.BucketPublicAccessBlock(
         scope.name("audit"),
         bucket=bucket.id,

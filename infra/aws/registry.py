@@ -28,7 +28,7 @@ def _repository(scope: Scope, ground: Ground[AwsFoundation], container: str) -> 
         image_tag_mutability="IMMUTABLE",
         image_scanning_configuration={"scan_on_push": True},
         encryption_configurations=[{"encryption_type": "KMS", "kms_key": ground.keys.data}],
-        force_delete=not scope.settings.protect,
+        force_delete=scope.settings.may_lose_data,
         opts=scope.own(),
     )
     keep = {

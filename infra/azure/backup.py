@@ -54,6 +54,7 @@ def _containers(stores: Stores) -> dp.BlobBackupDatasourceParametersArgs:
 
 def _vault(scope: Scope, ground: Ground[AzureFoundation]) -> dp.BackupVault:
     prod = scope.settings.profile is Profile.PROD
+    kept = "Off" if scope.settings.may_lose_data else "On"  # dev: what is deleted would hold the vault for a month
     zones = "ZoneRedundant" if scope.settings.network.zones > 1 else "LocallyRedundant"
     return dp.BackupVault(
         scope.name("backup"),
@@ -62,7 +63,7 @@ def _vault(scope: Scope, ground: Ground[AzureFoundation]) -> dp.BackupVault:
         properties={
             "storage_settings": [{"datastore_type": "VaultStore", "type": zones}],
             "security_settings": {
-                "soft_delete_settings": {"state": "On", "retention_duration_in_days": 30},
+                "soft_delete_settings": {"state": kept, "retention_duration_in_days": 30},
                 "immutability_settings": {"state": "Unlocked" if prod else "Disabled"},
             },
         },

@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 from pulumi import Input, Output, Resource
 from pulumi_azure_native import containerservice as aks
+from pulumi_azure_native.managedidentity import UserAssignedIdentity
 
 from infra.azure import access, node
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
-from infra.azure.observability import diagnose
+from infra.azure.observability import collect_metrics, diagnose
 from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
 from infra.settings import Profile, Size
 
@@ -28,11 +29,13 @@ _GPU_TAINT = ("nvidia.com/gpu", "true")
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Cluster:
     if scope.settings.is_small:
         return node.build(scope, ground, stores)
-    cluster = _control_plane(scope, ground)
+    control = access.identity(scope, ground.foundation, "cluster")
+    cluster = _control_plane(scope, ground, control)
     _pool_of_workers(scope, ground, cluster)
     if scope.settings.cluster.gpu:
         _pool_of_gpus(scope, ground, cluster)
     diagnose(scope, "cluster", cluster.id, ground.observability.logs, ("audit",))
+    collect_metrics(scope, ground.foundation, ground.observability, cluster.id)
     if stores.registry.id:
         puller = cluster.identity_profile.apply(_kubelet)
         access.assign(scope, ground.foundation, "pull", Role.ACR_PULL, to=puller, at=stores.registry.id)
@@ -45,6 +48,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         ca=_authority(ground, cluster),
         arch="amd64",
         pools=_pools(scope),
+        control=control.principal_id,
     )
 
 
@@ -80,9 +84,8 @@ def _kubelet(profile: Any) -> str:
     return kubelet.object_id if kubelet else "kubelet"
 
 
-def _control_plane(scope: Scope, ground: Ground[AzureFoundation]) -> aks.ManagedCluster:
+def _control_plane(scope: Scope, ground: Ground[AzureFoundation], identity: UserAssignedIdentity) -> aks.ManagedCluster:
     choices, foundation = scope.settings.cluster, ground.foundation
-    identity = access.identity(scope, foundation, "cluster")
     ready = _cluster_rights(scope, ground, identity.principal_id)
     tier = (
         aks.ManagedClusterSKUTier.STANDARD if scope.settings.profile is Profile.PROD else aks.ManagedClusterSKUTier.FREE

@@ -11,6 +11,8 @@ from typing import Any
 from pulumi_azure_native import cdn, dns, frontdoor
 from pulumi_azure_native import network as net
 
+from infra.azure import access
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
 from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
@@ -22,6 +24,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
     if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, ground, cluster, zone)
     address = _gateway_address(scope, ground)
+    # The address lies in our group, not in the cluster's: the control plane may attach it to its balancer only so.
+    access.assign(scope, ground.foundation, "gateway", Role.NETWORK_CONTRIBUTOR, to=cluster.control, at=address.id)
     profile = _profile(scope, ground)
     endpoint = cdn.AFDEndpoint(
         scope.name("edge"),

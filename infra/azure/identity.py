@@ -79,8 +79,9 @@ def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
     if what is Access.DATABASE_ADMIN:
         _database_admin(scope, reach, who)
         return
-    for role, at in _roles(reach, what):
-        access.assign(scope, reach.ground.foundation, f"{who.label}-{what}", role, to=who.id, at=at)
+    for i, (role, at) in enumerate(_roles(reach, what)):
+        label = f"{who.label}-{what}-{i}" if i else f"{who.label}-{what}"
+        access.assign(scope, reach.ground.foundation, label, role, to=who.id, at=at)
 
 
 def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:

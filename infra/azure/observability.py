@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pulumi import Input, Output
-from pulumi_azure_native import monitor, operationalinsights, storage
+from pulumi_azure_native import applicationinsights, monitor, operationalinsights, storage
 from pulumi_azure_native import network as net
 
 from infra.azure import access
@@ -16,6 +16,7 @@ from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Keys, Network, Observability, Scope
 
+_SAMPLES = "Microsoft-PrometheusMetrics"
 _ACTIVITY = ("Administrative", "Security", "Policy", "ServiceHealth", "Alert")
 
 
@@ -24,12 +25,9 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
     metrics = monitor.AzureMonitorWorkspace(
         scope.name("metrics"), resource_group_name=foundation.group, opts=scope.own()
     )
-    monitor.SubscriptionDiagnosticSetting(
-        scope.name("activity"),
-        workspace_id=logs.id,
-        logs=[{"category": category, "enabled": True} for category in _ACTIVITY],
-        opts=scope.own(),
-    )
+    if scope.settings.observability.subscription_log:
+        _activity(scope, logs)
+    traces = _traces(scope, foundation, logs)
     archive = scope.settings.observability.existing_log_bucket or _archive(scope, foundation, keys)
     if scope.settings.network.flow_logs:
         _flow_logs(scope, foundation, network, archive)
@@ -39,7 +37,9 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
         metrics=metrics.id,
         alerts=_action_group(scope, foundation).id,
         audit_bucket=archive,
-        inlets=[by_default.data_collection_rule_resource_id],
+        traces=traces.connection_string,
+        inlets=[by_default.data_collection_rule_resource_id, traces.id],
+        metrics_inlet=by_default.data_collection_endpoint_resource_id,
     )
 
 
@@ -52,6 +52,52 @@ def diagnose(
         resource_uri=resource,
         workspace_id=logs,
         logs=[{"category_group": group, "enabled": True} for group in groups],
+        opts=scope.own(),
+    )
+
+
+def collect_metrics(scope: Scope, foundation: AzureFoundation, watch: Observability, cluster: Input[str]) -> None:
+    """AKS's own agent scrapes; without a rule that is tied to the cluster its samples go nowhere."""
+    store: Any = {"account_resource_id": watch.metrics, "name": "metrics"}
+    rule = monitor.DataCollectionRule(
+        scope.name("metrics"),
+        resource_group_name=foundation.group,
+        kind="Linux",
+        data_collection_endpoint_id=watch.metrics_inlet,
+        data_sources={"prometheus_forwarder": [{"name": "scraped", "streams": [_SAMPLES]}]},
+        destinations={"monitoring_accounts": [store]},
+        data_flows=[{"streams": [_SAMPLES], "destinations": ["metrics"]}],
+        opts=scope.own(),
+    )
+    monitor.DataCollectionRuleAssociation(
+        scope.name("metrics"),
+        association_name="metrics",
+        resource_uri=cluster,
+        data_collection_rule_id=rule.id,
+        opts=scope.own(),
+    )
+
+
+def _activity(scope: Scope, logs: operationalinsights.Workspace) -> None:
+    monitor.SubscriptionDiagnosticSetting(
+        scope.name("activity"),
+        workspace_id=logs.id,
+        logs=[{"category": category, "enabled": True} for category in _ACTIVITY],
+        opts=scope.own(),
+    )
+
+
+def _traces(
+    scope: Scope, foundation: AzureFoundation, logs: operationalinsights.Workspace
+) -> applicationinsights.Component:
+    """Takes spans and log lines of the telemetry identity; its connection string alone opens nothing."""
+    return applicationinsights.Component(
+        scope.name("traces"),
+        resource_group_name=foundation.group,
+        application_type=applicationinsights.ApplicationType.WEB,
+        kind="web",
+        workspace_resource_id=logs.id,
+        disable_local_auth=True,
         opts=scope.own(),
     )
 

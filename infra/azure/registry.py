@@ -1,5 +1,8 @@
 """
-Container registry without admin user or anonymous pull; Premium, where it is private, adds our key and an endpoint.
+Container registry without admin user or anonymous pull; Premium, where it is private, adds an endpoint.
+
+Images lie under Microsoft's key: a registry takes ours only through a user-assigned identity, and no vault behind a
+firewall answers one (github.com/MicrosoftDocs/azure-docs/issues/61064). They hold no ticket.
 
 Azure cannot forbid overwriting a tag for a whole registry: CI locks each image it pushes, and workloads name digests.
 """
@@ -25,8 +28,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
         sku={"name": acr.SkuName.PREMIUM if premium else acr.SkuName.BASIC},
         admin_user_enabled=False,
         anonymous_pull_enabled=False,
-        opts=scope.own(depends_on=ground.keys.ready),
-        **(_private(ground) if premium else {}),
+        opts=scope.own(),
+        **(_private() if premium else {}),
     )
     private.endpoint(
         scope,
@@ -38,24 +41,15 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
         zone="privatelink.azurecr.io",
     )
     diagnose(scope, "registry", registry.id, ground.observability.logs, ("allLogs",))
-    if scope.settings.profile is Profile.PROD:
+    if scope.settings.profile is Profile.PROD and scope.settings.registry.scan:
         _scan(scope, ground)
     return Registry(url=registry.login_server, id=registry.id)
 
 
-def _private(ground: Ground[AzureFoundation]) -> dict:
-    holder = Output.from_input(ground.keys.holder)
+def _private() -> dict:
     return {
         "public_network_access": acr.PublicNetworkAccess.DISABLED,
         "network_rule_bypass_options": acr.NetworkRuleBypassOptions.AZURE_SERVICES,
-        "identity": {
-            "type": acr.ResourceIdentityType.USER_ASSIGNED,
-            "user_assigned_identities": holder.apply(lambda h: {h: {}}),
-        },
-        "encryption": {
-            "status": acr.EncryptionStatus.ENABLED,
-            "key_vault_properties": {"identity": ground.keys.holder, "key_identifier": ground.keys.data},
-        },
         "policies": {"retention_policy": {"days": 30, "status": acr.PolicyStatus.ENABLED}},
     }
 

@@ -24,7 +24,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> None:
         name,
         backup_vault_id=name,
         location=region,
-        backup_minimum_enforced_retention_duration="604800s",
+        backup_minimum_enforced_retention_duration="86400s" if scope.settings.may_lose_data else "604800s",
+        force_delete=scope.settings.may_lose_data,  # with its backups, where their time is over
         encryption_config={"kms_key_name": ground.keys.data},
         opts=scope.own(protect=True, depends_on=ground.keys.ready),
     )

@@ -10,6 +10,10 @@ from infra.settings import BUDGET_SHARES_PERCENT
 
 def build(scope: Scope, ground: Ground[GcpFoundation]) -> None:
     choices = scope.settings.budget
+    # With a person's credentials the billing interface asks whose quota it is, and answers 403 to silence.
+    payer = gcp.Provider(
+        scope.name("budget"), billing_project=ground.foundation.project, user_project_override=True, opts=scope.own()
+    )
     channel = [ground.observability.alerts] if scope.settings.observability.alert_email else []
     gcp.billing.Budget(
         scope.name("monthly"),
@@ -18,9 +22,9 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> None:
         amount={"specified_amount": {"currency_code": "USD", "units": str(choices.usd_per_month)}},
         budget_filter={
             "projects": [Output.concat("projects/", ground.foundation.number)],
-            "labels": {"application": scope.settings.application},
+            "labels": {"stack": scope.settings.prefix},
         },
         threshold_rules=[{"threshold_percent": share / 100} for share in BUDGET_SHARES_PERCENT],
         all_updates_rule={"monitoring_notification_channels": channel, "disable_default_iam_recipients": False},
-        opts=scope.own(),
+        opts=scope.own(provider=payer),
     )

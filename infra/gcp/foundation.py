@@ -15,6 +15,7 @@ APIS = (
     "backupdr",
     "billingbudgets",
     "certificatemanager",
+    "cloudtrace",
     "cloudkms",
     "cloudresourcemanager",
     "compute",
@@ -32,6 +33,7 @@ APIS = (
     "sqladmin",
     "storage",
     "sts",
+    "telemetry",
 )
 _SPREAD_S = 60  # "wait a few minutes" says the refusal; a minute is what Google's own Terraform modules take
 _AGENTS = (

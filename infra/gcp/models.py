@@ -1,6 +1,8 @@
 """
-Vertex AI: IAM cannot name a publisher's model, so an organisation policy of the project allows the named ones only,
-and a role of our own holds the right to ask and nothing more. Calls are in the data-access log, without their text.
+Vertex AI: a role of our own holds the right to ask and nothing more. Calls are in the data-access log, without text.
+
+IAM cannot name a publisher's model. An organisation policy can, but whoever sets it needs a role that exists on the
+organisation only, so it is a switch, and off: then any model of Google's may be asked, and the posture says so.
 """
 
 import pulumi_gcp as gcp
@@ -14,14 +16,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
     names, project = scope.settings.models.names, ground.foundation.project
     if not names:
         return Models(kind="embedded", endpoint="embedded")
-    allowed = [f"publishers/google/models/{name}:predict" for name in names]
-    gcp.orgpolicy.Policy(
-        scope.name("models"),
-        name=f"projects/{project}/policies/vertexai.allowedModels",
-        parent=f"projects/{project}",
-        spec={"rules": [{"values": {"allowed_values": allowed}}]},
-        opts=scope.own(),
-    )
+    if scope.settings.models.organisation_policy:
+        _allow_only(scope, project)
     role = gcp.projects.IAMCustomRole(
         scope.name("models"),
         role_id=f"{scope.settings.application}_{scope.settings.environment}_ask",
@@ -35,4 +31,15 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
         endpoint="https://aiplatform.googleapis.com",
         deployments=[(name, name) for name in names],
         grants=[role.name],
+    )
+
+
+def _allow_only(scope: Scope, project: str) -> None:
+    allowed = [f"publishers/google/models/{name}:predict" for name in scope.settings.models.names]
+    gcp.orgpolicy.Policy(
+        scope.name("models"),
+        name=f"projects/{project}/policies/vertexai.allowedModels",
+        parent=f"projects/{project}",
+        spec={"rules": [{"values": {"allowed_values": allowed}}]},
+        opts=scope.own(),
     )

@@ -38,6 +38,6 @@ def _bucket(scope: Scope, ground: Ground[GcpFoundation], label: str) -> gcp.stor
         soft_delete_policy={"retention_duration_seconds": 7 * 24 * 3600},
         encryption={"default_kms_key_name": ground.keys.data},
         lifecycle_rules=[old, cool] if label == "lake" else [old],
-        force_destroy=False,
+        force_destroy=scope.settings.may_lose_data,
         opts=scope.own(protect=True, depends_on=ground.keys.ready),
     )

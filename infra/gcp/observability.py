@@ -15,7 +15,13 @@ def build(scope: Scope, foundation: GcpFoundation, network: Network, keys: Keys)
     for service in _AUDITED:
         audit(scope, service)
     metrics = f"https://monitoring.googleapis.com/v1/projects/{foundation.project}/location/global/prometheus"
-    return Observability(logs=bucket, metrics=metrics, alerts=_channel(scope), audit_bucket=bucket)
+    return Observability(
+        logs=bucket,
+        metrics=metrics,
+        traces="https://telemetry.googleapis.com/v1/traces",
+        alerts=_channel(scope),
+        audit_bucket=bucket,
+    )
 
 
 def audit(scope: Scope, service: str) -> None:
@@ -50,7 +56,13 @@ def _log_bucket(scope: Scope, foundation: GcpFoundation, keys: Keys) -> Input[st
         unique_writer_identity=True,
         opts=scope.own(),
     )
-    # Google's own sink keeps a second copy of every line, under its own key and billed again.
+    if scope.settings.observability.exclude_default_sink:
+        _no_second_copy(scope, foundation)
+    return destination
+
+
+def _no_second_copy(scope: Scope, foundation: GcpFoundation) -> None:
+    """Google's own sink keeps every line again, under its own key and on the bill."""
     gcp.logging.ProjectExclusion(
         scope.name("logs"),
         project=foundation.project,
@@ -58,7 +70,6 @@ def _log_bucket(scope: Scope, foundation: GcpFoundation, keys: Keys) -> Input[st
         description="kept in our own bucket",
         opts=scope.own(),
     )
-    return destination
 
 
 def _everything_but_noise(scope: Scope) -> str:

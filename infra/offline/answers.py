@@ -9,11 +9,13 @@ AWS_ACCOUNT = "123456789012"
 
 _KUBECONFIG = "clusters: [{name: c, cluster: {certificate-authority-data: b2ZmbGluZQ==}}]"
 
+_ZONES_OF_US_EAST_1 = ["use1-az3", "use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6"]
+
 CALLS: dict[str, Any] = {
-    "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
+    "aws:index/getAvailabilityZones:getAvailabilityZones": lambda a: {
         "id": "zones",
-        "names": ["zone-a", "zone-b", "zone-c"],
-        "zoneIds": [],
+        "names": [],
+        "zoneIds": [z for z in _ZONES_OF_US_EAST_1 if z not in a.get("excludeZoneIds", ())],
         "groupNames": [],
     },
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {

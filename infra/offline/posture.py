@@ -22,6 +22,13 @@ GIVEN_UP: dict[tuple[str, str], tuple[str, ...]] = {
 # What no rule can ask, because the resource is not in the plan: the default NodeClass is made by EKS.
 CLUSTER_GAPS: dict[tuple[str, str], tuple[str, ...]] = {
     ("aws:eks/cluster:Cluster", "encrypted"): ("disks of EKS Auto Mode nodes lie under AWS's own key",),
+    ("azure-native:containerregistry:Registry", "encrypted"): ("images lie under Microsoft's key",),
+}
+# What is given up where a type is not there: (type, question, what must be there for it to matter).
+ABSENT_GAPS: dict[tuple[str, str, str], str] = {
+    ("gcp:orgpolicy/policy:Policy", "identity", "gcp:projects/iAMCustomRole:IAMCustomRole"): (
+        "any model of Vertex AI may be asked"
+    ),
 }
 
 
@@ -35,5 +42,7 @@ def _answer(stack: StackPlan, question: str, broken: list[str]) -> str:
     if broken:
         return "NO: " + ", ".join(broken)
     gaps = [gap for type_ in {r.type for r in stack.resources} for gap in CLUSTER_GAPS.get((type_, question), ())]
+    types = {r.type for r in stack.resources if r.capability == "models"}
+    gaps += [gap for (t, q, near), gap in ABSENT_GAPS.items() if q == question and near in types and t not in types]
     given_up = [*GIVEN_UP.get((stack.profile, question), ()), *sorted(gaps)]
     return f"yes, but {'; '.join(given_up)}" if given_up else "yes"

@@ -25,7 +25,16 @@ def test_json_is_the_shape_the_cost_model_reads() -> None:
     (stack,) = report["stacks"]
     assert result.exit_code == 0
     assert set(stack) == {"cloud", "profile", "seconds", "resources", "contract", "findings", "problems"}
-    assert set(stack["resources"][0]) == {"urn", "type", "name", "capability", "parent", "inputs", "protect"}
+    assert set(stack["resources"][0]) == {
+        "urn",
+        "type",
+        "name",
+        "capability",
+        "parent",
+        "inputs",
+        "protect",
+        "depends_on",
+    }
     assert [row["capability"] for row in report["parity"]] == CAPABILITIES
 
 

@@ -166,11 +166,54 @@ def test_on_demand_training_and_workers(plan: Plan, cloud: str) -> None:
     """Spot is a choice: without it no pool says spot."""
     found = plan(cloud, training={"spot": False, "time_limit_s": 7200}, cluster={"spot": False})
     assert (found.problems, found.findings) == ((), ())
-    pools = [r for r in found.resources if r.type.endswith(("NodePool", "AgentPool"))]
+    pools = [r.inputs for r in found.resources if r.type.endswith(("NodePool", "AgentPool"))]
+    pools += [manifest["spec"] for manifest in found.contract["cluster"]["manifests"]]
     assert len(pools) >= 2
-    assert not any('"spot"' in json.dumps(r.inputs) and '"spot": false' not in json.dumps(r.inputs) for r in pools)
-    assert "Spot" not in json.dumps([r.inputs for r in pools])
+    text = json.dumps([{**pool, "template": _without_taints(pool)} for pool in pools])
+    assert '"spot"' not in text.replace('"spot": false', "")
+    assert "Spot" not in text
     assert (found.contract["options"]["spot_training"], found.contract["options"]["fine_tune_limit_s"]) == (False, 7200)
+
+
+def _without_taints(pool: dict[str, Any]) -> list[Any]:
+    """A taint keeps its name whatever the machines are."""
+    return pool.get("template", {}).get("spec", {}).get("requirements", [])
+
+
+_EXTRAS = {
+    "aws": ({"observability": {"account_trail": False}, "models": {"invocation_log": False}}, "Trail"),
+    "azure": ({"observability": {"subscription_log": False}, "registry": {"scan": False}}, "SubscriptionDiagnostic"),
+    "gcp": ({"observability": {"exclude_default_sink": False}}, "ProjectExclusion"),
+}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_counts_for_the_whole_account_can_be_left_out(plan: Plan, cloud: str) -> None:
+    """On by default; off where the company has its own, and then the rules that miss it say so."""
+    changed, kind = _EXTRAS[cloud]
+    before, after = plan(cloud), plan(cloud, **changed)
+    assert [k for k in kinds(before) if k.startswith(kind)]
+    assert not [k for k in kinds(after) if k.startswith(kind)]
+    assert after.problems == ()
+
+
+def test_google_models_are_limited_by_policy_only_when_asked(plan: Plan) -> None:
+    """The role for it exists on the organisation only; without it the first `up` was refused."""
+    assert "Policy" not in kinds(plan("gcp"), "models")
+    (policy,) = [
+        r
+        for r in plan("gcp", models={"organisation_policy": True}).resources
+        if r.type == "gcp:orgpolicy/policy:Policy"
+    ]
+    assert "gemini" in json.dumps(policy.inputs["spec"])
+
+
+def test_the_program_on_aws_needs_no_way_to_the_clusters_api(plan: Plan) -> None:
+    """It is private and as young as the `up`; the node pools go to the platform layer, in the contract."""
+    found = plan("aws")
+    assert not [r for r in found.resources if r.type.startswith(("kubernetes:", "pulumi:providers:kubernetes"))]
+    names = [manifest["metadata"]["name"] for manifest in found.contract["cluster"]["manifests"]]
+    assert names == ["workers", "gpu"] == list(found.contract["cluster"]["pools"])
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

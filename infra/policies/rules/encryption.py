@@ -39,7 +39,6 @@ OUR_KEY = {
 # Azure sells this with the dearest tier of each only, so it is asked for in prod.
 OUR_KEY_IN_PROD = {
     "azure-native:cognitiveservices:Account": "properties.encryption.keyVaultProperties.keyName",
-    "azure-native:containerregistry:Registry": "encryption.keyVaultProperties.keyIdentifier",
     "azure-native:servicebus:Namespace": "encryption.keyVaultProperties.0.keyName",
 }
 _YEAR_S = 366 * 24 * 3600

@@ -19,7 +19,7 @@ from infra.policies.rules.base import (
 from infra.policies.rules.encryption import policy_statements
 
 # These actions know no resource, so AWS insists on "*" for them.
-_WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
+_WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 _AWS_DOCUMENTS = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy")
 _AWS_BROAD = ("AdministratorAccess", "PowerUserAccess", "IAMFullAccess")
 _AZURE_BROAD = {

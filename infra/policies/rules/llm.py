@@ -64,8 +64,6 @@ def named_models(stack: Stack) -> Iterator[Breach]:
     if stack.cloud == "gcp" and stack.has_llm:
         policies = stack.of("gcp:orgpolicy/policy:Policy")
         yield from must(policies, "spec.rules.0.values.allowedValues", is_set, "Every Vertex model is allowed")
-        if not policies:
-            yield absent(stack, "Every Vertex model is allowed: no vertexai.allowedModels policy")
         for r in stack.of("gcp:projects/iAMMember:IAMMember"):
             if r.inputs.get("role") in _WIDE_VERTEX:
                 yield r.urn, "This Vertex role does far more than ask a model"

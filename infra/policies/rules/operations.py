@@ -100,6 +100,24 @@ def protected(stack: Stack) -> Iterator[Breach]:
     yield from ((r.urn, "Not protected; `pulumi destroy` would take it") for r in stack.of(*STATEFUL) if not r.protect)
 
 
+_EMPTIED = {
+    "aws:backup/vault:Vault": "forceDestroy",
+    "aws:ecr/repository:Repository": "forceDelete",
+    "aws:s3/bucket:Bucket": "forceDestroy",
+    "gcp:storage/bucket:Bucket": "forceDestroy",
+}
+
+
+@rule("OPS-006", "dev goes away with what is in it, and nothing else does", clouds=("aws", "gcp"))
+def destroyed_when_full(stack: Stack) -> Iterator[Breach]:
+    """A bucket that holds an object stops `pulumi destroy` halfway. Azure takes an account with its contents."""
+    wanted = stack.profile == "dev"
+    for type_, path in _EMPTIED.items():
+        for r in stack.of(type_):
+            if bool(r.inputs.get(path)) is not wanted:
+                yield r.urn, f"{path} must be {wanted} in {stack.profile}"
+
+
 @rule("OPS-005", "everything stands in an allowed region, and in the stack's own")
 def regions(stack: Stack) -> Iterator[Breach]:
     region, allowed = str(stack.contract.get("region") or ""), stack.company.allowed_regions

@@ -134,6 +134,7 @@ LAUNCH, SCALE_SET, TEMPLATE = (
     "azure-native:compute:VirtualMachineScaleSet",
     "gcp:compute/instanceTemplate:InstanceTemplate",
 )
+ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
 WAIT = "pulumi-python:dynamic/infra:Wait"
 CUSTOM_DATA = "virtualMachineProfile.osProfile.customData"
@@ -418,7 +419,12 @@ MISTAKES = (
         "an unnamed model",
         put("azure-native:cognitiveservices:Deployment", "deploymentName", "gpt-99"),
     ),
-    Mistake("LLM-003", "gcp", "every model", drop("gcp:orgpolicy/policy:Policy")),
+    Mistake(
+        "LLM-003",
+        "gcp",
+        "far more than asking",
+        put("gcp:projects/iAMMember:IAMMember", "role", "roles/aiplatform.user"),
+    ),
     Mistake("DEP-001", "gcp", "an API that is off", hurry("gcp:monitoring/notificationChannel:NotificationChannel")),
     Mistake("DEP-001", "gcp", "an API nobody knows", add("gcp:quantum/computer:Computer", {})),
     Mistake(
@@ -436,6 +442,46 @@ MISTAKES = (
     Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),
     Mistake("DEP-004", "gcp", "no peering", forget(SQL, "servicenetworking")),
     Mistake("DEP-004", "gcp", "nodes without a way out", forget(GKE, "RouterNat")),
+    Mistake("OPS-006", "aws", "a bucket that stays", put(BUCKET, "forceDestroy", False), profile="dev"),
+    Mistake("OPS-006", "aws", "a bucket that goes", put(BUCKET, "forceDestroy", True)),
+    Mistake("OPS-006", "gcp", "a bucket that goes", put(GCS, "forceDestroy", True)),
+    Mistake("REF-001", "aws", "a zone without EKS", put("aws:ec2/subnet:Subnet", "availabilityZoneId", "use1-az3")),
+    Mistake("REF-001", "aws", "one zone", put(EKS, "vpcConfig.subnetIds", ["subnet-1"])),
+    Mistake(
+        "REF-001",
+        "azure",
+        "our key for a registry",
+        put("azure-native:containerregistry:Registry", "encryption", {"keyVaultProperties": {"identity": "x"}}),
+    ),
+    Mistake("REF-001", "azure", "two years of flows", put("azure-native:network:FlowLog", "retentionPolicy.days", 400)),
+    Mistake("REF-001", "azure", "a burstable pair", put(PG, "sku.tier", "Burstable")),
+    Mistake("REF-001", "azure", "no NAT", drop("azure-native:network:NatGateway")),
+    Mistake("REF-001", "gcp", "nobody pays for the call", drop("pulumi:providers:gcp")),
+    Mistake(
+        "REF-002",
+        "aws",
+        "tickets blocked",
+        put("aws:wafv2/webAcl:WebAcl", "rules.1.statement.managedRuleGroupStatement.scopeDownStatement", None),
+    ),
+    Mistake(
+        "REF-002",
+        "gcp",
+        "tickets blocked",
+        put(
+            "gcp:compute/securityPolicy:SecurityPolicy",
+            "rules.0.match.expr.expression",
+            "evaluatePreconfiguredWaf('xss-v33-stable')",
+        ),
+    ),
+    Mistake("REF-003", "aws", "a target of nobody", put("aws:lb/targetGroup:TargetGroup", "tags", {})),
+    Mistake("REF-003", "aws", "a closed group", drop(INGRESS, name="-gateway")),
+    Mistake("REF-003", "azure", "an address of nobody", drop(ASSIGNMENT, name="prod-gateway")),
+    Mistake("REF-004", "aws", "nobody writes", drop(ROLE_POLICY, name="-telemetry")),
+    Mistake("REF-004", "azure", "nobody writes", drop(ASSIGNMENT, name="-telemetry-telemetry-send")),
+    Mistake("REF-004", "azure", "no rule", drop("azure-native:monitor:DataCollectionRuleAssociation")),
+    Mistake("REF-004", "gcp", "nobody writes", drop("gcp:projects/iAMMember:IAMMember", name="-telemetry-cloudtrace")),
+    Mistake("REF-005", "aws", "everybody's bill", put("aws:budgets/budget:Budget", "costFilters", [])),
+    Mistake("REF-005", "gcp", "everybody's bill", put("gcp:billing/budget:Budget", "budgetFilter.labels", {})),
     *(Mistake("EQ-001", c, "no bus", without("bus")) for c in ("aws", "azure", "gcp")),
     *(Mistake("EQ-002", c, "no host", promise("database.host", "")) for c in ("aws", "azure", "gcp")),
 )

@@ -16,11 +16,12 @@ REQUIRED = {
     "STO": 3,
     "DB": 4,
     "DEP": 4,
+    "REF": 5,
     "K8S": 2,
     "REG": 2,
     "BUS": 1,
     "SEC": 1,
-    "OPS": 5,
+    "OPS": 6,
     "LLM": 3,
     "EQ": 2,
 }
