@@ -61,5 +61,5 @@ TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton=|nvidia-|cuda-)/} !skip'
 lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv)
 	@mkdir -p locks
 	@$(UV) --all-extras --group build | $(TORCHLESS) > locks/all.lock
-	@$(UV) $(foreach e,gateway router worker trainer local tracing,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/run.lock
-	@$(UV) $(foreach e,gateway router worker trainer local tracing infra cost test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock
+	@$(UV) $(foreach e,gateway router worker rag trainer local tracing,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/run.lock
+	@$(UV) $(foreach e,gateway router worker rag trainer local tracing infra cost test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock

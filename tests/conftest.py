@@ -20,6 +20,7 @@ from services.local.systems.redmine import redmine as redmine_in
 from services.local.systems.request_tracker import request_tracker as request_tracker_in
 
 if TYPE_CHECKING:
+    from services.core.search.encoder import TextEncoder
     from tests.platform import Platform
 
 
@@ -77,6 +78,17 @@ def fresh_database(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     yield _with_database(postgres.url, name)
     with psycopg.connect(postgres.url, autocommit=True) as conn:
         conn.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def text_encoder(tmp_path_factory: pytest.TempPathFactory) -> "TextEncoder":
+    """The search's real encoder, exported once."""
+    from services.core.search.encoder import open_encoder
+    from services.trainer.text_encoder import export_text_encoder
+
+    folder = tmp_path_factory.mktemp("encoder")
+    export_text_encoder(folder)
+    return open_encoder(folder)
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,12 @@ from services.cli import (
     cost,
     database,
     dead_letters,
+    docs,
     evaluate,
     history,
     plan,
     preflight,
+    rag,
     redact,
     smoke,
     submit,
@@ -45,6 +47,8 @@ app.command("preflight")(preflight.preflight)
 app.command("smoke")(smoke.smoke)
 app.add_typer(cost.app, name="cost")
 app.add_typer(history.app, name="history")
+app.add_typer(docs.app, name="docs")
+app.add_typer(rag.app, name="rag")
 app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from services.core.contracts.decision import Decision, Triaged
 from services.core.contracts.delivery import Delivery
+from services.core.contracts.document import Document, Evidence
 from services.core.contracts.events import Event
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import PriorityAnswer, PriorityQuestion, SummaryAnswer, SummaryQuestion
@@ -24,6 +25,8 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "prediction": Prediction,
     "decision": Decision,
     "triaged": Triaged,
+    "document": Document,
+    "evidence": Evidence,
     "event": Event,
     "priority-question": PriorityQuestion,
     "priority-answer": PriorityAnswer,
