@@ -8,6 +8,7 @@ from psycopg.rows import dict_row
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import connect, open_platform
+from services.core.kit import audit
 from services.core.kit.errors import NotFound
 from services.core.kit.security import Role, create_key
 
@@ -80,6 +81,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` s
     """
     with open_platform() as settings, connect(settings) as conn:
         done = conn.execute(REVOKE, {"id": key_id})
-    if not done.rowcount:
-        raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")
+        if not done.rowcount:
+            raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")
+        audit.append_now(conn, audit.Entry("operator", "key.revoked", f"key/{key_id}", {}))
     typer.echo(f"Revoked {key_id}.")

@@ -19,6 +19,7 @@ from services.core.llm.build import build_llm
 from services.core.llm.metered import MeteredLlm
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
+from services.worker.anchoring import anchor_chain
 from services.worker.letters import deliver
 from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
@@ -68,6 +69,7 @@ async def run(settings: WorkerSettings) -> None:
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop),
             upkeep(outside, stop=stop),
+            anchor_chain(outside, http, stop=stop),
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)

@@ -53,6 +53,7 @@ class WorkerSettings(PlatformSettings):
     router_timeout_s: float = Field(default=5.0, gt=0)
     shadow: bool = False
     events_url: str | None = None
+    audit_anchor_s: float = Field(default=600, gt=0, description="how often the chain's head is kept outside")
     filters: Filters = Filters()
     connectors: ConnectorsSettings = ConnectorsSettings()
     llm: LlmConfig = LlmConfig()

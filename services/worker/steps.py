@@ -4,6 +4,7 @@ The steps of the ticket workflows: each does one piece of I/O and may run more t
 Steps take and return ids, scores and labels as JSON, because the workflow engine stores them: never ticket text.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,7 +176,7 @@ async def _record(outside: Outside, ticket: Mapping[str, Any], decision: Decisio
         if not await repository.record(conn, decision, workflow_id):
             return
         await _put_letters(conn, outside, ticket, decision)
-        await audit.append(conn, _decision_entry(decision))
+        await audit.append(conn, _decision_entry(decision, ticket))
     DECISIONS.labels(decision.group or "none", decision.band).inc()
     DECISION_SECONDS.observe(decision.latency_ms / 1000)
     log.info("worker.ticket.decided", ticket_id=ticket["id"], band=decision.band, latency_ms=decision.latency_ms)
@@ -191,6 +192,9 @@ async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, 
         await outbox.put(conn, event.id, event.model_dump(mode="json"), kind="event", ticket_id=ticket["id"])
 
 
-def _decision_entry(decision: Decision) -> audit.Entry:
+def _decision_entry(decision: Decision, ticket: Mapping[str, Any]) -> audit.Entry:
+    """`input_sha256`: of the redacted text that the models were given, so that what was decided upon can be shown."""
     detail = decision.model_dump(mode="json", exclude={"ticket_id", "priority_reason", "summary", "latency_ms"})
+    read = join_text(ticket["subject"] or "", ticket["body"] or "")
+    detail["input_sha256"] = hashlib.sha256(read.encode("utf-8", "surrogatepass")).hexdigest()
     return audit.Entry("worker", "ticket.decided", f"ticket/{decision.ticket_id}", detail)

@@ -1,7 +1,7 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|all] [--quick] [--format table|json]
+    python -m tests.bench [ingest|end-to-end|router|memory|audit|all] [--quick] [--format table|json]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them.
@@ -73,11 +73,18 @@ def measure_memory(size: Size) -> list[Row]:
     return memory.measure(bundle, tickets=size.tickets // 2)
 
 
+def measure_audit(size: Size) -> list[Row]:
+    from tests.bench import audit
+
+    return audit.measure(seconds=size.seconds / 2, rounds=size.rounds)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
     "router": measure_router,
     "memory": measure_memory,
+    "audit": measure_audit,
 }
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.bench import end_to_end, ingest, memory
+from tests.bench import audit, end_to_end, ingest, memory
 from tests.bench.containers import run_containers
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
 from tests.services.trainer.bundles import small_bundle
@@ -29,6 +29,13 @@ def test_end_to_end_counts_processor_time_by_container() -> None:
     assert 0 < steady.p50_ms <= steady.p99_ms
     assert set(used) == {*end_to_end.CHILDREN, memory.DATABASE}
     assert all(0 < use.private <= use.pss for use in used.values())
+
+
+def test_the_chain_is_measured_beside_the_same_work_without_it() -> None:
+    """Both sides keep the rate in their few rounds, and both come with median and tail."""
+    rows = audit.measure(seconds=0.3, rounds=1)
+    assert len({row.what for row in rows}) == 4
+    assert all(row.value > 0 for row in rows)
 
 
 def test_a_report_says_what_was_held_and_on_which_machine() -> None:

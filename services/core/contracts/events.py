@@ -7,7 +7,7 @@ from pydantic import Field
 
 from services.core.contracts.base import Contract
 
-EventType = Literal["pointsman.ticket.routed.v1", "pointsman.ticket.solved.v1"]
+EventType = Literal["pointsman.ticket.routed.v1", "pointsman.ticket.solved.v1", "pointsman.audit.anchored.v1"]
 
 
 class Event(Contract):
@@ -21,7 +21,7 @@ class Event(Contract):
     id: str = Field(min_length=1)
     source: str = Field(min_length=1)
     type: EventType
-    subject: str = Field(description="our ticket id")
+    subject: str = Field(description="our ticket id; of an anchor, the company")
     time: datetime
     datacontenttype: Literal["application/json"] = "application/json"
     data: dict[str, Any]

@@ -61,6 +61,11 @@ async def append(conn: AsyncConnection[Any], entry: Entry) -> None:
     await conn.execute(APPEND, (entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
 
 
+def append_now(conn: Connection, entry: Entry) -> None:
+    """As `append`, for commands and jobs."""
+    conn.execute(APPEND, (entry.actor, entry.action, entry.subject, Jsonb(dict(entry.detail))))
+
+
 def has_anchor(conn: Connection, anchor: str) -> bool:
     """Whether the entry that was once the head, `number:hash`, is still there unchanged."""
     number, _, digest = anchor.partition(":")

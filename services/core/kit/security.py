@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, Connection
 
+from services.core.kit import audit
 from services.core.kit.errors import Forbidden, KeyMissing, Unauthenticated
 
 SECRET_BYTES = 32  # random, so a plain hash is enough: there is nothing to guess
@@ -32,12 +33,15 @@ class Principal:
 
 
 def create_key(conn: Connection, *, name: str, role: Role) -> str:
-    """A new key; this is the only time its secret can be seen."""
+    """A new key; this is the only time its secret can be seen. That it was made is in the audit log."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)
-    conn.execute(
-        "insert into api_keys (id, name, secret_hash, role) values (%s, %s, %s, %s)",
-        (key_id, name, _digest(secret), role.name.lower()),
-    )
+    with conn.transaction():
+        conn.execute(
+            "insert into api_keys (id, name, secret_hash, role) values (%s, %s, %s, %s)",
+            (key_id, name, _digest(secret), role.name.lower()),
+        )
+        detail = {"name": name, "role": role.name.lower()}
+        audit.append_now(conn, audit.Entry("operator", "key.created", f"key/{key_id}", detail))
     return f"pm_{key_id}_{secret}"
 
 

@@ -17,6 +17,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
 from services.core.models.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, read_manifest
 
@@ -67,11 +68,13 @@ def promote(conn: Connection[Any], version: str) -> ModelRecord:
     record = _lock(conn, version)
     if record.status == "champion":
         return record
+    before = champion(conn)
     with conn.transaction():
         conn.execute("update models set status = 'archived' where status = 'champion'")
         conn.execute(
             "update models set status = 'champion', promoted_at = clock_timestamp() where version = %s", (version,)
         )
+        _tell(conn, "model.promoted", record, before)
     return find(conn, version)
 
 
@@ -94,6 +97,7 @@ def rollback(conn: Connection[Any]) -> str:
         conn.execute("update models set status = 'archived' where status = 'champion'")
         # promoted_at stays: going back twice goes back two champions, not to and fro
         conn.execute("update models set status = 'champion' where version = %s", (row["version"],))
+        _tell(conn, "model.rolled_back", find(conn, row["version"]), present)
     return row["version"]
 
 
@@ -145,6 +149,12 @@ def _lock(conn: Connection[Any], version: str) -> ModelRecord:
     """The version, with promotions serialised until the caller's transaction ends."""
     conn.execute("select pg_advisory_xact_lock(hashtext('models'))")
     return find(conn, version)
+
+
+def _tell(conn: Connection[Any], action: str, record: ModelRecord, before: ModelRecord | None) -> None:
+    """Which model decides from now on, and which files it is made of."""
+    detail = {"before": before.version if before else None, "files": dict(record.manifest.files)}
+    audit.append_now(conn, audit.Entry("operator", action, f"model/{record.version}", detail))
 
 
 def _select(conn: Connection[Any], where: LiteralString, values: tuple[Any, ...]) -> list[ModelRecord]:
