@@ -33,13 +33,20 @@ PLACE = Markup('<span class="hidden-data">{}</span>')
 KINDS = {
     "CREDIT_CARD": "card",
     "DATE_TIME": "date",
+    "DEVICE_ID": "device number",
     "EMAIL_ADDRESS": "e-mail",
+    "EMPLOYEE_ID": "employee number",
     "IBAN_CODE": "IBAN",
     "IP_ADDRESS": "IP",
+    "LICENSE_PLATE": "number plate",
+    "MAC_ADDRESS": "MAC",
+    "NATIONAL_ID": "personal number",
     "NRP": "origin or belief",
     "PHONE_NUMBER": "phone",
     "STREET_ADDRESS": "address",
+    "TAX_ID": "tax number",
     "URL": "URL",
+    "USERNAME": "user name",
 }
 
 BANDS = {Band.AUTO_ROUTE: "Auto-routed", Band.HUMAN_REVIEW: "Human review", Band.ESCALATE: "Escalated"}

@@ -21,7 +21,7 @@ _STREET_WORD = (
 _STREET_SUFFIX = (
     r"(?:stra(?:ß|ss)e|str\.?|weg|platz|allee|gasse|ring|damm|ufer|markt|hof|steig|straat|laan|plein|gade|vej"
     r"|veien|vegen|gata|gatan|vägen"
-    r"|katu|kuja|tie|utca|gatu|straede|stræde|vænget|ulica)"
+    r"|katu|kuja|tie|utca|gatu|straede|stræde|vænget|ulica|boulevard|dreef|kade|singel|gracht|steeg|lei)"
 )
 # Romance and Slavic street words come first: Calle Mayor, rue de la Paix, ul. Cicha.
 _STREET_PREFIX = (
@@ -29,7 +29,8 @@ _STREET_PREFIX = (
     r"|Calle|C/|C\.|Cl\.|Avenida|Avda\.?|Plaza|Pza\.?|Paseo|Pasaje|Camino|Carretera|Ctra\.?|Vía|Ronda|Rambla"
     r"|Glorieta|Travesía|Cuesta"
     r"|Callejón|Acceso|Alameda|Urbanización|Pl\.|Rúa|Rua|Travessa|Praça|Estrada|Strada|Piazza|Corso|Viale|Via"
-    r"|Ul\.|Ulica|Trg"
+    r"|[Uu]l\.|[Uu]lica|Trg|[Pp]lac|pl\.|[Aa]l\.|[Aa]leja|[Oo]s\.|[Oo]siedle|Vicolo|Largo|Piazzale|Contrada|Beco|Quinta|Bairro"
+    r"|rue|avenue|boulevard|chemin|impasse|quai|calle|avenida|via|rua"
     r"|An der|Auf der|Auf dem|Im|Zum|Zur|Am|Unter den"
 )
 _NUMBER = r"\d{1,5}(?:[a-zA-Z]\b| ?[-/] ?\d{1,4}[a-zA-Z]?\b)?\.?"
@@ -89,7 +90,7 @@ def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
             rf"(?:\d{{1,6}} )?{plain_name} (?:{_STREET_WORD}|gate|gata|street|road)\b\.? {_NUMBER}",
             rf"(?:\d{{1,6}} )?(?:(?:{cap}[ -]){{1,4}}"
             rf"|(?:{cap}[ -]){{0,3}}[^\W\d_][\w'’.]{{0,30}}?)(?i:{_STREET_SUFFIX}) {_NUMBER}",
-            rf"(?:\d{{1,6}},? ){{0,2}}(?<!\w)(?:{_STREET_PREFIX})[ ]?(?:{_LINK} ?){{0,3}}{name}"
+            rf"(?:\d{{1,6}},? ){{0,2}}(?<!\w)(?:{_STREET_PREFIX})(?:[ ]|(?<=[./]))(?:{_LINK} ?){{0,3}}{name}"
             rf"(?:,? (?:n[º°] ?)?{_NUMBER}|(?=,? ?\n?\d{{4,5}} )|(?=,))",
             rf"(?:\d{{1,5}},? )(?:bis |ter )?(?:{_STREET_PREFIX}) (?:{_LINK} ?){{0,3}}{name}",
             rf"(?:\d{{1,5}},? ?){{1,2}}(?:bis |ter )?(?:rue|avenue|boulevard|bd|chemin|impasse|allée|quai|place"
@@ -108,7 +109,7 @@ def _patterns(lower_case: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
     place = rf"{cap}(?:[ -](?:{_LINK} ){{0,2}}{cap}){{0,4}}"
     gap = r"[\s,>?|]{1,6}"
     tail = (
-        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}} {place}"
+        rf"(?:{gap}(?:{_UNIT}|{_MILITARY}|\d{{4,5}}(?:-\d{{3}})? ?(?:[A-Z]{{2}} )?,? ?{place}|\d{{2}}-\d{{3}} {place}"
         rf"|{place}(?:,? [A-Z]{{2,3}})?(?: ?\([A-Z]\w{{2,20}}\))? \d{{4,5}}\b|\d{{5}}\b)|(?:, ?"
         rf"|\s?\n[ >?]{{0,5}}){_NO_PLACE}{place}(?=\s*[,\n.]|\s*$)){{0,5}}"
     )

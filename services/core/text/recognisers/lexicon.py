@@ -16,6 +16,12 @@ def phrases(name: str) -> tuple[str, ...]:
     return tuple(sorted(_lines(name), key=len, reverse=True))
 
 
+@cache
+def places() -> frozenset[str]:
+    """Every country, region and large city of the list, lower case."""
+    return frozenset(phrase.lower() for phrase in phrases("places"))
+
+
 def _lines(name: str) -> list[str]:
     text = files("services.core.text.recognisers").joinpath("words", f"{name}.txt").read_text("utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]

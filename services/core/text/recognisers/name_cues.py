@@ -21,6 +21,9 @@ LINKS = frozenset(re.findall(r"[a-z]+", LINK))
 _TITLE = (
     r"Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herrn?|Frau|Fräulein|Hr|Fr|Mme|Mlle|Madame|Monsieur|Mademoiselle|Sr|Sra"
     r"|Srta|[Ss]eñora?|[Ss]eñorita|[Dd]on|[Dd]oña|Dña"
+    r"|[Mm]evrouw|[Mm]evr|[Mm]w|[Mm]eneer|[Dd]hr|[Hh]eer|[Ss]ignora?|[Ss]ig(?:\.ra)?|[Dd]ott(?:\.ssa)?"
+    r"|[Dd]ottore|[Dd]ottoressa"
+    r"|[Pp]an(?:i|ią|em|a|u)?|[Ss]enhora?|[Ee]ng"
 )
 TITLED = re.compile(rf"\b({_TITLE}|M|D)(?:\. ?| )(?:(?:Dr|Prof|med)\.? ){{0,2}}({NAME})")
 _ROLE = (
@@ -35,29 +38,45 @@ _ROLE = (
     r"|rice)|destinataire|assistante?"
     r"|compañer[oa]|titular|contacto|jef[ea]|emplead[oa]|usuari[oa]|beneficiari[oa]|encargad[oa]"
     r"|destinatari[oa]|asistente"
+    r"|collega|leidinggevende|contactpersoon|eigenaar|medewerker|werknemer|gebruiker|klant|ontvanger|aanvrager"
+    r"|responsabile|contatto|titolare|proprietari[oa]|dipendente|utente|beneficiari[oa]|assistente|destinatari[oa]"
+    r"|kolega|koleżanka|kierownik|szef|osoba kontaktowa|właściciel(?:ka)?|pracowni(?:k|ca|ka)|użytkownik"
+    r"|klient(?:ka)?|odbiorca"
+    r"|colega|gerente|chefe|contato|proprietári[oa]|funcionári[oa]|utilizador(?:a)?|usuári[oa]|responsável"
+    r"|destinatári[oa]"
 )
 _GREETING = (
     r"hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|liebe[rs]?|guten (?:tag|morgen|abend)|moin"
     r"|servus|sehr geehrter?"
     r"|bonjour|bonsoir|salut|chère?|cher|hola|estimad[oa]|querid[oa]|buen[oa]s (?:días|tardes|noches)"
+    r"|goede(?:morgen|middag|navond)|beste|geachte|buongiorno|buonasera|ciao|salve|gentile|car[oa]|dzień dobry"
+    r"|cześć|witam"
+    r"|szanown[ya](?: pani| panie)?|drog[ai]|bom dia|boa (?:tarde|noite)|olá|oi|car[oa]|prezad[oa]|exm[oa]"
 )
 _CLOSING = (
     r"(?:kind|best|warm)(?: regards)?|regards|sincerely|cheers|thanks|thank you|many thanks|thx|yours|rgds|br"
     r"|(?:mit )?(?:freundliche[nmr]?|viele|beste|liebe|herzliche)n? gr(?:ü|ue)(?:ß|ss)en?|gru(?:ß|ss)|mfg|vg|lg|danke"
     r"|cordialement|bien à vous|salutations|cdlt|bonne journée|merci(?: d['’]avance)?|respectueusement"
     r"|(?:un )?(?:cordial )?saludos?|atentamente|atte|gracias|cordialmente|gracias de antemano"
+    r"|(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|groet(?:en|jes)?|mvg|bedankt|alvast bedankt"
+    r"|(?:cordiali|distinti) saluti|saluti|grazie(?: mille)?|(?:serdecznie )?pozdrawiam|pozdrowienia"
+    r"|z poważaniem|dziękuję|dzięki"
+    r"|(?:com os melhores )?cumprimentos|atenciosamente|atentamente|obrigad[oa]|abraços?"
 )
 # A full name must follow these: what follows them is often no name.
 _WEAK = (
     r"name|this is|i am|i['’]m|says|said|attn|attention|ich bin|hier (?:ist|spricht|schreibt)"
     r"|unterzeichnet(?: von)?|i\. ?a\.|i\. ?v\.|im auftrag"
     r"|je suis|ici|c['’]est|signé|au nom de|de la part de|nom|soy|le habla|aquí|firmado|a nombre de|de parte de"
-    r"|nombre"
+    r"|nombre|its|it['’]s|it is|met|hier is|namens|naam|sono|mi chiamo|nome|a nome di|da parte di|tu"
+    r"|z tej strony|nazywam się|imię"
+    r"|sou|daqui|em nome de|da parte de"
 )
 _STRONG = (
     r"my name(?: is|['’]s)|(?:everyone )?calls? me|mein name ist|ich hei(?:ß|ss)e|je m['’]appelle|mon nom est"
     r"|me llamo|mi nombre es"
     r"|named(?: him| her)?|namens|nommée?|llamad[oa]"
+    r"|mijn naam is|ik heet|mi chiamo|il mio nome è|nazywam się|mam na imię|chamo-me|me chamo|meu nome é"
 )
 CUES = tuple(
     re.compile(cue)
@@ -78,12 +97,30 @@ CUES = tuple(
 )
 # In a text without capitals only titles and introductions that nothing but a name follows.
 _LOWER_NAME = r"[^\W\d_]{2,25}(?:[ -][^\W\d_]{1,25}){0,2}"
+_LOWER_PAIR = r"[^\W\d_A-Z]{2,20}(?:['’-][^\W\d_]{1,20})? [^\W\d_A-Z]{2,20}(?:['’-][^\W\d_]{1,20})?"
 LOWER_CUES = (
-    re.compile(rf"\b(?:mr|mrs|ms|miss|dr|prof|herrn?|frau|mme|mlle|sra?|señora?)\.? ({_LOWER_NAME})"),
     re.compile(
-        rf"\b(?:my name is|calls me|mein name ist|ich heiße|je m['’]appelle|me llamo|mi nombre es) ({_LOWER_NAME})"
+        rf"\b(?:mr|mrs|ms|miss|dr|prof|herrn?|frau|mme|mlle|sra?|señora?|mevrouw|meneer|signora?"
+        rf"|senhora?)\.? ({_LOWER_NAME})"
+    ),
+    re.compile(
+        r"\b(?:my name is|calls me|mein name ist|ich heiße|je m['’]appelle|me llamo|mi nombre es|mijn naam is|ik heet"
+        rf"|mi chiamo|il mio nome è|nazywam się|mam na imię|chamo-me|me chamo|meu nome é) ({_LOWER_NAME})"
+    ),
+    # two words nobody uses otherwise, and then an end: "hi, this is sylwia larsson from accounting"
+    re.compile(
+        r"(?i:\b(?:this is|i am|i['’]m|hier ist|hier is|ich bin|ici|c['’]est|je suis|soy|sono|sou"
+        r"|met|tu|daqui)) "
+        rf"({_LOWER_PAIR})(?=[,.!\n]|$| (?:from|with|again|here|in|von|aus|vom|de|du|del|della|van|uit|z|ze|da"
+        rf"|do|dos)\b)"
     ),
 )
+REVERSED = re.compile(
+    rf"(?:(?P<cue>\b(?i:to|by|for|an|von|für|à|pour|a|para|por|aan|voor|van|per|osobie|dla|od|ao|user|employee"
+    rf"|name):? ))?"
+    rf"(?<![^\W_])(?P<family>{WORD}(?:[ -]{WORD})?), (?P<first>{WORD})(?![^\W_])"
+)
+LAST_LINE = re.compile(rf"\n({WORD} (?:(?:{LINK} )?{WORD} )?(?:{LINK} )?{WORD})[ .]*$")
 # Endings of family names in Slavic, Nordic, Baltic, Germanic, Romanian, Greek, Armenian, Georgian and Turkish use.
 FAMILY_NAME = re.compile(
     rf"[{_UPPER}][^\W\d_]{{1,18}}(?:s?sson|sen|dóttir|dottir|datter|ová|ova|ski|ska|cki|cka|wicz|czyk|czak|ov"

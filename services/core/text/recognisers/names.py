@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from services.core.text.recognisers import name_cues as cues
-from services.core.text.recognisers.lexicon import words
-from services.core.text.recognisers.span import Span
+from services.core.text.recognisers.lexicon import places, words
+from services.core.text.recognisers.span import Span, is_small
 
 _WORD = re.compile(cues.WORD + r"|[^\W\d_]+")
+_SMALL_FOLLOWING = re.compile(r" ([^\W\d_]{2,20}(?:['’-][^\W\d_]{2,20})?)(?!\w)")
 _SHORTEST = 3  # a word of one or two letters is no name on its own
 
 
@@ -20,12 +21,17 @@ class Names:
 
     def find(self, text: str, language: str) -> Iterator[Span]:
         del language
-        for pattern in cues.LOWER_CUES if text.islower() else cues.CUES:
+        for pattern in cues.CUES:
             for match in pattern.finditer(text):
                 yield from _until_ordinary(text, *match.span(1))
+        for pattern in cues.LOWER_CUES:
+            for match in pattern.finditer(text):
+                yield from _uncommon(text, *match.span(1))
         yield from _titled(text)
         yield from _by_first_name(text)
         yield from _by_family_name(text)
+        yield from _family_name_first(text)
+        yield from _signed(text)
         yield from _enumerated(text)
 
 
@@ -71,16 +77,45 @@ def _titled(text: str) -> Iterator[Span]:
 
 
 def _by_first_name(text: str) -> Iterator[Span]:
-    any_case = text.islower()
+    any_case = is_small(text)
     for match in _WORD.finditer(text):
         word = match.group()
         if not (word[0].isupper() or any_case) or len(word) < _SHORTEST:
+            continue
+        if word[0].islower():
+            yield from _first_name_in_small(text, match)
             continue
         following = cues.FOLLOWING.match(text, match.end())
         if is_first_name(word):
             yield from _until_ordinary(text, match.start(), following.end() if following else match.end())
         elif following and word.lower() in words("ambiguous_names"):
             yield from _with_family_name(text, match.start(), following)
+
+
+def _first_name_in_small(text: str, first: re.Match[str]) -> Iterator[Span]:
+    """ "sylwia larsson": the next word belongs to it when no common word, or when the first is none without it."""
+    following = _SMALL_FOLLOWING.match(text, first.end())
+    has_family_name = bool(following) and not _is_common(following.group(1))
+    if is_first_name(first.group()):
+        yield Span(first.start(), following.end() if following and has_family_name else first.end(), "PERSON")
+    elif following and first.group() in words("ambiguous_names") and following.group(1) in words("family_names"):
+        yield Span(first.start(), following.end(), "PERSON")
+
+
+def _is_common(word: str) -> bool:
+    lower = word.lower()
+    return lower in words("not_names") or lower in words("not_values") or lower in words("technology")
+
+
+def _uncommon(text: str, start: int, end: int) -> Iterator[Span]:
+    """The words as long as none is common; nothing when the first is."""
+    last = start
+    for match in re.finditer(r"[^\W\d_]+(?:['’-][^\W\d_]+)*", text[start:end]):
+        if _is_common(match.group()):
+            break
+        last = start + match.end()
+    if last > start:
+        yield Span(start, last, "PERSON")
 
 
 def _with_family_name(text: str, start: int, following: re.Match[str]) -> Iterator[Span]:
@@ -91,13 +126,35 @@ def _with_family_name(text: str, start: int, following: re.Match[str]) -> Iterat
 
 def _by_family_name(text: str) -> Iterator[Span]:
     for match in cues.PAIR.finditer(text):
-        if cues.FAMILY_NAME.fullmatch(match.group(2)) and all(map(_is_name_like, match.groups())):
+        family = match.group(2)
+        known = cues.FAMILY_NAME.fullmatch(family) or family.lower() in words("family_names")
+        if known and all(map(_is_name_like, match.groups())) and match.group().lower() not in places():
             yield Span(match.start(), match.end(), "PERSON")
+
+
+def _family_name_first(text: str) -> Iterator[Span]:
+    """ "Öztürk, Mehmet": one of the two is known, or a word that persons follow stands before."""
+    for match in cues.REVERSED.finditer(text):
+        family, first = match["family"], match["first"]
+        if not (_is_name_like(family.split()[-1]) and _is_name_like(first)):
+            continue
+        if family.lower() in places() or first.lower() in places():
+            continue
+        known = first.lower() in words("first_names") or family.lower() in words("family_names")
+        if known or match["cue"]:
+            yield Span(match.start("family"), match.end("first"), "PERSON")
+
+
+def _signed(text: str) -> Iterator[Span]:
+    """The last line, when it is nothing but two or three words that could be a name."""
+    match = cues.LAST_LINE.search(text)
+    if match and all(map(_is_name_like, re.findall(cues.WORD, match[1]))) and match[1].lower() not in places():
+        yield Span(*match.span(1), "PERSON")
 
 
 def _enumerated(text: str) -> Iterator[Span]:
     """All of "Romi, Erik and Amy" when half of them are known first names."""
-    for match in (cues.LOWER_ENUMERATION if text.islower() else cues.ENUMERATION).finditer(text):
+    for match in (cues.LOWER_ENUMERATION if is_small(text) else cues.ENUMERATION).finditer(text):
         items = [item for item in _WORD.finditer(text, *match.span()) if item.group().lower() not in cues.AND]
         if sum(is_first_name(item.group()) for item in items) * 2 >= len(items):
             yield from (Span(*item.span(), "PERSON") for item in items if not is_ordinary_word(item.group()))

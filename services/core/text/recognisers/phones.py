@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 from services.core.text.recognisers.span import Span
 
-_CANDIDATE = re.compile(r"(?<![\w./@#=<\-+])(?<!\d[,:])(?:\+ ?|\()?\d[\d ()./\-–\u00a0]{4,24}\d(?![\w@]|[.,:/-]\d)")
+_CANDIDATE = re.compile(
+    r"(?<![\w./@#=<\-+])(?<!\d[,:])(?:\+ ?|\()?\d[\d ()./\-–\u00a0]{4,24}\d"
+    r"(?P<extension> ?(?:x|ext\.?|extension|poste|int\.|wew\.|ramal|Durchwahl) ?\d{1,6})?(?![\w@]|[.,:/-]\d)"
+)
 _BEFORE_CHARS, _AFTER_CHARS = 48, 12
 _PHONE_WORD = re.compile(
     r"\b(?:phone|tele\w{3,8}|tel|cell\w{0,5}|mobile|mobil\w{0,8}|fax|call(?:ing|ed)?|dial|ring|text|sms"
@@ -18,7 +21,11 @@ _PHONE_WORD = re.compile(
     r"|answering|messages?|registered|contact|hotline|extension|office"
     r"|telefon\w{0,8}|handy\w{0,8}|ruf\w{0,4}|anruf\w{0,3}|rückruf|durchwahl|erreich\w{0,6}|erreichbar"
     r"|tél\w{0,8}|portable|appel\w{0,4}|rappel\w{0,4}|joindre|joignable|numéro"
-    r"|teléfono|móvil|fijo|llam\w{0,6}|llám\w{0,6}|localizable|contáct\w{0,6})\b",
+    r"|teléfono|móvil|fijo|llam\w{0,6}|llám\w{0,6}|localizable|contáct\w{0,6}"
+    r"|telefoon\w{0,6}|mobiele?|bel(?:len)?|bereikbaar|cellulare|chiama\w{0,4}|telefono|recapito|numer|numerem"
+    r"|komórk\w{0,4}"
+    r"|zadzwo\w{0,6}|dzwoni\w{0,4}|telefone|telemóvel|celular|lig(?:ar|ue|uem)|whatsapp|my number(?: is)?"
+    r"|meine nummer)\b",
     re.I,
 )
 _AFTER_WORD = re.compile(
@@ -48,7 +55,7 @@ class Phones:
 
     def find(self, text: str, language: str) -> Iterator[Span]:
         for match in _CANDIDATE.finditer(text):
-            number = match.group().strip()
+            number = match.group().removesuffix(match["extension"] or "").strip()
             if _is_phone(number, text, match.span(), language):
                 yield Span(match.start(), match.end(), "PHONE_NUMBER")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from services.core.text.recognisers.lexicon import phrases, words
+from services.core.text.recognisers.lexicon import phrases, places, words
 from services.core.text.recognisers.name_cues import LINK, WORD
 from services.core.text.recognisers.names import is_ordinary_word, is_technical
 from services.core.text.recognisers.span import Span
@@ -62,7 +62,7 @@ def _cued(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
 
 def is_place(name: str) -> bool:
     """The name is a country, region or large city."""
-    return name.lower() in _places()
+    return name.lower() in places()
 
 
 def _place_end(lower: str, match: re.Match[str]) -> int:
@@ -71,11 +71,6 @@ def _place_end(lower: str, match: re.Match[str]) -> int:
         if lower.startswith(phrase, match.start()) and not lower[end : end + 1].isalnum():
             return end
     return 0
-
-
-@cache
-def _places() -> frozenset[str]:
-    return frozenset(phrase.lower() for phrase in phrases("places"))
 
 
 @cache

@@ -1,5 +1,6 @@
 """What every recogniser returns, and how overlapping findings become one answer."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -10,12 +11,20 @@ PRECEDENCE = (
     "URL",
     "IBAN_CODE",
     "CREDIT_CARD",
+    "MAC_ADDRESS",
     "IP_ADDRESS",
     "US_SSN",
     "US_DRIVER_LICENSE",
+    "NATIONAL_ID",
+    "TAX_ID",
+    "BANK_ACCOUNT",
+    "DEVICE_ID",
+    "USERNAME",
+    "EMPLOYEE_ID",
     "DATE_TIME",
     "PHONE_NUMBER",
     "STREET_ADDRESS",
+    "LICENSE_PLATE",
     "ZIP_CODE",
     "AGE",
     "TITLE",
@@ -34,6 +43,16 @@ class Span(NamedTuple):
     end: int
     entity: str
     certain: bool = False
+
+
+_PLACEHOLDER_LIKE = re.compile(r"<[A-Z_]{3,20}_\d{1,6}>")
+_CAPITALISED_INSIDE = re.compile(r"(?<=[a-zß-öø-ÿ,] )[^\W\d_a-zß-öø-ÿ][a-zß-öø-ÿ]")
+
+
+def is_small(text: str) -> bool:
+    """Nobody used capitals for names: none stands inside a sentence. Placeholders do not count."""
+    text = _PLACEHOLDER_LIKE.sub("", text) if "<" in text else text
+    return text.islower() or (any(map(str.islower, text)) and not _CAPITALISED_INSIDE.search(text))
 
 
 class Recogniser(Protocol):

@@ -42,6 +42,16 @@ SEEDS = [
     "<a ",
     "&amp;",
     "> \n",
+    "user: ",
+    "pin 1 ",
+    "passport number is ",
+    "account A1 ",
+    "password for the wiki ",
+    "a dot b at ",
+    "x\\",
+    "a1:b2:",
+    "12 345 678 ",
+    "DE12 ",
 ]
 SMALL_CHARS, TIMES = 4_000, 8
 # Quadratic code would take 64 times as long on 8 times the text; a busy machine stays below 3 times linear.

@@ -118,10 +118,20 @@ def test_codes_versions_and_ids_stay(redactor: Redactor, code: str) -> None:
         ("fr", "J'habite 12 rue des Lilas, 75011 Paris", "12 rue des Lilas"),
         ("es", "Envíen a Calle Mayor 5, 28013 Madrid", "Calle Mayor 5"),
         ("en", "Ship it to 221 Baker Street, London", "221 Baker Street"),
+        ("en", "hi, this is sylwia larsson from accounting, my laptop is slow", "sylwia larsson"),
+        ("en", "Its Orla Brannigan again", "Orla Brannigan"),
+        ("de", "Bitte an Öztürk, Mehmet weiterleiten", "Öztürk, Mehmet"),
+        ("it", "Avvisate la signora Törnqvist per favore", "Törnqvist"),
+        ("nl", "Met vriendelijke groet,\nJoost Hoekstra", "Hoekstra"),
+        ("pl", "Pozdrawiam,\nKrystyna Bąk", "Krystyna Bąk"),
+        ("pt", "Cumprimentos,\nCaetana Neves", "Caetana Neves"),
+        ("en", "Please close it.\nRuža Pallister", "Ruža Pallister"),
+        ("en", "call 275.105.3538x604 after noon", "275.105.3538x604"),
+        ("pl", "ul. Kwiatowa 7, 64-113 Leszno", "64-113"),
     ],
 )
 def test_names_and_addresses_go_in_every_language(redactor: Redactor, language: str, text: str, hidden: str) -> None:
-    """Greetings, titles, signatures and street words of the four languages are known."""
+    """Greetings, titles, signatures and street words of the eight languages are known, in small letters too."""
     assert hidden not in redactor.redact(text, language).fields["text"]
 
 
