@@ -28,9 +28,9 @@ class Shapes:
             if languages and language not in languages:
                 continue
             for match in pattern.finditer(text):
-                value = match[pattern.groups and "value"]
+                value = match["value"]
                 if is_valid is None or is_valid(value):
-                    yield Span(*match.span(pattern.groups and "value"), entity)
+                    yield Span(*match.span("value"), entity)
         yield from _without_digits(text)
 
 
