@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from services.core.connectors.desk import DeskSettings
 from services.core.connectors.generic import GenericSettings
 from services.core.connectors.port import Connector
+from services.core.connectors.request_tracker.settings import RequestTrackerSettings
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk.settings import ZendeskSettings
 from services.core.kit.database import Pool
@@ -20,6 +21,7 @@ class ConnectorsSettings(BaseModel):
 
     desk: DeskSettings = DeskSettings()
     generic: GenericSettings = GenericSettings()
+    request_tracker: RequestTrackerSettings = RequestTrackerSettings()
     zendesk: ZendeskSettings = ZendeskSettings()
 
     def of(self, connector: str) -> ConnectorSettings:

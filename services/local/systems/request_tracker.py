@@ -1,5 +1,7 @@
 """Request Tracker 5, the real one: Debian's package on a SQLite database of its own."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from services.local.systems.program import Program, once, prepare, require
@@ -22,13 +24,13 @@ Set($WebSessionClass, 'Apache::Session::File');
 Set($MailCommand, 'testfile');   # writes no mail to anybody
 Set($LogToSyslog, undef);
 Set($LogToSTDERR, 'warning');
-1;
+{ours}1;
 """
 
 
-def request_tracker(folder: Path, port: int) -> Program:
+def request_tracker(folder: Path, port: int, settings: Mapping[str, str] | None = None) -> Program:
     """
-    Made ready in `folder` on the first call (2 s), not yet started.
+    Made ready in `folder` on the first call (2 s), not yet started. `settings` go into its configuration.
 
     Raises:
         ConfigurationInvalid: its packages are not installed.
@@ -46,7 +48,8 @@ def request_tracker(folder: Path, port: int) -> Program:
 
     def configure() -> None:
         (folder / "none").mkdir(exist_ok=True)
-        (folder / "site.pm").write_text(CONFIGURATION.format(port=port, folder=folder), "utf-8")
+        ours = "".join(f"Set(${name}, {json.dumps(value)});\n" for name, value in (settings or {}).items())
+        (folder / "site.pm").write_text(CONFIGURATION.format(port=port, folder=folder, ours=ours), "utf-8")
 
     def make() -> None:
         configure()
@@ -64,3 +67,9 @@ def request_tracker(folder: Path, port: int) -> Program:
         environment=environment,
         working_folder=folder,
     )
+
+
+def insert(program: Program, data: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Puts an initialdata file into its database, as an administrator of RT would."""
+    command = [str(SETUP), "--action", "insert", "--skip-create", "--datafile", str(data)]
+    prepare(command, {**program.environment, **(environment or {})}, name=NAME, folder=program.folder)
