@@ -70,7 +70,7 @@ async def sign_in(request: Request, key: str | None) -> Principal:
     with counting_failures(request):
         if key and state.failures.is_over(_address(request)) and not await state.key_ring.has(key):
             raise Unauthenticated("This API key is not known.")
-        async with connection(state.pool) as conn:
+        async with connection(state.intake_pool) as conn:  # short, and plain JSON comes in by it
             return await authenticate(conn, key)
 
 

@@ -31,6 +31,8 @@ from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
 
+READ_TIMEOUT_S = 5.0  # a page that takes longer is not waited for, and must not hold the database up
+INTAKE_TIMEOUT_S = 8.0  # a webhook sender gives up after 10 s (Zendesk)
 INTAKE_BATCH = 32  # deliveries in one transaction: some 10 ms, well below what a sender notices
 
 HEADERS = {
@@ -79,16 +81,21 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: GatewaySettings = app.state.settings
     size = settings.gateway_pool_size
     database_url = settings.database_url.get_secret_value()
-    pool = build_pool(database_url, company=settings.company, min_size=min(4, size), max_size=size)
+    build = partial(build_pool, database_url, company=settings.company)
+    pool = build(min_size=min(2, size), max_size=size, statement_timeout_s=READ_TIMEOUT_S)
+    intake = build(min_size=2, max_size=settings.gateway_intake_pool_size, statement_timeout_s=INTAKE_TIMEOUT_S)
     async with httpx.AsyncClient() as http:
-        await pool.open(wait=False)  # a gateway that starts before its database answers 503, and recovers by itself
+        for opened in (pool, intake):  # a gateway that starts before its database answers 503, and recovers by itself
+            await opened.open(wait=False)
         app.state.pool, app.state.http, app.state.key_ring = pool, http, KeyRing(pool)
-        app.state.intake = Batcher(partial(service.take_in, pool), batch_max=INTAKE_BATCH)
+        app.state.intake = Batcher(partial(service.take_in, intake), batch_max=INTAKE_BATCH)
+        app.state.intake_pool = intake
         app.state.connectors = build_connectors(settings.connectors, pool=pool, http=http)
         try:
             yield
         finally:
             await pool.close()
+            await intake.close()
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

@@ -1,6 +1,7 @@
 """The gateway's SQL: one statement takes a delivery in; the rest reads for the API and the console."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -9,9 +10,12 @@ from psycopg.types.json import Jsonb
 
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import ENDED, Status
-from services.core.kit import outbox
+from services.core.kit import outbox, tallies
 from services.core.kit.database import Connection
 from services.core.kit.workflows import APPLICATION, QUEUE
+
+NUMBER = re.compile(r"#*[0-9]{1,18}")
+LAST_CHARACTER = "\U0010ffff"
 
 # Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
 # inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order), a
@@ -58,23 +62,37 @@ where d.connector = %s and d.delivery_id = %s
 LISTED: LiteralString = """
 select t.id, t.connector, t.external_id, t.status, t.state, t.subject, t.created_at, d.decision, r.state as review,
        r."group" as reviewed_group
+"""
+FROM_TICKETS: LiteralString = """
 from tickets t
 left join lateral (
     select decision, band, "group" from decisions where ticket_id = t.id order by id desc limit 1) d on true
 left join reviews r on r.ticket_id = t.id
 """
-TICKETS_BY_ID = LISTED + " where t.id = any(%s) order by t.id"
-TICKETS = (
-    LISTED
-    + """
-where (%(before)s::bigint is null or t.id < %(before)s)
-  and (%(band)s::text is null or d.band = %(band)s) and (%(group)s::text is null or d."group" = %(group)s)
-  and (%(state)s::text is null or t.state = %(state)s)
-  and (%(search)s::text is null or t.id::text = ltrim(%(search)s, '#')
-       or starts_with(lower(t.external_id), lower(%(search)s)))
-order by t.id desc limit %(limit)s
+# Through the indexes of decisions: a rare band or group is found without looking at every ticket.
+FROM_DECISIONS: LiteralString = """
+from decisions d
+join tickets t on t.id = d.ticket_id
+left join reviews r on r.ticket_id = t.id
 """
-)
+NEWEST: LiteralString = "not exists (select from decisions n where n.ticket_id = d.ticket_id and n.id > d.id)"
+TICKETS_BY_ID = LISTED + FROM_TICKETS + " where t.id = any(%s) order by t.id"
+CONDITIONS: dict[str, LiteralString] = {
+    "band": "d.band = %(band)s",
+    "group": 'd."group" = %(group)s',
+    "before": "t.id < %(before)s",
+    # The first 500 in the order of the systems' ids: a page has a tenth, and one letter matches them all.
+    "search": """t.id in (select id from tickets where id = %(number)s union all (
+    select id from tickets where lower(external_id) ~>=~ %(search)s and lower(external_id) ~<~ %(beyond)s
+    order by lower(external_id) using ~<~ limit 500))""",
+}
+# Literals: an index of few states serves only a statement that names them.
+STATES: dict[str, LiteralString] = {
+    "received": "t.state = 'received'",
+    "triaged": "t.state = 'triaged'",
+    "filtered": "t.state = 'filtered'",
+    "erased": "t.state = 'erased'",
+}
 TICKET = """
 select id, connector, external_id, status, state, language, subject, body, current_group, created_at, updated_at
 from tickets where id = %s
@@ -101,8 +119,7 @@ where r.state = 'open' order by r.urgency desc, r.opened_at limit %s
 """
 GROUPS = "select name, description from catalogue where kind = 'group' and active order by rank, name"
 COUNTS = """
-select (select count(*) from tickets) as tickets,
-       (select count(*) from tickets where state = 'received') as waiting,
+select (select count(*) from tickets where state = 'received') as waiting,
        (select count(*) from reviews where state = 'open') as reviews_open,
        (select count(*) from outbox where state = 'pending') as outbox_pending,
        (select count(*) from outbox where state = 'dead')
@@ -121,11 +138,6 @@ select (select count(*) from (
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
        (select version from models where status = 'champion') as model_version
 """
-BANDS = """
-select band, count(*) as tickets from (
-    select distinct on (ticket_id) band from decisions order by ticket_id, id desc) latest group by band order by band
-"""
-
 # Letters that failed for good, and workflows that did: both can be replayed under their own key.
 DEAD_LETTERS = """
 select o.id::text as id, o.kind, o.ticket_id::text as ticket_id, o.connector, o.attempts, o.last_error as why,
@@ -134,7 +146,8 @@ from outbox o where o.state = 'dead'
 union all
 select w.workflow_uuid, 'workflow ' || w.name, t.id::text, t.connector, w.recovery_attempts::int, w.status,
        to_timestamp(w.updated_at / 1000.0)
-from dbos.workflow_status w join tickets t on t.id::text = split_part(w.workflow_uuid, ':', 2)
+from dbos.workflow_status w
+left join tickets t on t.id = substring(w.workflow_uuid from '^[a-z]+:([0-9]{1,18})')::bigint
 where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
 order by since limit 1000
 """
@@ -235,9 +248,28 @@ def _status(delivery: Delivery) -> Status | None:
     return Status.SOLVED if delivery.kind is DeliveryKind.SOLVED and told not in ENDED else told
 
 
-async def tickets(conn: Connection, filters: dict[str, Any]) -> list[DictRow]:
-    """Newest first. `filters`: before (id), band, group, state, limit; search (an id) where wanted."""
-    return await (await conn.execute(TICKETS, {"search": None, **filters})).fetchall()
+async def tickets(conn: Connection, filters: Mapping[str, Any]) -> list[DictRow]:
+    """Newest first. `filters`: limit, and before (id), band, group, state, search (an id, or how one begins) if any."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    words = given.get("search", "")
+    number = int(words.lstrip("#")) if NUMBER.fullmatch(words) else None
+    search = {"number": number, "search": words.lower(), "beyond": words.lower() + LAST_CHARACTER}
+    return await (await conn.execute(_tickets_statement(given), given | search)).fetchall()
+
+
+def _tickets_statement(given: Mapping[str, Any]) -> LiteralString:
+    """The way that reads least: few by state or search, else the index of the band or group, else the newest."""
+    conditions = [condition for name, condition in CONDITIONS.items() if name in given]
+    if "state" in given:
+        conditions.append(STATES[given["state"]])
+    is_by_decision = {"band", "group"} & given.keys() and "search" not in given
+    if is_by_decision and given.get("state", "triaged") == "triaged":
+        start, conditions = FROM_DECISIONS, [NEWEST, *conditions]
+    else:
+        start = FROM_TICKETS
+    order: LiteralString = "d.ticket_id" if start is FROM_DECISIONS else "t.id"
+    where: LiteralString = " where " + " and ".join(conditions) if conditions else ""
+    return LISTED + start + where + " order by " + order + " desc limit %(limit)s"
 
 
 async def tickets_by_id(conn: Connection, ids: list[int]) -> list[DictRow]:
@@ -276,8 +308,7 @@ async def pulse(conn: Connection) -> dict[str, Any]:
 async def counts(conn: Connection) -> dict[str, Any]:
     """How much of everything there is: for `/health`, `pointsman status` and the console's head."""
     row = await (await conn.execute(COUNTS, {"application": APPLICATION})).fetchone()
-    bands = await (await conn.execute(BANDS)).fetchall()
-    return {**(row or {}), "bands": {entry["band"]: entry["tickets"] for entry in bands}}
+    return {"tickets": await tallies.tickets(conn), **(row or {}), "bands": await tallies.bands(conn)}
 
 
 async def dead_letters(conn: Connection) -> list[DictRow]:

@@ -1,7 +1,7 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|audit|all] [--quick] [--format table|json]
+    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|all] [--quick] [--tickets N] [--format table|json]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them.
@@ -12,30 +12,32 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.report import Row, as_json, as_table, describe_machine
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured. `seconds`: of one measurement, where not the count is fixed."""
+    """How much is measured. `seconds`: of one measurement, where not the count is fixed. `seeded`: tickets."""
 
     rounds: int
     requests: int
     tickets: int
     seconds: float
+    seeded: int
     is_quick: bool = False
 
 
-FULL = Size(rounds=5, requests=4_000, tickets=1_500, seconds=8)
-QUICK = Size(rounds=2, requests=1_000, tickets=250, seconds=2, is_quick=True)
+FULL = Size(rounds=5, requests=4_000, tickets=1_500, seconds=8, seeded=1_000_000)
+QUICK = Size(rounds=2, requests=1_000, tickets=250, seconds=2, seeded=20_000, is_quick=True)
 
 
 def main() -> None:
     arguments = _parse_arguments()
     load_before = os.getloadavg()[0]
     size = QUICK if arguments.quick else FULL
+    size = replace(size, seeded=arguments.tickets or size.seeded)
     rooms = list(ROOMS) if arguments.room == "all" else [arguments.room]
     rows: list[Row] = []
     with redirect_stdout(sys.stderr):  # what libraries print is no part of the answer
@@ -79,12 +81,19 @@ def measure_audit(size: Size) -> list[Row]:
     return audit.measure(seconds=size.seconds / 2, rounds=size.rounds)
 
 
+def measure_scale(size: Size) -> list[Row]:
+    from tests.bench import scale
+
+    return scale.measure(tickets=size.seeded)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
     "router": measure_router,
     "memory": measure_memory,
     "audit": measure_audit,
+    "scale": measure_scale,
 }
 
 
@@ -94,6 +103,7 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("room", nargs="?", default="all", choices=[*ROOMS, "all"], help="what to measure (all)")
     parser.add_argument("--quick", action="store_true", help="under two minutes; rougher figures")
+    parser.add_argument("--tickets", type=int, help="scale: so many tickets (1,000,000; quick 20,000)")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     return parser.parse_args()
 

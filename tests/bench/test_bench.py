@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.bench import audit, end_to_end, ingest, memory
+from tests.bench import audit, end_to_end, ingest, memory, scale
 from tests.bench.containers import run_containers
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
 from tests.services.trainer.bundles import small_bundle
@@ -36,6 +36,13 @@ def test_the_chain_is_measured_beside_the_same_work_without_it() -> None:
     rows = audit.measure(seconds=0.3, rounds=1)
     assert len({row.what for row in rows}) == 4
     assert all(row.value > 0 for row in rows)
+
+
+def test_pages_erasures_and_upkeep_are_measured_on_a_seeded_database() -> None:
+    """A thousand tickets: every statement of the seed and every page works, and each has its target."""
+    rows = {row.what: row for row in scale.measure(tickets=1_000)}
+    assert {str(row.target) for row in rows.values() if row.target} == {"<= 20", "<= 100", "<= 200"}
+    assert all(row.value > 0 for row in rows.values())
 
 
 def test_a_report_says_what_was_held_and_on_which_machine() -> None:

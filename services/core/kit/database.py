@@ -22,10 +22,26 @@ Pool = AsyncConnectionPool[Connection]
 # is a quarter of an hour and more. Source: PostgreSQL 18 manual, 32.1.2.
 TCP_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
 LOCK_RETRY_S = 0.2
+TIMEOUTS = """
+select set_config('statement_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)
+"""
+STATEMENT_TIMEOUT_S = 60.0  # for work that nobody waits for; where somebody does, a pool asks for less
+IDLE_IN_TRANSACTION_S = 60.0  # ends a transaction whose process hangs: its locks would hold up everybody
+# On the engine's tables, which it makes itself: an erasure finds the workflows of a ticket.
+ENGINE_INDEX = """
+create index if not exists pointsman_workflows_of_ticket on dbos.workflow_status (split_part(workflow_uuid, ':', 2))
+"""
 POOL_TIMEOUT_S = 5.0  # a webhook sender gives up after 10 s (Zendesk); answer 503 well before
 
 
-def build_pool(database_url: str, *, company: str | None = None, min_size: int = 2, max_size: int = 10) -> Pool:
+def build_pool(
+    database_url: str,
+    *,
+    company: str | None = None,
+    min_size: int = 2,
+    max_size: int = 10,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+) -> Pool:
     """
     A pool that is not open yet: rows come as dicts, each statement commits unless a transaction is opened.
 
@@ -38,7 +54,7 @@ def build_pool(database_url: str, *, company: str | None = None, min_size: int =
         timeout=POOL_TIMEOUT_S,
         open=False,
         check=_is_alive,
-        configure=partial(_refuse_foreign, company) if company else None,
+        configure=partial(_set_up, company, statement_timeout_s),
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2, **TCP_ALIVE},
     )
 
@@ -56,10 +72,17 @@ async def _is_alive(conn: Connection) -> None:
         await conn.execute("")
 
 
-async def _refuse_foreign(company: str, conn: Connection) -> None:
+async def _set_up(company: str | None, statement_timeout_s: float, conn: Connection) -> None:
+    await conn.execute(TIMEOUTS, (_ms(statement_timeout_s), _ms(IDLE_IN_TRANSACTION_S)))
+    if company is None:
+        return
     problem = (await schema.look_async(conn)).foreign(company)
     if problem is not None:
         raise problem
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))
 
 
 @asynccontextmanager
@@ -118,6 +141,8 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
             command.upgrade(config, to)
             conn.commit()
             DBOS.migrate(url)
+            conn.execute(sa.text(ENGINE_INDEX))
+            conn.commit()
         schema.refuse_foreign(database_url, company)  # another process may have been first
     except sa.exc.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer, so it cannot be migrated: {exc.orig}") from exc

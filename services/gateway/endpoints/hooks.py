@@ -131,7 +131,7 @@ async def receive_plain_ticket(
         priority=plain.priority,
         metadata={**plain.metadata, "source": plain.source},
     )
-    done = await service.open_in_desk(state.pool, opened, key=key)
+    done = await service.open_in_desk(state.intake_pool, opened, key=key)
     DELIVERIES.labels("json", done.outcome).inc()
     return _answer(done)
 

@@ -69,7 +69,7 @@ async def read_metrics() -> Response:
 async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
     """How much waits, or None and why nothing can be taken in."""
     try:
-        async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.pool) as conn:
+        async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.intake_pool) as conn:
             outdated = (await look_async(conn)).outdated()
             return (None, outdated.message) if outdated else (await repository.pulse(conn), None)
     except TimeoutError:
