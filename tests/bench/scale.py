@@ -17,6 +17,7 @@ from services.core.llm.config import LlmConfig
 from services.core.llm.metered import MeteredLlm
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
+from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.solve import erase
 from services.worker.steps import Outside
@@ -128,7 +129,9 @@ async def _work(containers: Containers, tickets: int) -> list[Row]:
     settings = WorkerSettings(database_url=SecretStr(url))
     async with build_pool(url, min_size=1, max_size=2) as pool, httpx.AsyncClient() as http:
         router = RouterClient("http://127.0.0.1:9", http)  # nothing is due, so nothing is asked
-        outside = Outside(settings, pool, {}, build_redactor(), router, MeteredLlm(build_llm(LlmConfig()), pool))
+        redaction = Redaction(build_redactor())
+        metered = MeteredLlm(build_llm(LlmConfig()), pool, redaction.hide_in_answer)
+        outside = Outside(settings, pool, {}, redaction, router, metered)
         sweep = Sweep()
         erasing = await _second_slowest_async(lambda n: erase(outside, 1 + n * (tickets // 30)))
         keeping = await _second_slowest_async(lambda n: one_round(outside, sweep))

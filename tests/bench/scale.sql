@@ -66,4 +66,4 @@ where what = 'tickets';
 update tallies set up_to = (select max(id) from decisions), found = (
     select jsonb_object_agg(band, n) from (select band, count(*) as n from decisions group by band) counted)
 where what = 'decisions';
-analyze;
+vacuum analyze;

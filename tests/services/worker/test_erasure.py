@@ -30,6 +30,7 @@ from services.core.search import similar
 from services.core.text.redact import Redactor, build_redactor
 from services.gateway import service as gateway
 from services.worker import repository, solve, steps
+from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
@@ -145,9 +146,11 @@ def redactor() -> Redactor:
 @asynccontextmanager
 async def reaching(database: str, router: Router, redactor: Redactor, llm: LlmConfig) -> AsyncIterator[Outside]:
     settings = WorkerSettings(database_url=SecretStr(database), events_url="http://127.0.0.1:9")
+    redaction = Redaction(redactor)
     async with build_pool(database, min_size=1, max_size=4) as pool, httpx.AsyncClient() as http:
         client = RouterClient(router.url, http, 60)
-        yield Outside(settings, pool, {}, redactor, client, MeteredLlm(build_llm(llm), pool))
+        metered = MeteredLlm(build_llm(llm), pool, redaction.hide_in_answer)
+        yield Outside(settings, pool, {}, redaction, client, metered)
 
 
 @pytest.fixture
@@ -226,7 +229,7 @@ async def test_a_redaction_that_ends_later_stores_nothing(outside: Outside, seed
     async with outside.pool.connection() as conn:
         known = await repository.raw_ticket(conn, 1)
         assert known is not None
-        safe = await outside.redact({"subject": known.subject, "body": known.body})
+        safe = await outside.redaction.redact({"subject": known.subject, "body": known.body})
         await erase(seeded)
         await repository.store_redacted(conn, 1, known, safe)
     assert left(seeded) == []
