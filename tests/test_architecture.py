@@ -104,3 +104,20 @@ def test_importing_costs_no_memory_of_other_containers(module: str, unwanted: tu
     code = f"import sys, {module}; print([name for name in {unwanted!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_schemas_revisions_form_one_line() -> None:
+    """Each file is named by its number and follows the one before: two that took the same number show."""
+    files = sorted((ROOT / "services/core/kit/migrations/versions").glob("[0-9]*.py"))
+    told = []
+    for file in files:
+        values = {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for node in ast.parse(file.read_text("utf-8")).body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and "revision" in node.targets[0].id
+        }
+        told.append((file.name[:4], values["revision"], values["down_revision"]))
+    numbers = [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert told == [(n, n, before) for n, before in zip(numbers, [None, *numbers], strict=False)]
