@@ -1,7 +1,8 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|all] [--quick] [--tickets N] [--format table|json]
+    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|all] [--quick]
+                          [--tickets N] [--format table|json]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them.
