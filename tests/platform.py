@@ -83,6 +83,7 @@ def user_environment(home: Home) -> dict[str, str]:
         "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
         "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
         "POINTSMAN_POSTGRES_PORT": str(settings.postgres_port),
+        "POINTSMAN_RAG_PORT": str(settings.rag_port),
         "COLUMNS": "160",
     }
 

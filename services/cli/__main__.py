@@ -6,6 +6,7 @@ import typer
 
 from services.cli import (
     admin,
+    ask,
     audit,
     console,
     cost,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("console")(console.console)
+app.command("ask")(ask.ask)
 app.command("submit")(submit.submit)
 app.command("status")(tickets.status)
 app.command("tickets")(tickets.tickets)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from psycopg import AsyncConnection
+from pydantic import SecretStr
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
 from services.core.kit.objects import SCHEMES, open_store
 from services.core.kit.settings import PlatformSettings
+from services.local.home import Home
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -133,6 +135,12 @@ def open_encoder(settings: PlatformSettings) -> "TextEncoder":
 
         put_encoder(store)
     return fetch_encoder(store, threads=THREADS)
+
+
+def home_encoder(home: Home) -> "TextEncoder":
+    """The text encoder of this machine's own platform."""
+    url = f"file://{home.folder / 'objects'}"
+    return open_encoder(PlatformSettings(database_url=SecretStr(home.postgres.url), objects_url=url))
 
 
 def _with_database(settings: PlatformSettings, work: Any) -> Any:

@@ -18,7 +18,7 @@ def up(
     hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
 ) -> None:
     """
-    Start PostgreSQL, router, worker and gateway here, send mock tickets through the signed webhook, keep serving.
+    Start PostgreSQL, router, worker, gateway and chat here, send mock tickets through the signed webhook, keep serving.
 
     Prints a one-time link into the console and opens it where there is a browser. Ctrl-C stops everything; the data
     stays in .pointsman.
@@ -31,7 +31,9 @@ def up(
 
       POINTSMAN_GATEWAY_PORT=9080 pointsman up --mock 0
     """
+    from services.cli.docs import home_encoder
     from services.cli.first_model import ensure_model, improve_first_model
+    from services.local.conversations import start_conversations
     from services.local.demo import send_and_show, send_hourly
     from services.local.home import Home, LocalSettings
     from services.local.platform import platform
@@ -50,6 +52,10 @@ def up(
                 send_and_show(running, mock)
             if once:
                 return
+            start_conversations(running, home_encoder, say)
+            typer.echo(
+                f'The chat answers at {home.rag_url}; in a terminal: pointsman ask "How do I reset my password?"'
+            )
             invite(open_home(home), browser=browser)
             typer.echo("Ctrl-C stops. Try `pointsman status`, `pointsman tickets`, `pointsman submit FILE --wait`.")
             if hourly:

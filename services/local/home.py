@@ -17,7 +17,7 @@ from services.local.postgres import EmbeddedPostgres
 
 
 class LocalSettings(BaseSettings):
-    """What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, PostgreSQL."""
+    """What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, chat, database."""
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore")
 
@@ -26,6 +26,7 @@ class LocalSettings(BaseSettings):
     router_http_port: int = Field(default=8081, ge=1, le=65535)
     router_grpc_port: int = Field(default=8082, ge=1, le=65535)
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
+    rag_port: int = Field(default=8084, ge=1, le=65535)
     postgres_port: int = Field(default=5433, ge=1, le=65535)
     company: str = "default"
 
@@ -61,6 +62,10 @@ class Home:
     @property
     def gateway_url(self) -> str:
         return f"http://127.0.0.1:{self.settings.gateway_port}"
+
+    @property
+    def rag_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.rag_port}"
 
     def prepare(self) -> None:
         """
@@ -104,6 +109,7 @@ class Home:
             "POINTSMAN_ROUTER_HTTP_PORT": str(settings.router_http_port),
             "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
             "POINTSMAN_ROUTER_URL": f"http://127.0.0.1:{settings.router_http_port}",
+            "POINTSMAN_RAG_PORT": str(settings.rag_port),
             "POINTSMAN_WORKER_ID": "local-worker",
             "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
         }
@@ -112,6 +118,8 @@ class Home:
         return {
             "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_POLL_S": "2",
+            "POINTSMAN_RAG_PUBLIC": "true",  # listens on 127.0.0.1 only
+            "POINTSMAN_RAG_POLL_S": "2",
             **{
                 f"POINTSMAN_CONNECTORS__{name.upper()}__SECRETS": json.dumps([secret])
                 for name, secret in self.secrets.items()

@@ -1,6 +1,7 @@
 """One turn: a question and what was found -> an answer, a question back, or a person. Never a guess."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from psycopg import AsyncConnection
@@ -39,7 +40,7 @@ class Rules:
 
 
 async def answer(
-    conn: AsyncConnection,
+    conn: AsyncConnection[Any],
     encoder: TextEncoder,
     question: Question,
     scope: Scope,

@@ -1,0 +1,121 @@
+"""The conversations as one ASGI application."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.core.answer.decide import Rules
+from services.core.answer.gate import read_calibration
+from services.core.connectors.registry import build_connectors
+from services.core.kit.database import build_pool
+from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+from services.core.kit.objects import open_store
+from services.core.kit.telemetry import configure_traces
+from services.core.search.encoder import fetch_encoder
+from services.core.text.redact import build_redactor
+from services.rag import endpoints, handover, service
+from services.rag.service import Outside
+from services.rag.settings import RagSettings
+
+log = structlog.get_logger()
+
+STATIC = Path(__file__).with_name("static")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def build_app(settings: RagSettings) -> FastAPI:
+    """The application; model, redactor and connections are there from its start to its stop."""
+    app = FastAPI(title="Pointsman conversations", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.include_router(endpoints.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(PointsmanError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_middleware(_SafeHeaders, ancestors=settings.rag_origins)
+    if settings.rag_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.rag_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    configure_traces("rag", app=app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    settings: RagSettings = app.state.settings
+    pool = build_pool(settings.database_url.get_secret_value(), min_size=2, max_size=settings.rag_pool_size)
+    stop = asyncio.Event()
+    async with httpx.AsyncClient() as http:
+        await pool.open(wait=False)  # started before its database it answers 503, and recovers by itself
+        encoder = await asyncio.to_thread(fetch_encoder, open_store(settings.objects_url))
+        redactor = await asyncio.to_thread(build_redactor)
+        rules = Rules(read_calibration(settings.rag_calibration), settings.rag_mode)
+        outside = app.state.outside = Outside(pool, encoder, redactor, rules)
+        connectors = build_connectors(settings.connectors, pool=pool, http=http)
+        connector = connectors.get(settings.rag_connector)
+        if connector is None:
+            raise ConfigurationInvalid(
+                f"POINTSMAN_RAG_CONNECTOR is '{settings.rag_connector}', which is not switched on. "
+                f"Configure it, or use one of: {', '.join(connectors)}."
+            )
+        ticket = {"group": settings.rag_ticket_group, "every_s": settings.rag_poll_s, "stop": stop}
+        loops = asyncio.gather(service.sweep(outside, stop=stop), handover.keep_up(outside, connector, **ticket))
+        try:
+            yield
+        finally:
+            stop.set()
+            await loops
+            await pool.close()
+
+
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PointsmanError)
+    if error.status >= 500:
+        log.error("rag.request.failed", path=request.url.path, error=type(error).__name__)
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(int(error.retry_after_s))}
+    return JSONResponse({"error": type(error).__name__, "message": error.message}, error.status, headers)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    """FastAPI's own answer repeats the input; ours does not: it may hold what a person wrote."""
+    assert isinstance(error, RequestValidationError)
+    problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
+    return JSONResponse({"error": "InputInvalid", "message": "; ".join(problems)}, 422)
+
+
+class _SafeHeaders:
+    """Adds HEADERS, and who may show the page in a frame: the origins that may embed it, else nobody."""
+
+    def __init__(self, app: ASGIApp, ancestors: tuple[str, ...]) -> None:
+        self._app = app
+        framed_by = " ".join(ancestors) or "'none'"
+        policy = f"default-src 'self'; frame-ancestors {framed_by}; form-action 'self'; base-uri 'none'"
+        self._headers = HEADERS | {"Content-Security-Policy": policy}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safe if scope["type"] == "http" else send)

@@ -1,0 +1,121 @@
+"""HTTP: parse, one call, return. Whoever holds a conversation's token holds the conversation."""
+
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from pydantic import Field
+
+from services.core.contracts.base import Contract
+from services.core.contracts.conversation import MESSAGE_MAX_CHARS, Message, Session
+from services.core.kit.database import connection
+from services.core.kit.security import Role, authenticate, require
+from services.rag import service
+from services.rag.repository import uuid7
+from services.rag.service import Outside
+
+router = APIRouter()
+PAGE = Path(__file__).with_name("static") / "chat.html"
+
+
+class NewSession(Contract):
+    """`groups` counts only from a caller with an API key: it decides which documents may be quoted."""
+
+    groups: tuple[str, ...] = Field(default=(), max_length=100)
+    requester: str | None = Field(default=None, max_length=320)
+
+
+class NewMessage(Contract):
+    """`id` is the sender's, so that a message that is sent again is the same one."""
+
+    text: str = Field(min_length=1, max_length=MESSAGE_MAX_CHARS)
+    id: UUID | None = None
+
+
+class Rating(Contract):
+    rating: int = Field(ge=1, le=5)
+
+
+def outside_of(request: Request) -> Outside:
+    return request.app.state.outside
+
+
+def token_of(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else None
+
+
+OutsideOf = Annotated[Outside, Depends(outside_of)]
+Token = Annotated[str | None, Depends(token_of)]
+
+
+@router.post("/sessions", status_code=201)
+async def open_session(request: Request, body: NewSession, outside: OutsideOf) -> dict[str, str]:
+    """A new conversation and the token that it is spoken in with."""
+    groups = body.groups
+    if request.app.state.settings.rag_public and token_of(request) is None:
+        groups = ()
+    else:
+        async with connection(outside.pool) as conn:
+            require(await authenticate(conn, token_of(request)), Role.AGENT)
+    opened = await service.open_session(outside, groups, body.requester)
+    return {"id": opened.id, "token": opened.token}
+
+
+@router.post("/sessions/{session_id}/messages", response_model=None)
+async def say(
+    request: Request, session_id: UUID, body: NewMessage, outside: OutsideOf, token: Token
+) -> JSONResponse | StreamingResponse:
+    """The answer, whole or as server-sent events: a `claim` each, then the `message`. None while a person has it."""
+    message_id = body.id or uuid7()
+    await service.take_in(outside, session_id, token, message_id, body.text)
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return StreamingResponse(_stream(outside, session_id, message_id), media_type="text/event-stream")
+    answered = await service.take_turn(outside, session_id, message_id)
+    return JSONResponse({"id": str(message_id), "answer": _plain(answered)})
+
+
+@router.get("/sessions/{session_id}")
+async def read(session_id: UUID, outside: OutsideOf, token: Token) -> Session:
+    return await service.read(outside, session_id, token)
+
+
+@router.post("/sessions/{session_id}/rating", status_code=204)
+async def rate(session_id: UUID, body: Rating, outside: OutsideOf, token: Token) -> None:
+    await service.rate(outside, session_id, token, body.rating)
+
+
+@router.post("/sessions/{session_id}/resolve", status_code=204)
+async def resolve(session_id: UUID, outside: OutsideOf, token: Token) -> None:
+    await service.resolve(outside, session_id, token)
+
+
+@router.get("/health")
+async def health(outside: OutsideOf) -> dict[str, str]:
+    async with connection(outside.pool) as conn:
+        await conn.execute("select 1")
+    return {"status": "ok"}
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    return FileResponse(PAGE)
+
+
+async def _stream(outside: Outside, session_id: UUID, message_id: UUID) -> AsyncGenerator[str]:
+    answered = await service.take_turn(outside, session_id, message_id)
+    for claim in answered.answer.claims if answered and answered.answer else ():
+        yield _event("claim", claim.model_dump(mode="json"))
+    yield _event("message", {"id": str(message_id), "answer": _plain(answered)})
+
+
+def _event(name: str, data: Any) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def _plain(message: Message | None) -> dict[str, Any] | None:
+    return None if message is None else message.model_dump(mode="json")

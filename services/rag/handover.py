@@ -1,0 +1,137 @@
+"""Conversations that a person has: their ticket is opened, the customer's words go there, the agents' come back."""
+
+import asyncio
+import hashlib
+
+import structlog
+from psycopg.rows import DictRow
+
+from services.core.connectors.hearing import OWN_ACTOR
+from services.core.connectors.port import Connector
+from services.core.contracts.conversation import Author, SessionState
+from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, NewTicket, Requester, Ticket, TicketUpdate
+from services.core.kit.database import connection
+from services.core.kit.errors import PointsmanError
+from services.rag import repository
+from services.rag.repository import Said, uuid7
+from services.rag.service import Outside
+
+log = structlog.get_logger()
+
+SOLVED = "Your request was solved. Write again if it was not."
+WHO = {Author.USER: "Customer", Author.ASSISTANT: "Pointsman", Author.AGENT: "Support"}
+
+
+async def keep_up(
+    outside: Outside, connector: Connector, *, group: str | None, every_s: float, stop: asyncio.Event
+) -> None:
+    """Brings every escalated conversation and its ticket together again and again, until `stop`."""
+    while not stop.is_set():
+        try:
+            await look_once(outside, connector, group=group)
+        except Exception as exc:  # what all handed-over conversations depend on: it goes on, whatever broke this round
+            log.warning("rag.handover.failed", error=type(exc).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), every_s)
+        except TimeoutError:
+            continue
+
+
+async def look_once(outside: Outside, connector: Connector, *, group: str | None = None) -> None:
+    """One round over all of them; one whose ticket cannot be reached waits for the next round."""
+    async with connection(outside.pool) as conn:
+        sessions = await repository.escalated(conn)
+    for session in sessions:
+        try:
+            if session["ticket"] is None:
+                await _open_ticket(outside, connector, session, group)
+            else:
+                await _tell_agent(outside, connector, session)
+                await _hear_agent(outside, connector, session)
+        except PointsmanError as exc:
+            log.warning("rag.ticket.waits", session_id=str(session["id"]), error=type(exc).__name__)
+
+
+async def _open_ticket(outside: Outside, connector: Connector, session: DictRow, group: str | None) -> None:
+    """The key is the conversation's id: killed between opening and noting it, the next round finds the same ticket."""
+    async with connection(outside.pool) as conn:
+        said = await repository.messages(conn, session["id"])
+    opened = await connector.open(as_ticket(session, said, group))
+    async with connection(outside.pool) as conn, conn.transaction():
+        if await repository.set_ticket(conn, session["id"], connector.name, opened.external_id):
+            await repository.note(conn, session["id"], "ticket_opened", {"ticket": opened.external_id})
+            for one in _unheard(said):
+                await repository.set_done(conn, one["id"])
+
+
+async def _tell_agent(outside: Outside, connector: Connector, session: DictRow) -> None:
+    async with connection(outside.pool) as conn:
+        said = await repository.messages(conn, session["id"])
+    for one in _unheard(said):
+        note = f"The customer writes in the chat:\n\n{one['text']}"
+        key = f"session-{session['id']}-{one['id']}"
+        await connector.write(TicketUpdate(key=key, external_id=session["ticket"], note=note))
+        async with connection(outside.pool) as conn:
+            await repository.set_done(conn, one["id"])
+
+
+async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) -> None:
+    """Public comments of people; internal notes and our own words never."""
+    ticket = await connector.fetch(session["ticket"])
+    if ticket is None:
+        return
+    async with connection(outside.pool) as conn, conn.transaction():
+        await repository.lock(conn, session["id"])
+        for said in agent_replies(ticket, session):
+            await repository.say(conn, said)
+        if ticket.status in ENDED:
+            await repository.say(conn, Said(uuid7(), session["id"], Author.ASSISTANT, SOLVED, external="solved"))
+            await repository.move(conn, session["id"], SessionState.RESOLVED)
+            await repository.note(conn, session["id"], "resolved", {"by": Author.AGENT})
+
+
+def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:
+    """Each with a name of its own, so that it is told once however often the ticket is read."""
+    heard, counts = [], {}
+    for comment in ticket.comments:
+        if not _is_for_customer(comment, ticket):
+            continue
+        digest = hashlib.sha256(comment.body.encode()).hexdigest()[:24]
+        counts[digest] = counts.get(digest, 0) + 1
+        external = f"{digest}-{counts[digest]}"
+        heard.append(Said(uuid7(), session["id"], Author.AGENT, comment.body, external=external))
+    return heard
+
+
+def as_ticket(session: DictRow, said: list[DictRow], group: str | None) -> NewTicket:
+    """Transcript for everybody; why, and what was found, for the agent alone."""
+    first = next(one["text"] for one in said if one["author"] == Author.USER)
+    transcript = [f"{WHO[Author(one['author'])]}: {one['text']}" for one in said]
+    return NewTicket(
+        key=f"session-{session['id']}",
+        subject=" ".join(first.split())[: min(SUBJECT_MAX_CHARS, 120)] or "Conversation",
+        body="\n\n".join(transcript),
+        requester=Requester(email=session["requester"]),
+        group=group,
+        tags=("pointsman-chat",),
+        note=private_note(session, said),
+    )
+
+
+def private_note(session: DictRow, said: list[DictRow]) -> str:
+    answers = [one["answer"] for one in said if one["answer"]]
+    evidence = {e["uri"]: e for answer in answers for e in answer["evidence"]}
+    asked_back = [answer["reply"] for answer in answers if answer["action"] == "clarify"]
+    lines = [f"Handed over by Pointsman. Reason: {session['reason']}."]
+    lines += [f"Asked back: {reply}" for reply in asked_back]
+    lines += ["", "Evidence:"] if evidence else ["", "No evidence was found."]
+    lines += [f"- {one['title']} ({one['uri']}), similarity {one['cosine']:.2f}" for one in evidence.values()]
+    return "\n".join(lines)
+
+
+def _is_for_customer(comment: Comment, ticket: Ticket) -> bool:
+    return comment.public and comment.author_id not in (OWN_ACTOR, ticket.requester.email, ticket.requester.id, None)
+
+
+def _unheard(said: list[DictRow]) -> list[DictRow]:
+    return [one for one in said if one["author"] == Author.USER and not one["done"]]

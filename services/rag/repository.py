@@ -1,0 +1,152 @@
+"""The conversations' SQL. Callers commit."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from services.core.contracts.conversation import Action, Answer, Author, Message, Session, SessionState
+from services.core.kit.database import Connection
+
+OPEN = "insert into sessions (id, token_sha256, groups, requester) values (%s, %s, %s, %s)"
+SESSION = "select * from sessions where id = %s"
+LOCKED = SESSION + " for update"
+SAY = """
+insert into messages (id, session_id, author, text, answer, replies_to, external, done)
+values (%(id)s, %(session_id)s, %(author)s, %(text)s, %(answer)s, %(replies_to)s, %(external)s, %(done)s)
+on conflict do nothing returning id
+"""
+KEEP = "insert into raw.messages (message_id, text, vault) values (%s, %s, %s)"
+MESSAGES = """
+select m.id, m.session_id, m.author, coalesce(r.text, m.text) as text, m.text as redacted, m.answer, m.at, m.done
+from messages m left join raw.messages r on r.message_id = m.id where m.session_id = %s order by m.place
+"""
+REPLY = "select id, author, text, answer, at from messages where replies_to = %s"
+WAITING = """
+select m.id, m.session_id from messages m where m.author = 'user' and not m.done
+and m.at < now() - make_interval(secs => %s) order by m.place limit 50
+"""
+DONE = "update messages set done = true where id = %s"
+MOVE = """
+update sessions set state = %(state)s, reason = coalesce(%(reason)s, reason), updated_at = now() where id = %(id)s
+"""
+EVENT = "insert into session_events (session_id, kind, detail) values (%s, %s, %s)"
+ESCALATED = "select * from sessions where state = 'escalated' order by updated_at limit 200"
+TICKET = "update sessions set connector = %s, ticket = %s, updated_at = now() where id = %s and ticket is null"
+RATE = "update sessions set rating = %s, updated_at = now() where id = %s"
+
+
+@dataclass(frozen=True)
+class Said:
+    """One message to store; `external` names the ticket's comment that it is."""
+
+    id: UUID
+    session_id: UUID
+    author: Author
+    text: str
+    answer: Answer | None = None
+    replies_to: UUID | None = None
+    external: str | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.author is not Author.USER
+
+
+def uuid7() -> UUID:
+    """
+    A UUID that sorts by time: 48 bits of milliseconds, then randomness.
+
+    Source: RFC 9562, section 5.7.
+    """
+    value = int(time.time() * 1000) << 80 | secrets.randbits(80)
+    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+
+
+async def open_session(
+    conn: Connection, session_id: UUID, token_sha256: str, groups: tuple[str, ...], requester: str | None
+) -> None:
+    await conn.execute(OPEN, (session_id, token_sha256, list(groups), requester))
+    await note(conn, session_id, "opened", {})
+
+
+async def find(conn: Connection, session_id: UUID) -> DictRow | None:
+    return await (await conn.execute(SESSION, (session_id,))).fetchone()
+
+
+async def lock(conn: Connection, session_id: UUID) -> DictRow | None:
+    """The session's row, which nobody else changes until the transaction ends: one turn after the other."""
+    return await (await conn.execute(LOCKED, (session_id,))).fetchone()
+
+
+async def say(conn: Connection, said: Said) -> bool:
+    """Stores a message; False when it was there already."""
+    values = vars(said) | {"done": said.done, "answer": said.answer and Jsonb(said.answer.model_dump(mode="json"))}
+    return await (await conn.execute(SAY, values)).fetchone() is not None
+
+
+async def keep_raw(conn: Connection, message_id: UUID, text: str, vault: dict[str, str]) -> None:
+    await conn.execute(KEEP, (message_id, text, Jsonb(vault)))
+
+
+async def messages(conn: Connection, session_id: UUID) -> list[DictRow]:
+    return await (await conn.execute(MESSAGES, (session_id,))).fetchall()
+
+
+async def reply_to(conn: Connection, message_id: UUID) -> Message | None:
+    row = await (await conn.execute(REPLY, (message_id,))).fetchone()
+    return None if row is None else as_message(row)
+
+
+async def waiting(conn: Connection, older_than_s: float) -> list[DictRow]:
+    """Messages that nobody has dealt with: their server ended, or their turn could not be finished."""
+    return await (await conn.execute(WAITING, (older_than_s,))).fetchall()
+
+
+async def set_done(conn: Connection, message_id: UUID) -> None:
+    await conn.execute(DONE, (message_id,))
+
+
+async def move(conn: Connection, session_id: UUID, state: SessionState, reason: str | None = None) -> None:
+    await conn.execute(MOVE, {"state": state, "reason": reason, "id": session_id})
+
+
+async def note(conn: Connection, session_id: UUID, kind: str, detail: dict[str, Any]) -> None:
+    await conn.execute(EVENT, (session_id, kind, Jsonb(detail)))
+
+
+async def escalated(conn: Connection) -> list[DictRow]:
+    return await (await conn.execute(ESCALATED)).fetchall()
+
+
+async def set_ticket(conn: Connection, session_id: UUID, connector: str, ticket: str) -> bool:
+    return (await conn.execute(TICKET, (connector, ticket, session_id))).rowcount > 0
+
+
+async def rate(conn: Connection, session_id: UUID, rating: int) -> None:
+    await conn.execute(RATE, (rating, session_id))
+
+
+def as_message(row: DictRow) -> Message:
+    answer = row["answer"] and Answer.model_validate(row["answer"])
+    return Message(id=str(row["id"]), author=row["author"], text=row["text"], at=row["at"], answer=answer)
+
+
+def as_session(row: DictRow, said: list[DictRow]) -> Session:
+    return Session(
+        id=str(row["id"]),
+        state=row["state"],
+        messages=tuple(as_message(one) for one in said),
+        ticket=row["ticket"],
+        rating=row["rating"],
+    )
+
+
+def was_asked_back(said: list[DictRow]) -> bool:
+    """Whether the last thing the machine said was a question back."""
+    answers = [one["answer"] for one in said if one["author"] == Author.ASSISTANT]
+    return bool(answers) and answers[-1]["action"] == Action.CLARIFY

@@ -1,0 +1,177 @@
+"""What happens in a conversation: opened, spoken in, answered once, rated, resolved."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from psycopg.rows import DictRow
+
+from services.core.answer.decide import Rules, answer
+from services.core.contracts.conversation import Answer, Author, Message, Session, SessionState
+from services.core.kit.database import Connection, Pool, connection
+from services.core.kit.errors import Conflict, NotFound, Unauthenticated
+from services.core.search.encoder import TextEncoder
+from services.core.search.retrieve import Question, Scope
+from services.core.text.redact import Redactor
+from services.rag import repository, states
+from services.rag.repository import Said, uuid7
+
+log = structlog.get_logger()
+
+WAITED_S = 5.0  # a turn takes a fraction of it; what is older was left by a server that ended
+SWEEP_S = 1.0
+PREVIOUS_MAX = 6  # turns of the person that a follow-up may refer to
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What the service works with; loaded once."""
+
+    pool: Pool
+    encoder: TextEncoder
+    redactor: Redactor
+    rules: Rules
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A new conversation. `token` is shown once; only its hash is stored."""
+
+    id: str
+    token: str
+
+
+async def open_session(outside: Outside, groups: tuple[str, ...], requester: str | None) -> Opened:
+    session_id, token = uuid7(), secrets.token_urlsafe(24)
+    async with connection(outside.pool) as conn, conn.transaction():
+        await repository.open_session(conn, session_id, _digest(token), groups, requester)
+    return Opened(str(session_id), token)
+
+
+async def take_in(outside: Outside, session_id: UUID, token: str | None, message_id: UUID, text: str) -> None:
+    """
+    Stores a message, verbatim in its own table and redacted in the other; the same id again changes nothing.
+
+    Raises:
+        NotFound, Unauthenticated: there is no such conversation, or it is somebody else's.
+        Conflict: the id is another conversation's, or other words came under it.
+    """
+    async with connection(outside.pool) as conn:
+        require(await repository.find(conn, session_id), token)
+    redacted = await asyncio.to_thread(outside.redactor.redact, text)
+    async with connection(outside.pool) as conn, conn.transaction():
+        said = Said(message_id, session_id, Author.USER, redacted.fields["text"])
+        if await repository.say(conn, said):
+            await repository.keep_raw(conn, message_id, text, redacted.vault)
+        else:
+            await _require_same(conn, session_id, message_id, text)
+
+
+async def take_turn(outside: Outside, session_id: UUID, message_id: UUID) -> Message | None:
+    """
+    The answer to a message: made now, or the one that was made before. None when a person has the conversation.
+
+    One transaction holds the answer, the conversation's new state and its event, under a lock on the conversation: a
+    server that is killed leaves all of it or nothing, and then the next one takes the turn.
+    """
+    async with connection(outside.pool) as conn, conn.transaction():
+        session = await repository.lock(conn, session_id)
+        if session is None:
+            raise NotFound(f"There is no conversation {session_id}.")
+        known = await repository.reply_to(conn, message_id)
+        if known is not None or not states.is_answered_here(SessionState(session["state"])):
+            return known
+        given = await _answer(outside, conn, session, message_id)
+        await _record(conn, session, message_id, given)
+        return await repository.reply_to(conn, message_id)
+
+
+async def read(outside: Outside, session_id: UUID, token: str | None) -> Session:
+    async with connection(outside.pool) as conn:
+        row = require(await repository.find(conn, session_id), token)
+        return repository.as_session(row, await repository.messages(conn, session_id))
+
+
+async def rate(outside: Outside, session_id: UUID, token: str | None, rating: int) -> None:
+    async with connection(outside.pool) as conn, conn.transaction():
+        require(await repository.lock(conn, session_id), token)
+        await repository.rate(conn, session_id, rating)
+        await repository.note(conn, session_id, "rated", {"rating": rating})
+
+
+async def resolve(outside: Outside, session_id: UUID, token: str | None) -> None:
+    """
+    Closes the conversation; one that is closed stays so.
+
+    Raises:
+        Conflict: a person has it; they close it.
+    """
+    async with connection(outside.pool) as conn, conn.transaction():
+        row = require(await repository.lock(conn, session_id), token)
+        state = SessionState(row["state"])
+        if not states.is_answered_here(state):
+            raise Conflict("A person has this conversation. It closes when they have solved it.")
+        if state is SessionState.OPEN:
+            await repository.move(conn, session_id, SessionState.RESOLVED)
+            await repository.note(conn, session_id, "resolved", {"by": Author.USER})
+
+
+async def sweep(outside: Outside, *, stop: asyncio.Event) -> None:
+    """Takes the turns that ended servers have left, until `stop`."""
+    while not stop.is_set():
+        try:
+            async with connection(outside.pool) as conn:
+                left = await repository.waiting(conn, WAITED_S)
+            for row in left:
+                await take_turn(outside, row["session_id"], row["id"])
+        except (
+            Exception
+        ) as exc:  # the loop that every unfinished turn depends on: it goes on, whatever broke this round
+            log.warning("rag.sweep.failed", error=type(exc).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), SWEEP_S)
+        except TimeoutError:
+            continue
+
+
+def require(session: DictRow | None, token: str | None) -> DictRow:
+    """The conversation, if this is its token. An unknown one and another's look alike."""
+    digest = session["token_sha256"] if session else _digest("")
+    if not hmac.compare_digest(digest, _digest(token or "\0")) or session is None:
+        raise Unauthenticated("This conversation is not known under this token. Open one with: POST /sessions")
+    return session
+
+
+async def _answer(outside: Outside, conn: Connection, session: DictRow, message_id: UUID) -> Answer:
+    said = await repository.messages(conn, session["id"])
+    place = next(i for i, one in enumerate(said) if one["id"] == message_id)
+    before, text = said[:place], said[place]["redacted"]
+    replies = [one["redacted"] for one in before if one["author"] == Author.ASSISTANT]
+    previous = tuple(one["redacted"] for one in before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
+    question = Question(text, previous, replies[-1] if replies else "")
+    scope = Scope(groups=tuple(session["groups"]))
+    asked_back = repository.was_asked_back(before)
+    return await answer(conn, outside.encoder, question, scope, outside.rules, asked_back=asked_back)
+
+
+async def _record(conn: Connection, session: DictRow, message_id: UUID, given: Answer) -> None:
+    reply = Said(uuid7(), session["id"], Author.ASSISTANT, given.reply, given, replies_to=message_id)
+    await repository.say(conn, reply)
+    await repository.set_done(conn, message_id)
+    await repository.move(conn, session["id"], states.after(SessionState(session["state"]), given.action), given.reason)
+    detail = {"message": str(message_id), "reason": given.reason, "confidence": round(given.confidence, 4)}
+    await repository.note(conn, session["id"], states.EVENTS[given.action], detail)
+
+
+async def _require_same(conn: Connection, session_id: UUID, message_id: UUID, text: str) -> None:
+    known = {one["id"]: one["text"] for one in await repository.messages(conn, session_id)}
+    if known.get(message_id) != text:
+        raise Conflict(f"The message id {message_id} was used for other words. Give each message an id of its own.")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

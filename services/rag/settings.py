@@ -1,0 +1,29 @@
+"""What may be configured about the conversations."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from services.core.answer.gate import CALIBRATION_FILE, Mode
+from services.core.connectors.registry import ConnectorsSettings
+from services.core.kit.settings import PlatformSettings
+
+
+class RagSettings(PlatformSettings):
+    """
+    `rag_public` lets anybody open a conversation, as a chat page needs it; they see documents for everybody only.
+    Without it, opening one takes an API key, whose holder may name the person's groups. `rag_connector` gets the
+    tickets of conversations that a person takes over.
+    """
+
+    rag_host: str = "127.0.0.1"
+    rag_port: int = Field(default=8084, ge=1, le=65535)
+    rag_pool_size: int = Field(default=8, ge=2)
+    rag_mode: Mode = Mode.STANDARD
+    rag_calibration: Path = CALIBRATION_FILE
+    rag_public: bool = False
+    rag_connector: str = "desk"
+    rag_ticket_group: str | None = None
+    rag_poll_s: float = Field(default=5.0, gt=0)
+    rag_origins: tuple[str, ...] = ()
+    connectors: ConnectorsSettings = ConnectorsSettings()

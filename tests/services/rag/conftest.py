@@ -1,0 +1,104 @@
+"""The real container as a process, with documents, over real HTTP."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from obstore.store import LocalStore
+from psycopg import AsyncConnection
+
+from services.core.search.encoder import FILES, FOLDER, TextEncoder
+from services.core.search.indexing import Source, index_store
+from services.trainer.text_encoder import put_encoder
+from tests.conftest import free_port
+
+TIMEOUT_S = 180.0  # a machine that eight test runs share; tests go on as soon as they can
+PAGES = {
+    "vpn": "# Connect to the VPN\n\nOpen the Harbour client and choose Sign in. Approve the prompt on your phone. "
+    "The session ends after 10 hours.",
+    "password": "# Reset a password\n\nOpen the account portal and choose Forgot password. A code arrives by text.",
+    "printer": "# Add a printer\n\nOpen Settings, choose Printers and select the printer of your floor.",
+    "laptop": "# Replace a laptop\n\nA laptop is replaced after four years. Ask your manager to approve the request.",
+}
+SECRET_PAGE = "# Salary bands\n\nThe salary band of a senior engineer begins at 71,000 crowns."
+
+
+@dataclass
+class Rag:
+    """A running container; `kill` and `start` are a crash and a restart."""
+
+    database: str
+    objects: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        environment = os.environ | {
+            "POINTSMAN_DATABASE_URL": self.database,
+            "POINTSMAN_OBJECTS_URL": f"file://{self.objects}",
+            "POINTSMAN_RAG_PORT": str(self.port),
+            "POINTSMAN_RAG_PUBLIC": "true",
+            "POINTSMAN_RAG_POLL_S": "0.2",
+            "OMP_NUM_THREADS": "1",
+        }
+        with (self.objects / "rag.log").open("ab") as log:
+            command = [sys.executable, "-m", "services.rag"]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        self.wait(lambda: httpx.get(f"{self.url}/health", timeout=5).is_success, "the container")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        with psycopg.connect(self.database, autocommit=True) as conn:
+            return conn.execute(query.encode(), values).fetchall()
+
+    def wait(self, claim: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                if claim():
+                    return
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < deadline, f"not in time: {what}\n{(self.objects / 'rag.log').read_text()[-3000:]}"
+            time.sleep(0.05)  # polling another process: there is no event to wait on
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("objects")
+    put_encoder(LocalStore(str(folder)))
+    assert all((folder / FOLDER / name).exists() for name in FILES)
+    return folder
+
+
+@pytest.fixture
+async def rag(database: str, objects: Path, text_encoder: TextEncoder, tmp_path: Path) -> "Iterator[Rag]":  # ty: ignore
+    for name, text in PAGES.items():
+        (tmp_path / f"{name}.md").write_text(text, "utf-8")
+    (tmp_path / "hr").mkdir()
+    (tmp_path / "hr" / "salary.md").write_text(SECRET_PAGE, "utf-8")
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        await index_store(conn, text_encoder, LocalStore(str(tmp_path / "hr")), Source("hr", ("hr",)))
+        (tmp_path / "hr" / "salary.md").unlink()
+        await index_store(
+            conn, text_encoder, LocalStore(str(tmp_path)), Source("docs", base_url="https://help.example")
+        )
+    running = Rag(database, objects)
+    running.start()
+    yield running
+    running.kill()

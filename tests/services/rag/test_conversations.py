@@ -1,0 +1,173 @@
+"""Conversations through the container's own door, with the built-in desk behind it."""
+
+import json
+import uuid
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from services.core.connectors.desk_agents import DeskAgents, Said
+from services.core.contracts.conversation import Action, SessionState
+from services.core.kit.security import Role, create_key
+from services.rag import states
+from services.rag.repository import uuid7
+from tests.services.rag.conftest import Rag
+
+
+class Chat:
+    """One conversation as its person has it."""
+
+    def __init__(self, rag: Rag, **opened: object) -> None:
+        self.http = httpx.Client(base_url=rag.url, timeout=120)
+        key = opened.pop("key", None)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        made = self.http.post("/sessions", json=opened, headers=headers)
+        made.raise_for_status()
+        self.id, self.token = made.json()["id"], made.json()["token"]
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
+
+    def say(self, text: str, message_id: str | None = None) -> httpx.Response:
+        return self.http.post(f"/sessions/{self.id}/messages", json={"text": text, "id": message_id})
+
+    def answer(self, text: str) -> dict:
+        return self.say(text).raise_for_status().json()["answer"]
+
+    def read(self) -> dict:
+        return self.http.get(f"/sessions/{self.id}").raise_for_status().json()
+
+
+async def test_an_answer_cites_and_is_kept(rag: Rag) -> None:
+    """The words of the document, its address, and both messages in the conversation afterwards."""
+    chat = Chat(rag)
+    answer = chat.answer("How do I connect to the VPN with the Harbour client?")
+    assert answer["answer"]["action"] == "continue"
+    assert answer["answer"]["evidence"][0]["uri"] == "https://help.example/vpn.md"
+    assert "Approve the prompt on your phone." in answer["text"]
+    read = chat.read()
+    assert [one["author"] for one in read["messages"]] == ["user", "assistant"]
+    assert read["state"] == "open"
+
+
+async def test_the_same_message_is_answered_once(rag: Rag) -> None:
+    """Sent twice, it is one message with one answer; other words under its id are refused."""
+    chat, message_id = Chat(rag), str(uuid.uuid4())
+    first = chat.say("How do I reset my password in the account portal?", message_id).json()
+    assert chat.say("How do I reset my password in the account portal?", message_id).json() == first
+    assert len(chat.read()["messages"]) == 2
+    assert chat.say("Something else", message_id).status_code == 409
+
+
+async def test_another_token_opens_nothing(rag: Rag) -> None:
+    """Not read, not written, not rated; an unknown conversation answers the same."""
+    chat, other = Chat(rag), Chat(rag)
+    headers = {"Authorization": f"Bearer {other.token}"}
+    known = chat.http.get(f"/sessions/{chat.id}", headers=headers)
+    unknown = chat.http.get(f"/sessions/{uuid.uuid4()}", headers=headers)
+    assert (known.status_code, known.json()) == (unknown.status_code, unknown.json())
+    assert known.status_code == 401
+    written = chat.http.post(f"/sessions/{chat.id}/messages", json={"text": "x"}, headers=headers)
+    assert written.status_code == 401
+
+
+async def test_groups_count_only_with_a_key(rag: Rag) -> None:
+    """A page's visitor cannot name groups; a caller with a key can, and then the document is found."""
+    question = "At how many crowns does the salary band of a senior engineer begin?"
+    with psycopg.connect(rag.database, autocommit=True, row_factory=dict_row) as conn:
+        key = create_key(conn, name="portal", role=Role.AGENT)
+    assert "71,000" not in json.dumps(Chat(rag, groups=["hr"]).answer(question))
+    assert "71,000" in Chat(rag, groups=["hr"], key=key).answer(question)["text"]
+
+
+async def test_what_people_write_is_redacted_outside_its_own_table(rag: Rag) -> None:
+    """The person sees their own words; the table that models read from has placeholders."""
+    chat = Chat(rag)
+    chat.say("I am Maria Kowalska, mail maria.kowalska@example.com. How do I add a printer?")
+    assert "maria.kowalska@example.com" in chat.read()["messages"][0]["text"]
+    ((redacted,),) = rag.rows("select text from messages where author = 'user'")
+    assert "maria.kowalska" not in redacted
+    log = (rag.objects / "rag.log").read_text()
+    assert "maria.kowalska" not in log
+
+
+async def test_an_answer_streams(rag: Rag) -> None:
+    """Claims first, then the message; the same answer as without."""
+    chat = Chat(rag)
+    path, body = f"/sessions/{chat.id}/messages", {"text": "How do I add a printer in Settings?"}
+    with chat.http.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as answer:
+        events = [line for line in answer.iter_lines() if line]
+    names = [line.removeprefix("event: ") for line in events if line.startswith("event: ")]
+    assert names[0] == "claim"
+    assert names[-1] == "message"
+    assert json.loads(events[-1].removeprefix("data: "))["answer"]["text"] in [
+        m["text"] for m in chat.read()["messages"]
+    ]
+
+
+async def test_a_person_takes_over_and_answers_in_the_chat(rag: Rag) -> None:
+    """Asked for with the first words: a ticket with transcript and reason; replies come back, internal notes never."""
+    chat = Chat(rag, requester="visitor@example.com")
+    told = chat.answer("I want to talk to a human")
+    assert told["answer"]["reason"] == "asked_for_human"
+    rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
+    number = chat.read()["ticket"]
+    ((subject, body),) = rag.rows("select subject, body from desk_tickets where id = %s", int(number))
+    assert subject == "I want to talk to a human"
+    assert "Customer: I want to talk to a human" in body
+    assert any("asked_for_human" in note for (note,) in rag.rows("select body from desk_comments where not public"))
+    assert chat.say("It is about my badge.").json()["answer"] is None
+    rag.wait(lambda: bool(rag.rows("select 1 from desk_comments where body like %s", "%my badge%")), "the addition")
+    async with AsyncConnectionPool(rag.database, min_size=1) as pool:
+        desk = DeskAgents(pool)
+        await desk.comment(number, Said("ana", "Internal: looks like a stolen badge.", public=False))
+        await desk.comment(number, Said("ana", "Your badge is ready at the front desk."))
+        rag.wait(lambda: "ready at the front desk" in json.dumps(chat.read()), "the reply")
+        assert "stolen" not in json.dumps(chat.read())
+        await desk.solve(number, Said("ana", "Closing, see you."))
+    rag.wait(lambda: chat.read()["state"] == "resolved", "the end")
+    said = [one["text"] for one in chat.read()["messages"] if one["author"] == "agent"]
+    assert said == ["Your badge is ready at the front desk.", "Closing, see you."]
+    assert len(rag.rows("select 1 from desk_tickets")) == 1
+
+
+async def test_ratings_and_the_end_are_kept(rag: Rag) -> None:
+    """A rating is 1 to 5; closing twice is closing once."""
+    chat = Chat(rag)
+    chat.answer("How do I add a printer in Settings?")
+    assert chat.http.post(f"/sessions/{chat.id}/rating", json={"rating": 6}).status_code == 422
+    assert chat.http.post(f"/sessions/{chat.id}/rating", json={"rating": 5}).status_code == 204
+    assert chat.http.post(f"/sessions/{chat.id}/resolve").status_code == 204
+    assert chat.http.post(f"/sessions/{chat.id}/resolve").status_code == 204
+    assert (chat.read()["state"], chat.read()["rating"]) == ("resolved", 5)
+
+
+async def test_a_killed_server_loses_no_message_and_answers_once(rag: Rag) -> None:
+    """Messages that were taken in and not answered are answered by the next start, each once."""
+    chat = Chat(rag)
+    chat.answer("How do I add a printer in Settings?")
+    rag.kill()
+    with psycopg.connect(rag.database, autocommit=True) as conn:
+        for text in ("How do I connect to the VPN with the Harbour client?", "I want to talk to a human"):
+            conn.execute(
+                "insert into messages (id, session_id, author, text, at) "
+                "values (%s, %s, 'user', %s, now() - interval '1 minute')",
+                (uuid7(), chat.id, text),
+            )
+    rag.start()
+    rag.wait(lambda: chat.read()["ticket"] is not None, "both turns")
+    authors = [one["author"] for one in chat.read()["messages"]]
+    assert sorted(authors) == ["assistant"] * 3 + ["user"] * 3
+    assert len(rag.rows("select 1 from desk_tickets")) == 1
+
+
+@pytest.mark.parametrize("action", Action)
+def test_every_action_has_a_way_from_every_state_the_machine_speaks_in(action: Action) -> None:
+    """And none from the one in which a person does."""
+    for state in SessionState:
+        if states.is_answered_here(state):
+            assert isinstance(states.after(state, action), SessionState)
+        else:
+            with pytest.raises(KeyError):
+                states.after(state, action)
