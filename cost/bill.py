@@ -15,7 +15,8 @@ from services.core.kit.errors import InputInvalid
 
 DEFAULT_VOLUMES = (1_000, 5_000, 24_000, 100_000, 1_000_000)
 # `small` is one machine and the smallest database: design decision 14 gives it to 20,000 tickets a month.
-TICKETS_MAX = {"small": 20_000}
+# What a profile was sized for, not what was measured on a cloud: nothing has run there yet.
+TICKETS_MAX = {"small": 20_000, "dev": 20_000, "prod": 100_000}
 BAND_USD = (Decimal("0.02"), Decimal("0.05"))  # the promise, USD per ticket
 
 
@@ -69,7 +70,8 @@ def is_beyond(profile: str, tickets: int) -> bool:
 
 def _notes(stack: StackPlan, tickets: int, scenario: Scenario, *, has_commitment: bool) -> Iterable[str]:
     if is_beyond(stack.profile, tickets):
-        yield f"{stack.profile} is made for {TICKETS_MAX[stack.profile]:,} tickets a month: take prod beyond that"
+        further = "beyond that nothing was sized" if stack.profile == "prod" else "take prod beyond that"
+        yield f"{stack.profile} is made for {TICKETS_MAX[stack.profile]:,} tickets a month: {further}"
     if scenario.commitment.row and not has_commitment:
         term = scenario.commitment.value
         yield f"no price with a source for a commitment of {term} on {stack.cloud}: list price taken"

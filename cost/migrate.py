@@ -27,6 +27,7 @@ EGRESS = {
 COPIED_TWICE = Decimal("0.1")
 GPU = {"aws": "vm.g6.xlarge.on_demand", "azure": "vm.NC4as_T4_v3.on_demand", "gcp": "vm.g2-standard-4.on_demand"}
 RETRAININGS = 2  # one to prove the data, one with the last weeks' tickets before the switch
+HOURS_PER_DAY = 8
 DAYS_PER_MONTH = HOURS_PER_MONTH / 24
 
 
@@ -44,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Migration:
-    """`once` are the cloud's charges of the move; labour is days, priced by the reader."""
+    """`once` are the cloud's charges of the move; labour is its days, at the scenario's price of an hour."""
 
     source: str
     target: str
@@ -56,6 +57,7 @@ class Migration:
     source_monthly_usd: Decimal
     target_monthly_usd: Decimal
     steps: tuple[Step, ...]
+    engineer_usd_per_hour: Decimal
 
     @property
     def once_usd(self) -> Decimal:
@@ -66,10 +68,14 @@ class Migration:
         return sum((step.days for step in self.steps), ZERO)
 
     @property
+    def labour_usd(self) -> Decimal:
+        return self.days * HOURS_PER_DAY * self.engineer_usd_per_hour
+
+    @property
     def months_to_pay_back(self) -> Decimal | None:
-        """None when the target is not cheaper: money is then no reason to move."""
+        """Of charges and labour together. None when the target is not cheaper: money is then no reason to move."""
         saved = self.source_monthly_usd - self.target_monthly_usd
-        return self.once_usd / saved if saved > ZERO else None
+        return (self.once_usd + self.labour_usd) / saved if saved > ZERO else None
 
 
 def migrate(
@@ -111,6 +117,7 @@ def migrate(
         source_monthly_usd=bills[source.cloud],
         target_monthly_usd=bills[target.cloud],
         steps=steps(),
+        engineer_usd_per_hour=scenario.roi.engineer_usd_per_hour,
     )
 
 

@@ -19,14 +19,22 @@ MINUTES_PER_HOUR = Decimal(60)
 
 @dataclass(frozen=True)
 class Return:
-    """One month. A resolution is a chat that ended without a ticket; the whole platform is charged to it."""
+    """
+    One month. `cost_usd` is the cloud's bill and the labour to run the platform. A resolution is a chat that ended
+    without a ticket; all of the cost is charged to it.
+    """
 
     tickets: int
     hours_saved: Decimal
     saved_usd: Decimal
-    cost_usd: Decimal
+    cloud_usd: Decimal
+    labour_usd: Decimal
     resolutions: Decimal
     usd_per_resolution: Decimal | None
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return self.cloud_usd + self.labour_usd
 
     @property
     def net_usd(self) -> Decimal:
@@ -52,7 +60,7 @@ class Published:
 
 
 def returns(estimate: Estimate, assumed: Assumptions, roi: Roi) -> Return:
-    """Minutes of agents saved by right decisions and deflected chats, less what wrong decisions cost."""
+    """Minutes of agents saved by right decisions and deflected chats, less those of wrong ones. Labour is a cost."""
     tickets = Decimal(estimate.tickets_per_month)
     decided = tickets * roi.automation_share
     right, wrong = decided * (1 - roi.correction_share), decided * roi.correction_share
@@ -61,13 +69,15 @@ def returns(estimate: Estimate, assumed: Assumptions, roi: Roi) -> Return:
         right * roi.minutes_saved_per_ticket - wrong * roi.correction_minutes + resolutions * roi.resolution_minutes
     )
     hours = minutes / MINUTES_PER_HOUR
+    labour = roi.run_hours_per_month * roi.engineer_usd_per_hour
     return Return(
         tickets=estimate.tickets_per_month,
         hours_saved=hours,
         saved_usd=hours * roi.agent_usd_per_hour,
-        cost_usd=estimate.monthly_usd,
+        cloud_usd=estimate.monthly_usd,
+        labour_usd=labour,
         resolutions=resolutions,
-        usd_per_resolution=estimate.monthly_usd / resolutions if resolutions else None,
+        usd_per_resolution=(estimate.monthly_usd + labour) / resolutions if resolutions else None,
     )
 
 

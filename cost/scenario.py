@@ -35,9 +35,18 @@ class Roi(_Closed):
     automation_share: Decimal = Field(Decimal("0.6"), ge=0, le=1, description="tickets decided without a person")
     correction_share: Decimal = Field(Decimal("0.08"), ge=0, le=1, description="automated decisions put right later")
     correction_minutes: Decimal = Field(Decimal(4), ge=0, description="what putting one right takes")
-    deflection_share: Decimal = Field(Decimal("0.5"), ge=0, le=1, description="chats that end without a ticket")
+    deflection_share: Decimal = Field(
+        Decimal(0),
+        ge=0,
+        le=1,
+        description="chats that end without a ticket; 0 until a company has chats and counts them",
+    )
     resolution_minutes: Decimal = Field(Decimal(12), gt=0, description="an agent's time for a deflected question")
     agent_usd_per_hour: Decimal = Field(Decimal(35), gt=0, description="fully loaded")
+    run_hours_per_month: Decimal = Field(
+        Decimal(8), ge=0, description="an engineer's: upgrades, reviews of training, alarms"
+    )
+    engineer_usd_per_hour: Decimal = Field(Decimal(80), gt=0, description="fully loaded; also prices a move's days")
 
 
 class Scenario(_Closed):

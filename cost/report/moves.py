@@ -12,14 +12,14 @@ def facts(move: Migration) -> Iterable[str]:
     """What a decision needs, one sentence each."""
     yield (
         f"{move.source} to {move.target}, {move.profile}, {move.tickets_per_month:,} tickets a month, {move.gb} GB: "
-        f"{move.once_usd:,.2f} USD once and {move.days.normalize():f} working days."
+        f"{move.once_usd:,.2f} USD once and {move.days.normalize():f} working days, {move.labour_usd:,.0f} USD."
     )
     yield f"A month costs {move.source_monthly_usd:,.2f} USD now and {move.target_monthly_usd:,.2f} USD then."
     months = move.months_to_pay_back
     yield (
         "The new cloud is not cheaper: move for another reason, or not at all."
         if months is None
-        else f"The cloud's charges of the move are back after {months:.1f} months; labour comes on top."
+        else f"Charges and labour of the move are back after {months:.1f} months."
     )
 
 
@@ -64,6 +64,7 @@ def as_json(move: Migration) -> dict[str, Any]:
         "tickets_per_month": move.tickets_per_month,
         "once_usd": float(move.once_usd),
         "working_days": float(move.days),
+        "labour_usd": float(move.labour_usd),
         "source_monthly_usd": float(move.source_monthly_usd),
         "target_monthly_usd": float(move.target_monthly_usd),
         "months_to_pay_back": None if months is None else round(float(months), 2),

@@ -59,14 +59,25 @@ def levers(content: Content) -> Table:
 
 
 def returns(content: Content) -> Table:
-    header = ["stack", "tickets a month", "hours saved", "USD saved", "USD spent", "USD per resolution"]
+    header = [
+        "stack",
+        "tickets a month",
+        "hours saved",
+        "USD saved",
+        "cloud USD",
+        "labour USD",
+        "USD left",
+        "USD per resolution",
+    ]
     rows = [
         [
             f"{CLOUDS[c]} {p}",
             f"{r.tickets:,}",
             f"{r.hours_saved:,.0f}",
             f"{r.saved_usd:,.0f}",
-            f"{r.cost_usd:,.0f}",
+            f"{r.cloud_usd:,.0f}",
+            f"{r.labour_usd:,.0f}",
+            f"{r.net_usd:,.0f}",
             "-" if r.usd_per_resolution is None else f"{r.usd_per_resolution:.2f}",
         ]
         for (c, p), r in content.returns.items()
@@ -76,7 +87,8 @@ def returns(content: Content) -> Table:
         f"Assumed: {roi.automation_share:.0%} decided without a person, {roi.minutes_saved_per_ticket} minutes saved "
         f"each, {roi.correction_share:.0%} of them put right in {roi.correction_minutes} minutes; "
         f"{roi.deflection_share:.0%} of chats end without a ticket and save {roi.resolution_minutes} minutes; an agent "
-        f"costs {roi.agent_usd_per_hour} USD an hour. Put your KPIs into a scenario file. A resolution is such a chat, "
+        f"costs {roi.agent_usd_per_hour} USD an hour; running takes {roi.run_hours_per_month} hours a month "
+        f"at {roi.engineer_usd_per_hour} USD. Put your KPIs into a scenario file. A resolution is such a chat, "
         "and the whole platform is charged to it."
     )
     return Table("Return", header, rows, note)

@@ -22,12 +22,15 @@ class PlanFormat(StrEnum):
 def plan(
     cloud: Annotated[str, typer.Argument(help="aws, azure, gcp or all")] = "all",
     profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.<profile>.yaml")] = "dev",
-    tickets: Annotated[int, typer.Option(help="tickets a month, for the price", min=0)] = 1_000,
+    tickets: Annotated[
+        int | None, typer.Option(help="tickets a month, for the price (what the profile is meant for)", min=0)
+    ] = None,
     format_: Annotated[PlanFormat, typer.Option("--format", help="table, json or markdown")] = PlanFormat.TABLE,
 ) -> None:
     """Plan stacks offline: resources, posture, policies, contract and parity. Exit 1 on any problem."""
     # Pulumi and its SDKs are heavy, and only this command needs them.
     try:
+        from cost.report.content import TYPICAL
         from infra.offline.plan import CLOUDS, plan_stacks
         from infra.offline.render import RENDERERS
     except ModuleNotFoundError as exc:
@@ -35,7 +38,8 @@ def plan(
     clouds = CLOUDS if cloud == "all" else (cloud,)
     report = plan_stacks(clouds, profile)
     gc.freeze()  # or the interpreter looks through the SDKs' millions of objects once more on its way out: 3.4 s of CPU
-    prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, tickets) for s in report.stacks}
+    volume = TYPICAL.get(profile, 1_000) if tickets is None else tickets
+    prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, volume) for s in report.stacks}
     typer.echo(RENDERERS[format_.value](report, prices))
     if not report.is_clean:
         raise typer.Exit(1)

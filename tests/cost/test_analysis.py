@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from cost.bill import BAND_USD, assumptions_of, estimate
+from cost.bill import BAND_USD, TICKETS_MAX, assumptions_of, estimate, is_beyond
 from cost.changes import on_demand, without_nat
 from cost.curve import VOLUMES, curve
 from cost.levers import savings
@@ -79,14 +79,30 @@ def test_a_number_of_the_scenario_does_not_swing():
 
 def test_a_return_is_worked_out_on_paper():
     """
-    1,000 tickets: 600 decided, 552 right x 3 min = 1,656; 48 wrong x 4 min = 192; 100 deflected chats x 12 = 1,200.
-    (1,656 - 192 + 1,200) / 60 = 44.4 h x 35 USD = 1,554 USD.
+    1,000 tickets: 600 decided, 552 right x 3 min = 1,656; 48 wrong x 4 min = 192. (1,656 - 192) / 60 = 24.4 h x
+    35 USD = 854 USD. Running it takes 8 h x 80 USD = 640 USD. Half of 200 chats deflected: 100 x 12 min, 44.4 h.
     """
     bill = estimate(AWS, 1_000, today=TODAY)
     found = returns(bill, assumptions_of(AWS, LIST), Roi())
-    assert (found.hours_saved, found.saved_usd, found.resolutions) == (Decimal("44.4"), 1554, 100)
-    assert found.net_usd == 1554 - bill.monthly_usd
-    assert found.usd_per_resolution == bill.monthly_usd / 100
+    assert (found.hours_saved, found.saved_usd, found.labour_usd) == (Decimal("24.4"), 854, 640)
+    assert found.net_usd == 854 - 640 - bill.monthly_usd
+    with_chats = returns(bill, assumptions_of(AWS, LIST), Roi(deflection_share=Decimal("0.5")))
+    assert (with_chats.hours_saved, with_chats.resolutions) == (Decimal("44.4"), 100)
+    assert with_chats.usd_per_resolution == (bill.monthly_usd + 640) / 100
+
+
+def test_chats_that_do_not_exist_save_nothing():
+    """Nobody has counted a deflected chat yet: the default claims none."""
+    found = returns(estimate(AWS, 1_000, today=TODAY), assumptions_of(AWS, LIST), Roi())
+    assert (found.resolutions, found.usd_per_resolution) == (0, None)
+
+
+def test_prices_beyond_what_a_profile_was_sized_for_are_marked():
+    """The thousandfold is arithmetic, in every profile."""
+    for profile, most in TICKETS_MAX.items():
+        assert not is_beyond(profile, most)
+        assert is_beyond(profile, most + 1)
+    assert set(TICKETS_MAX) == {"small", "dev", "prod"}
 
 
 def test_no_chat_is_no_resolution():
@@ -118,7 +134,9 @@ def test_a_move_is_worked_out_on_paper():
 
 def test_a_move_to_a_cheaper_cloud_pays_back():
     move = migrate(GCP, AWS, Decimal(500), tickets=10_000, weeks=Decimal(4), scenario=ROUND, today=TODAY)
-    assert move.months_to_pay_back == move.once_usd / (move.source_monthly_usd - move.target_monthly_usd)
+    assert move.labour_usd == 16 * 8 * 80
+    saved = move.source_monthly_usd - move.target_monthly_usd
+    assert move.months_to_pay_back == (move.once_usd + move.labour_usd) / saved
 
 
 def test_more_data_and_more_weeks_cost_more():

@@ -60,7 +60,7 @@ def test_golden_page_of_moves(plans: Plans):
         move = migrate(*stacks, Decimal(500), tickets=24_000, weeks=Decimal(4), scenario=Scenario(), today=TODAY)
         months = move.months_to_pay_back
         back = "never by price" if months is None else f"back in {months:.1f} months"
-        return f"{move.once_usd:,.0f} USD, {back}"
+        return f"{move.once_usd + move.labour_usd:,.0f} USD, {back}"
 
     rows = [[CLOUDS[source], *(cell(source, target) for target in CLOUDS)] for source in CLOUDS]
     move = migrate(

@@ -48,6 +48,12 @@ def test_people_get_parity_posture_contract_and_the_limits(style: str, mark: str
     assert "It cannot see a provider's own checks" in result.stdout
 
 
+def test_a_plan_is_priced_at_what_its_profile_is_meant_for() -> None:
+    """`prod` at 1,000 tickets would be a price that nobody pays."""
+    assert "at 24,000 tickets" in run("plan", "gcp", "--profile", "prod").output
+    assert "at 1,000 tickets" in run("plan", "gcp", "--profile", "small").output
+
+
 def test_price_of_small_stands_in_the_plan() -> None:
     """Finance and engineers look at one table: a total in dollars, with its volume beside it."""
     result = run("plan", "gcp", "--profile", "small", "--tickets", "1000")
