@@ -28,7 +28,7 @@ BETWEEN_ROUNDS_S = 0.5
 BATCH = 16
 
 KEPT = 20_000  # of each kind, the newest: agents want how it was solved lately
-SLICE = 500  # rows looked through in a round: some milliseconds, however many there are
+SLICE = 250  # rows looked through in a round: some milliseconds, however many there are
 NEWEST = 2**63 - 1
 
 

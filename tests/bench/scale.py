@@ -1,10 +1,12 @@
 """What pages, API, erasures and upkeep take in a database of a million tickets, seeded by SQL for the purpose."""
 
 import asyncio
+import statistics
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -29,10 +31,25 @@ from tests.bench.report import Row, Target
 
 ROOM = "scale"
 SEED = Path(__file__).with_name("scale.sql").read_text("utf-8")
-REPEATS = 20  # of each call, over different tickets; what is told is the second slowest
+REPEATS = 20  # of each call, over different tickets
 WARM_UP = 6  # statements get prepared, pages of the database are read
 TABS = 14
 WEBHOOKS = 200
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds of each call. The median is the database's; the slow ones are also those of whoever shares the cores."""
+
+    each_s: list[float]
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.each_s) * 1000
+
+    @property
+    def second_slowest_ms(self) -> float:
+        return sorted(self.each_s)[-2] * 1000
 
 
 def measure(*, tickets: int) -> list[Row]:
@@ -63,17 +80,21 @@ def _pages(containers: Containers, tickets: int) -> list[Row]:
         base_url=containers.home.gateway_url, headers={"Authorization": f"Bearer {key}"}, timeout=60
     ) as http:
 
-        def took_ms(path: str) -> float:
+        def took(path: str) -> Took:
             def ask(number: int) -> None:
                 http.get(path.format(id=1 + step * (number + 1))).raise_for_status()
 
-            return _second_slowest_ms(ask)
+            return _measure(ask)
 
-        return [
-            Row(ROOM, "one ticket by API", took_ms("/api/tickets/{id}"), "ms", Target(at_most=20)),
-            *(Row(ROOM, f"console: {name}", took_ms(path), "ms", Target(at_most=200)) for name, path in PAGES.items()),
-            *(Row(ROOM, f"API: {path}", took_ms(path), "ms") for path in API),
-        ]
+        ticket = took("/api/tickets/{id}")
+        pages = {name: took(path) for name, path in PAGES.items()}
+        others = {path: took(path) for path in API}
+    return [
+        *_told("one ticket by API", ticket, at_most=20),
+        *(Row(ROOM, f"console: {name}", found.median_ms, "ms", Target(at_most=200)) for name, found in pages.items()),
+        Row(ROOM, "console: second slowest call, slowest page", max(p.second_slowest_ms for p in pages.values()), "ms"),
+        *(Row(ROOM, f"API: {path}", found.median_ms, "ms") for path, found in others.items()),
+    ]
 
 
 PAGES: Mapping[str, str] = {
@@ -133,27 +154,31 @@ async def _work(containers: Containers, tickets: int) -> list[Row]:
         metered = MeteredLlm(build_llm(LlmConfig()), pool, redaction.hide_in_answer)
         outside = Outside(settings, pool, {}, redaction, router, metered)
         sweep = Sweep()
-        erasing = await _second_slowest_async(lambda n: erase(outside, 1 + n * (tickets // 30)))
-        keeping = await _second_slowest_async(lambda n: one_round(outside, sweep))
+        erasing = await _measure_async(lambda n: erase(outside, 1 + n * (tickets // 30)))
+        keeping = await _measure_async(lambda n: one_round(outside, sweep))
+    return [*_told("an erasure", erasing, at_most=100), *_told("a round of upkeep", keeping, at_most=20)]
+
+
+def _told(what: str, took: Took, *, at_most: float) -> list[Row]:
     return [
-        Row(ROOM, "an erasure", erasing, "ms", Target(at_most=100)),
-        Row(ROOM, "a round of upkeep", keeping, "ms", Target(at_most=20)),
+        Row(ROOM, what, took.median_ms, "ms", Target(at_most=at_most)),
+        Row(ROOM, f"{what}, second slowest", took.second_slowest_ms, "ms"),
     ]
 
 
-def _second_slowest_ms(call: Callable[[int], object]) -> float:
-    took = []
+def _measure(call: Callable[[int], object]) -> Took:
+    took_s = []
     for number in range(-WARM_UP, REPEATS):
         begun = time.perf_counter()
         call(max(0, number))
-        took.append(time.perf_counter() - begun)
-    return sorted(took[WARM_UP:])[-2] * 1000
+        took_s.append(time.perf_counter() - begun)
+    return Took(took_s[WARM_UP:])
 
 
-async def _second_slowest_async(call: Callable[[int], Awaitable[object]]) -> float:
-    took = []
+async def _measure_async(call: Callable[[int], Awaitable[object]]) -> Took:
+    took_s = []
     for number in range(-WARM_UP, REPEATS):
         begun = time.perf_counter()
         await call(number + WARM_UP)
-        took.append(time.perf_counter() - begun)
-    return sorted(took[WARM_UP:])[-2] * 1000
+        took_s.append(time.perf_counter() - begun)
+    return Took(took_s[WARM_UP:])

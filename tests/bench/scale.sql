@@ -51,10 +51,10 @@ insert into ticket_vectors (ref, kind, external_id, title, model_version, embedd
 select 'ticket/' || n, 'ticket', 'S-' || n, 'a title', 'v1', array_fill(0.05, array[384])::halfvec
 from generate_series(greatest(1, :n - 22000), :n) n;
 insert into audit (seq, at, actor, action, subject, detail, previous, hash)
-select s, now() - make_interval(secs => 6.0 * (5 * :n - s)), 'worker', 'ticket.decided', 'ticket/' || (s + 4) / 5,
+select last.seq + s, now() - make_interval(secs => 6.0 * (5 * :n - s)), 'worker', 'ticket.decided', 'ticket/' || (s + 4) / 5,
        jsonb_build_object('group', 'Group ' || s % 12, 'band', 'AUTO_ROUTE', 'confidence', 0.9, 'model_version', 'v1'),
        md5(s::text), md5((s + 1)::text)
-from generate_series(1, 5 * :n::bigint) s;
+from (select coalesce(max(seq), 0) as seq from audit) last, generate_series(1, 5 * :n::bigint) s;
 insert into dbos.workflow_status (workflow_uuid, status, name, application_name, created_at, updated_at, completed_at)
 select 'new:' || n, case when n % 20000 = 13 then 'ERROR' else 'SUCCESS' end, 'new_ticket', 'pointsman', at, at, at
 from generate_series(1, :n) n
