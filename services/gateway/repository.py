@@ -281,9 +281,9 @@ async def ticket(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
     row = await (await conn.execute(TICKET, (ticket_id,))).fetchone()
     if row is None:
         return None
-    parts: dict[str, Any] = {
-        name: await (await conn.execute(sql, (ticket_id,))).fetchall() for name, sql in PARTS.items()
-    }
+    async with conn.pipeline():  # one exchange with the server, not one for each part
+        cursors = {name: await conn.execute(sql, (ticket_id,)) for name, sql in PARTS.items()}
+    parts: dict[str, Any] = {name: await cursor.fetchall() for name, cursor in cursors.items()}
     parts["review"] = parts["review"][0] if parts["review"] else None
     parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]
     return {**row, **parts}
