@@ -1,5 +1,6 @@
 """The gateway as one ASGI application: what is mounted where, and how errors become answers."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,6 +29,7 @@ from services.gateway.openapi import describe
 from services.gateway.pages import build_templates
 from services.gateway.rates import KeyRing, RateGate
 from services.gateway.settings import GatewaySettings
+from services.gateway.waiting import WAITERS_MAX
 
 log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.templates = build_templates()
     app.state.hook_gate = RateGate(settings.hook_rate_per_minute)
     app.state.api_gate = RateGate(settings.api_rate_per_minute)
+    app.state.waiters = asyncio.Semaphore(WAITERS_MAX)
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     for router in (
         hooks.router,

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.core.connectors import lenient
 from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.connectors.door import Call
+from services.core.contracts.decision import Decision
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
 from services.core.kit.security import Principal, Role
-from services.gateway import service
+from services.gateway import service, waiting
 from services.gateway.access import Guard, GuardedRoute, counting_failures
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
 from services.gateway.openapi import Refusal, refusals
@@ -33,6 +34,12 @@ class HookAnswer(BaseModel):
     ticket_id: str | None = None
     external_id: str | None = None
     why: str | None = None
+
+
+class TicketAnswer(HookAnswer):
+    """`decision`: how the ticket was routed, where the caller asked to wait and it was decided in time."""
+
+    decision: Decision | None = None
 
 
 class HookAnswers(BaseModel):
@@ -104,8 +111,8 @@ async def receive_hook(connector: str, request: Request) -> JSONResponse:
 @plain.post(
     "/webhook/ticket",
     status_code=202,
-    response_model=HookAnswer,
-    responses={200: {"model": HookAnswer}},
+    response_model=TicketAnswer,
+    responses={200: {"model": TicketAnswer}},
     # The body is read by hand, leniently, so FastAPI cannot see its schema.
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": PLAIN_TICKET_SCHEMA}}}},
 )
@@ -113,8 +120,13 @@ async def receive_plain_ticket(
     request: Request,
     who: Annotated[Principal, Depends(Guard(Role.AGENT))],
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    prefer: Annotated[str | None, Header(max_length=200)] = None,
 ) -> JSONResponse:
-    """A ticket as plain JSON: it is opened in the built-in desk and triaged like any other."""
+    """
+    A ticket as plain JSON: it is opened in the built-in desk and triaged like any other.
+
+    With `Prefer: wait=10` the answer comes with the decision, 200, or after that many seconds without it, 202.
+    """
     state = request.app.state
     body = await request.body()
     try:
@@ -133,7 +145,11 @@ async def receive_plain_ticket(
     )
     done = await service.open_in_desk(state.intake_pool, opened, key=key)
     DELIVERIES.labels("json", done.outcome).inc()
-    return _answer(done)
+    decision = await waiting.decision(state.pool, done.ticket_id, waiting.wanted_s(prefer), state.waiters)
+    if decision is None:
+        return _answer(done)
+    answer = TicketAnswer(**_said(done).model_dump(), decision=decision)
+    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"Preference-Applied": prefer or ""})
 
 
 def _answer(done: service.Received) -> JSONResponse:

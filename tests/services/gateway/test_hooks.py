@@ -7,12 +7,17 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import psycopg
 import pytest
+from psycopg.rows import DictRow, dict_row
 from pydantic import SecretStr
 
+from services.core.kit.database import build_pool
+from services.gateway import waiting
 from services.gateway.app import build_app
 from services.gateway.rates import RateGate
 from services.gateway.settings import GatewaySettings
+from services.worker import repository as worker
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
+from tests.services.gateway.seed import decision
 from tests.signing import sign_standard
 
 
@@ -165,6 +170,44 @@ async def test_a_key_that_comes_with_other_content_is_refused(
         422 if by_header else 202
     )
     assert count(database, "tickets") == (1 if by_header else 2)
+
+
+async def test_a_caller_who_prefers_to_wait_is_answered_with_the_route(
+    gateway: httpx.AsyncClient, database: str, keys: Keys
+) -> None:
+    """200 with the decision as soon as it is there; a repeated call gets it at once; without the wish nobody waits."""
+    headers = Keys.header(keys.agent) | {"Idempotency-Key": "k", "Prefer": "respond-async, wait=60"}
+    asked = asyncio.create_task(gateway.post("/webhook/ticket", json={"title": "VPN down"}, headers=headers))
+    while count(database, "tickets") == 0:  # noqa: ASYNC110  # the gateway writes it, when it does
+        await asyncio.sleep(0.05)
+    async with await psycopg.AsyncConnection[DictRow].connect(database, row_factory=dict_row) as conn:
+        await worker.record(conn, decision().model_copy(update={"ticket_id": "1"}), "new:1")
+    answer = await asked
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "respond-async, wait=60")
+    assert answer.json()["decision"]["group"] == "Network & VPN"
+    again = await gateway.post("/webhook/ticket", json={"title": "VPN down"}, headers=headers)
+    assert (again.json()["status"], again.json()["decision"]["ticket_id"]) == ("duplicate", "1")
+    unasked = await gateway.post("/webhook/ticket", json={"title": "VPN down"}, headers=Keys.header(keys.agent))
+    assert (unasked.status_code, "decision" in unasked.json()) == (202, False)
+
+
+async def test_who_waits_in_vain_has_still_sent_the_ticket(
+    gateway: httpx.AsyncClient, database: str, keys: Keys
+) -> None:
+    """202 when the time is up; a wish that cannot be read is none."""
+    for prefer in ("wait=1", "wait=soon", "wait=-1", "", "await=9"):
+        headers = Keys.header(keys.agent) | {"Prefer": prefer}
+        answer = await gateway.post("/webhook/ticket", json={"title": "VPN down"}, headers=headers)
+        assert (answer.status_code, "preference-applied" in answer.headers) == (202, False)
+    assert count(database, "tickets") == 5
+
+
+async def test_waiting_is_bounded_in_time_and_number(gateway: httpx.AsyncClient, database: str) -> None:
+    """Nobody waits longer than half a minute, and who comes when many wait is answered at once."""
+    assert waiting.wanted_s("wait=999999") == waiting.WAIT_MAX_S
+    nobody_else = asyncio.Semaphore(0)
+    async with build_pool(database, company="default", min_size=1, max_size=1) as pool:
+        assert await waiting.decision(pool, "1", 30, nobody_else) is None
 
 
 async def test_plain_json_needs_a_key_of_an_agent(gateway: httpx.AsyncClient, keys: Keys) -> None:
