@@ -8,6 +8,7 @@ from services.cli import (
     admin,
     ask,
     audit,
+    catalogue,
     console,
     cost,
     database,
@@ -54,6 +55,7 @@ app.add_typer(rag.app, name="rag")
 app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
+app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

@@ -52,6 +52,9 @@ class Api:
     def post(self, path: str, **content: Any) -> Any:
         return self._call("POST", path, **content)
 
+    def put(self, path: str, **content: Any) -> Any:
+        return self._call("PUT", path, **content)
+
     def health(self) -> dict[str, Any]:
         """What the gateway says of itself; one whose database is away says so with a 503."""
         answer = self._ask("GET", "/health")

@@ -23,7 +23,7 @@ from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
-from services.gateway.endpoints import console, docs, hooks, links, login, platform, tickets
+from services.gateway.endpoints import catalogue, console, docs, hooks, links, login, platform, tickets
 from services.gateway.limits import Limits
 from services.gateway.openapi import describe
 from services.gateway.pages import build_templates
@@ -56,12 +56,9 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.api_gate = RateGate(settings.api_rate_per_minute)
     app.state.waiters = asyncio.Semaphore(WAITERS_MAX)
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
-    for router in (
-        hooks.router,
-        hooks.plain,
-        *(room.router for room in (tickets, platform, console, login, links, docs)),
-    ):
-        app.include_router(router)
+    app.include_router(hooks.plain)
+    for room in (hooks, tickets, catalogue, platform, console, login, links, docs):
+        app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -70,7 +67,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "PUT"],
             allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "Content-Type"],
         )
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)

@@ -1,6 +1,7 @@
 """Pure decisions of the worker: what to leave alone, what to decide, what to write. No I/O, clock or randomness."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.events import Event
 from services.core.contracts.prediction import Band, Prediction
 from services.core.contracts.priority import PriorityAnswer
-from services.core.contracts.ticket import Status, Ticket, TicketUpdate
+from services.core.contracts.ticket import Priority, Status, Ticket, TicketUpdate
 from services.worker.settings import Filters
 
 OWN_TAG = "pointsman"
@@ -26,6 +27,7 @@ class Gathered:
     shadow: bool
     latency_ms: float
     why_unrouted: str = ""
+    thresholds: Mapping[str, Priority] = field(default_factory=dict)
 
 
 def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
@@ -70,6 +72,8 @@ def decide(gathered: Gathered) -> Decision:
     band, reason = prediction.band, prediction.reason
     if band is Band.AUTO_ROUTE and prediction.group not in gathered.groups:
         band, reason = Band.HUMAN_REVIEW, f"The group {prediction.group} is not active in the label catalogue."
+    elif band is Band.AUTO_ROUTE and (threshold := _unmet(gathered)):
+        band, reason = Band.HUMAN_REVIEW, f"{prediction.group} takes tickets by itself from priority {threshold} on."
     return Decision(
         group=prediction.group,
         confidence=prediction.confidence,
@@ -80,6 +84,16 @@ def decide(gathered: Gathered) -> Decision:
         model_version=prediction.model_version,
         **common,
     )
+
+
+def _unmet(gathered: Gathered) -> Priority | None:
+    """The priority that the group asks for and the ticket does not reach; one without a priority reaches none."""
+    threshold = gathered.thresholds.get(gathered.prediction.group) if gathered.prediction else None
+    if threshold is None:
+        return None
+    order = list(Priority)
+    reached = order.index(gathered.priority.priority) if gathered.priority else -1
+    return threshold if reached < order.index(threshold) else None
 
 
 def update_for(decision: Decision, external_id: str) -> TicketUpdate | None:

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.contracts.priority import LabelText
-from services.core.contracts.ticket import Ticket
+from services.core.contracts.ticket import Priority, Ticket
 from services.core.kit.database import Connection
 from services.core.text.redact import Redacted
 from services.worker.decide import review_urgency
@@ -25,6 +25,7 @@ with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where
 update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now()
 where id = %(id)s and state <> 'erased'
 """
+THRESHOLDS = "select name, priority_threshold from catalogue where kind = 'group' and priority_threshold is not null"
 LABELS = "select name, description from catalogue where kind = %s and active order by rank, name"
 RECORD = """
 with ticket as (
@@ -115,6 +116,12 @@ async def labels(conn: Connection, kind: str) -> tuple[LabelText, ...]:
     """The active labels of a kind, in the catalogue's order."""
     rows = await (await conn.execute(LABELS, (kind,))).fetchall()
     return tuple(LabelText(**row) for row in rows)
+
+
+async def thresholds(conn: Connection) -> dict[str, Priority]:
+    """From which priority on each group is routed to without a person, where it says so."""
+    rows = await (await conn.execute(THRESHOLDS)).fetchall()
+    return {row["name"]: Priority(row["priority_threshold"]) for row in rows}
 
 
 async def record(conn: Connection, decision: Decision, workflow_id: str) -> bool:

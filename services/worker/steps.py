@@ -98,6 +98,7 @@ async def decide_and_record(
         ticket = await repository.redacted(conn, ticket_id)
         groups = await repository.labels(conn, "group")
         priorities = await repository.labels(conn, "priority") or DEFAULT_PRIORITIES
+        thresholds = await repository.thresholds(conn)
     found = Prediction.model_validate(prediction) if prediction else None
     described = next((label for label in groups if found and label.name == found.group), None)
     priority = await _prioritise(outside, ticket, described, priorities, workflow_id=workflow_id)
@@ -107,6 +108,7 @@ async def decide_and_record(
             prediction=found,
             priority=priority,
             groups=frozenset(label.name for label in groups),
+            thresholds=thresholds,
             shadow=outside.settings.shadow,
             latency_ms=round((datetime.now(UTC) - ticket["created_at"]).total_seconds() * 1000, 1),
             why_unrouted=why_unrouted,

@@ -52,6 +52,24 @@ def test_a_wrong_pattern_stops_the_start_with_an_example() -> None:
         Filters(excluded_subjects=("(",))
 
 
+@pytest.mark.parametrize(
+    ("threshold", "priority", "band"),
+    [
+        (Priority.HIGH, PRIORITY, Band.AUTO_ROUTE),
+        (Priority.LOW, PRIORITY, Band.AUTO_ROUTE),
+        (Priority.URGENT, PRIORITY, Band.HUMAN_REVIEW),
+        (Priority.LOW, None, Band.HUMAN_REVIEW),
+    ],
+)
+def test_below_a_teams_threshold_a_person_decides(
+    threshold: Priority, priority: PriorityAnswer | None, band: Band
+) -> None:
+    """The edge itself is routed; a ticket without a priority reaches none; other teams' thresholds do not matter."""
+    decided = decide(gathered(priority=priority, thresholds={"Network": threshold, "Access": Priority.URGENT}))
+    assert (decided.band, decided.group) == (band, "Network")
+    assert (str(threshold) in decided.reason) is (band is Band.HUMAN_REVIEW)
+
+
 def test_a_confident_prediction_is_written_with_its_reason() -> None:
     """Group, priority, tags and a private note under the ticket's key."""
     update = update_for(decide(gathered()), "Z-1")

@@ -1,0 +1,32 @@
+"""The label catalogue as people edit it: teams that tickets may be routed to."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.core.contracts.base import Contract
+from services.core.contracts.ticket import Priority
+
+Line = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class Team(Contract):
+    """
+    `name` is the group's name in the ticketing system, `description` what the models read about it.
+
+    Below `priority_threshold` a ticket for this team goes to a person instead of being routed by itself. Teams that are
+    not `active` get no ticket; they stay, because old decisions name them.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+    description: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""
+    department: Line = ""
+    system: Line = ""
+    priority_threshold: Priority | None = None
+    active: bool = True
+
+
+class Catalogue(Contract):
+    """Every team, in the order in which they are offered."""
+
+    teams: Annotated[tuple[Team, ...], Field(max_length=1000)]
