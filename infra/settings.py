@@ -47,11 +47,15 @@ class ExistingNetwork(Closed):
     """Bring your own network, by ids in the cloud's own form. Nothing in it is created, changed or destroyed."""
 
     id: str
+    cidr: IPv4Network = Field(description="the range its subnets are in: the database and the edge let it in")
     node_subnet_ids: tuple[str, ...] = Field(min_length=1)
     data_subnet_ids: tuple[str, ...] = Field(min_length=1)
     edge_subnet_ids: tuple[str, ...] = ()
     endpoint_subnet_id: str | None = Field(None, description="Azure: where private endpoints go")
     api_subnet_id: str | None = Field(None, description="Azure: delegated to the API server, /28 or larger")
+    private_dns_zones: dict[str, str] | None = Field(
+        None, description="Azure: zone name -> resource id of zones linked to it already; empty: there are none"
+    )
     pod_range: str = Field("pods", description="GCP: name of the secondary range for pods")
     service_range: str = Field("services", description="GCP: name of the secondary range for services")
 
@@ -64,9 +68,12 @@ class Network(Closed):
     flow_logs: bool = True
     existing: ExistingNetwork | None = None
 
+    @property
+    def inside(self) -> IPv4Network:
+        return self.existing.cidr if self.existing else self.cidr
+
 
 class Cluster(Closed):
-    kind: Literal["managed", "single-node"] = "managed"
     # On EKS without the surcharge for old versions until 2027-03-27: https://endoflife.date/amazon-eks (2026-11)
     version: str = Field("1.35", pattern=r"^1\.\d{2}$")
     size: Size = Size.MEDIUM
@@ -83,18 +90,33 @@ class Cluster(Closed):
 
 class Database(Closed):
     size: Size = Size.MEDIUM
-    scaling_min: float = Field(0.5, ge=0, le=128, description="Aurora capacity units; other clouds map the size")
-    scaling_max: float = Field(8, ge=0.5, le=128)
     storage_gb: int = Field(64, ge=10, le=16_000)
     backup_days: int = Field(14, ge=7, le=35)
     highly_available: bool = False
 
+    scaling_min: float | None = Field(
+        None, ge=0, le=128, description="AWS: Aurora Serverless between two capacities instead of the size; 1 is 2 GiB"
+    )
+    scaling_max: float | None = Field(None, ge=0.5, le=128)
+
+    @property
+    def scales(self) -> bool:
+        return self.scaling_max is not None
+
     @model_validator(mode="after")
     def scaling_is_a_range(self) -> Self:
-        if self.scaling_min > self.scaling_max:
+        if (self.scaling_min is None) != (self.scaling_max is None):
+            raise ValueError("database.scaling_min and scaling_max go together; set both, or neither")
+        if self.scaling_min is not None and self.scaling_max is not None and self.scaling_min > self.scaling_max:
             raise ValueError(
                 f"database.scaling_min {self.scaling_min} is above scaling_max {self.scaling_max}; swap them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def the_smallest_stands_alone(self) -> Self:
+        if self.highly_available and self.size is Size.SMALL:
+            raise ValueError("the smallest database has no standby on any cloud; set database.size: medium or larger")
         return self
 
 
@@ -275,16 +297,48 @@ class Settings(Closed):
         return self
 
     @model_validator(mode="after")
+    def clouds_take_it(self) -> Self:
+        """What is valid by itself and refused in this company, each with what to do."""
+        managed, network = not self.is_small, self.network
+        wrong = {
+            "network.zones: EKS, its balancer and its database want two zones or more": self.cloud is Cloud.AWS
+            and managed
+            and network.zones < 2,
+            "database.scaling_max: only Aurora scales, on AWS outside small; choose database.size": self.database.scales
+            and not (self.cloud is Cloud.AWS and managed),
+            "network.nat: AKS goes out through a NAT gateway; set single or per-zone": self.cloud is Cloud.AZURE
+            and managed
+            and network.nat == "none"
+            and not network.existing,
+            "observability.log_days: flow logs end at 365 days; set 365, or network.flow_logs: false": self.cloud
+            is Cloud.AZURE
+            and network.flow_logs
+            and self.observability.log_days > 365,
+            "network.existing.private_dns_zones: a network is linked to one zone of a name; name those it has, or {}": (
+                self.cloud is Cloud.AZURE
+                and network.private_endpoints
+                and network.existing is not None
+                and network.existing.private_dns_zones is None
+            ),
+            "models.names: `global.` profiles leave the region's continent; name eu., us. or apac.": any(
+                name.startswith("global.") for name in self.models.names
+            ),
+        }
+        if found := [words for words, is_wrong in wrong.items() if is_wrong]:
+            raise ValueError("; ".join(found))
+        return self
+
+    @model_validator(mode="after")
     def small_is_cheap(self) -> Self:
-        if self.profile is Profile.SMALL and (self.cluster.kind != "single-node" or self.network.nat != "none"):
-            raise ValueError("a small stack must set cluster.kind: single-node and network.nat: none; else use dev")
+        if self.is_small and self.network.nat != "none":
+            raise ValueError("a small stack must set network.nat: none; else use dev")
         if self.profile is Profile.SMALL and self.cloud is Cloud.AZURE and not self.cluster.ssh_public_key:
             raise ValueError("Azure wants cluster.ssh_public_key for a machine: the .pub text of ssh-keygen -t ed25519")
         return self
 
     @model_validator(mode="after")
     def managed_has_a_name(self) -> Self:
-        if self.cluster.kind == "managed" and not self.edge.domain:
+        if not self.is_small and not self.edge.domain:
             raise ValueError("a managed cluster needs edge.domain for its certificate, such as tickets.example.com")
         return self
 

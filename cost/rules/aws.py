@@ -232,8 +232,9 @@ def _zone(resource: Resource, ctx: Context) -> list[Meter]:
 
 def _backup(resource: Resource, ctx: Context) -> list[Meter]:
     copied = ctx.demand.documents_gb + ctx.demand.models_gb
+    price = "postgres.aurora.backup" if ctx.first(CLUSTER) else "postgres.rds.backup"
     return [
-        per_use("postgres.aurora.backup", "database backups, one full copy", ctx.demand.database_gb),
+        per_use(price, "database backups, one full copy", ctx.demand.database_gb),
         fixed("backup.s3_storage", "copies of objects", copied),
     ]
 

@@ -40,21 +40,20 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, edge: Edg
 
 
 def _alarms(scope: Scope, stores: Stores, edge: Edge) -> dict[str, Alarm]:
-    database = {"DBClusterIdentifier": _last(stores.database.id)}
-    if scope.settings.is_small:
-        database = {"DBInstanceIdentifier": _last(stores.database.id)}
+    kind = "DBClusterIdentifier" if scope.settings.database.scales else "DBInstanceIdentifier"
+    database = {kind: _last(stores.database.id)}
+    two_gib = 2 * 1024**3
     alarms = {
         "dead-letters": Alarm(
             "AWS/SQS", "ApproximateNumberOfMessagesVisible", 0, {"QueueName": stores.bus.dead_letters_name}
         ),
         "database-cpu": Alarm("AWS/RDS", "CPUUtilization", 80, database, statistic="Average", periods=3),
     }
-    if scope.settings.is_small:
-        two_gib = 2 * 1024**3
+    if not scope.settings.database.scales:  # Aurora's storage has no end to come near
         alarms["database-disk"] = Alarm(
             "AWS/RDS", "FreeStorageSpace", two_gib, database, statistic="Minimum", comparison="LessThanThreshold"
         )
-    else:
+    if not scope.settings.is_small:
         alarms["edge-errors"] = Alarm(
             "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", 10, {"LoadBalancer": edge.name}, statistic="Sum"
         )

@@ -1,5 +1,6 @@
 """
-PostgreSQL with pgvector: Aurora Serverless v2, or the smallest RDS instance in `small`. Workloads sign in by IAM.
+PostgreSQL with pgvector on RDS: as many vCPU and GiB as on the other clouds, a standby in another zone when highly
+available; or Aurora Serverless v2 between two capacities, when asked for (design/adr/0102). Workloads sign in by IAM.
 
 RDS insists on an administrator password: Secrets Manager makes, stores and rotates it; only the migrator reads it.
 """
@@ -11,11 +12,13 @@ import pulumi_aws as aws
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
 from infra.capabilities import Database, Ground, Scope
+from infra.settings import Size
 
 # The major alone: AWS upgrades minors by itself, and a pinned one would make the next `pulumi up` a downgrade.
-# pgvector 0.8 is in the extension list of every 17.x on Aurora and RDS.
+# pgvector 0.8 is in the extension list of every 17.x.
 ENGINE_VERSION = "17"
 DATABASE = "pointsman"
+CLASS = {Size.SMALL: "db.t4g.micro", Size.MEDIUM: "db.m7g.large", Size.LARGE: "db.m7g.xlarge"}
 # The authorities of every region: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html (2026-11)
 CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 # Slow statements only: a full statement log would hold ticket text.
@@ -29,7 +32,7 @@ _LOGGING: Any = [
 def build(scope: Scope, ground: Ground[AwsFoundation]) -> Database:
     subnets = aws.rds.SubnetGroup(scope.name("database"), subnet_ids=ground.network.data, opts=scope.own())
     firewall = _firewall(scope, ground)
-    make = _instance if scope.settings.is_small else _aurora
+    make = _aurora if scope.settings.database.scales else _instance
     return make(scope, ground, subnets, firewall)
 
 
@@ -41,7 +44,7 @@ def _firewall(scope: Scope, ground: Ground[AwsFoundation]) -> aws.ec2.SecurityGr
     aws.vpc.SecurityGroupIngressRule(
         name,
         security_group_id=group.id,
-        cidr_ipv4=str(scope.settings.network.cidr),
+        cidr_ipv4=str(scope.settings.network.inside),
         ip_protocol="tcp",
         from_port=5432,
         to_port=5432,
@@ -87,7 +90,10 @@ def _aurora(
         final_snapshot_identifier=f"{name}-final" if scope.settings.protect else None,
         copy_tags_to_snapshot=True,
         enabled_cloudwatch_logs_exports=["postgresql"],
-        serverlessv2_scaling_configuration={"min_capacity": choices.scaling_min, "max_capacity": choices.scaling_max},
+        serverlessv2_scaling_configuration={
+            "min_capacity": choices.scaling_min or 0,
+            "max_capacity": choices.scaling_max or 0,  # set, or this cluster would not be made
+        },
         opts=scope.own(protect=True, depends_on=[_log(scope, ground, "cluster")]),
     )
     for i in range(2 if choices.highly_available else 1):
@@ -134,7 +140,7 @@ def _instance(
         identifier=name,
         engine="postgres",
         engine_version=ENGINE_VERSION,
-        instance_class="db.t4g.micro",
+        instance_class=CLASS[choices.size],
         db_name=DATABASE,
         username="administrator",
         manage_master_user_password=True,
@@ -148,13 +154,14 @@ def _instance(
         vpc_security_group_ids=[firewall.id],
         parameter_group_name=parameters.name,
         publicly_accessible=False,
-        multi_az=False,
+        multi_az=choices.highly_available,
         backup_retention_period=choices.backup_days,
         deletion_protection=scope.settings.protect,
         skip_final_snapshot=not scope.settings.protect,
         final_snapshot_identifier=f"{name}-final" if scope.settings.protect else None,
         copy_tags_to_snapshot=True,
         auto_minor_version_upgrade=True,
+        **_insights(scope, ground),
         enabled_cloudwatch_logs_exports=["postgresql"],
         opts=scope.own(protect=True, depends_on=[_log(scope, ground, "instance")]),
     )
@@ -167,3 +174,10 @@ def _instance(
         admin=instance.master_user_secrets[0].secret_arn,
         resource_id=instance.resource_id,
     )
+
+
+def _insights(scope: Scope, ground: Ground[AwsFoundation]) -> Any:
+    """The micro class has none."""
+    if scope.settings.database.size is Size.SMALL:
+        return {}
+    return {"performance_insights_enabled": True, "performance_insights_kms_key_id": ground.keys.data}

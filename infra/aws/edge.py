@@ -81,7 +81,7 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
     aws.vpc.SecurityGroupEgressRule(
         scope.name("edge-in"),
         security_group_id=group.id,
-        cidr_ipv4=str(scope.settings.network.cidr),
+        cidr_ipv4=str(scope.settings.network.inside),
         ip_protocol="tcp",
         from_port=GATEWAY_PORT,
         to_port=GATEWAY_PORT,

@@ -5,12 +5,14 @@ The invocation log holds metadata only: prompts stay out of it even though they 
 """
 
 import pulumi_aws as aws
-from pulumi import Output
+from pulumi import Input, Output
 
 from infra.aws import access
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
 from infra.capabilities import Ground, Models, Scope
+
+AREAS = ("apac", "eu", "us")  # docs.aws.amazon.com/bedrock: geographic cross-region inference profiles
 
 
 def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
@@ -21,17 +23,27 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
         _log_invocations(scope, ground)
     grants, deployments = [], []
     for name in scope.settings.models.names:
-        foundation_model = f"arn:aws:bedrock:{region}::foundation-model/{name}"
+        source, reach = _model(name, region, ground.foundation.account)
         profile = aws.bedrock.InferenceProfile(
             scope.name(name.replace(".", "-").replace(":", "-")),
             name=f"{scope.settings.prefix}-{name.replace('.', '-').replace(':', '-')}",
-            model_source={"copy_from": foundation_model},
+            model_source={"copy_from": source},
             opts=scope.own(),
         )
         deployments.append((name, profile.arn))
-        grants += [profile.arn, foundation_model]
+        grants += [profile.arn, *reach]
     endpoint = f"https://bedrock-runtime.{region}.amazonaws.com"
     return Models(kind="bedrock", endpoint=endpoint, deployments=deployments, grants=grants)
+
+
+def _model(name: str, region: str, account: Output[str]) -> tuple[Input[str], list[Input[str]]]:
+    """What to copy, and what a call through the copy touches: `eu.` and the like spread over a continent's regions."""
+    area, _, model = name.partition(".")
+    if area not in AREAS:
+        own = f"arn:aws:bedrock:{region}::foundation-model/{name}"
+        return own, [own]
+    shared = Output.concat(f"arn:aws:bedrock:{region}:", account, f":inference-profile/{name}")
+    return shared, [shared, f"arn:aws:bedrock:*::foundation-model/{model}"]
 
 
 def _log_invocations(scope: Scope, ground: Ground[AwsFoundation]) -> None:

@@ -29,7 +29,9 @@ def endpoint(
     """
     if not scope.settings.network.private_endpoints:
         return
-    dns, _ = linked_zone(scope, foundation, network, label=label, zone=zone)
+    existing = scope.settings.network.existing
+    theirs = (existing.private_dns_zones or {}).get(zone) if existing else None
+    dns: Input[str] = theirs or linked_zone(scope, foundation, network, label=label, zone=zone)[0].id
     name = scope.name(label)
     link: Any = {"name": label, "private_link_service_id": service, "group_ids": [part]}
     subnet = network.endpoints or network.data[0]
@@ -44,7 +46,7 @@ def endpoint(
         name,
         resource_group_name=foundation.group,
         private_endpoint_name=private.name,
-        private_dns_zone_configs=[{"name": label, "private_dns_zone_id": dns.id}],
+        private_dns_zone_configs=[{"name": label, "private_dns_zone_id": dns}],
         opts=scope.own(),
     )
 

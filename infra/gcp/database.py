@@ -11,7 +11,7 @@ from infra.settings import Size
 
 VERSION = "POSTGRES_17"
 DATABASE = "pointsman"
-TIER: Any = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-7680", Size.LARGE: "db-custom-4-15360"}
+TIER: Any = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-8192", Size.LARGE: "db-custom-4-16384"}
 # Parameters stay out of the log, they may hold ticket text.
 _FLAGS = {
     "cloudsql.iam_authentication": "on",

@@ -52,7 +52,7 @@ def _nodes(scope: Scope, vpc: gcp.compute.Network) -> gcp.compute.Subnetwork:
         ip_cidr_range=blocks[0],
         private_ip_google_access=True,
         log_config=flow if scope.settings.network.flow_logs else None,
-        secondary_ip_ranges=ranges if scope.settings.cluster.kind == "managed" else [],
+        secondary_ip_ranges=ranges if not scope.settings.is_small else [],
         opts=scope.own(),
     )
 

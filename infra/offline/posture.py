@@ -1,6 +1,7 @@
 """How a stack stands, as one word per capability: which rules speak about it, and what they found."""
 
 from infra.offline.report import StackPlan
+from infra.policies.rules.base import dig
 
 # What an auditor asks first, and the rules that answer.
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -32,10 +33,51 @@ ABSENT_GAPS: dict[tuple[str, str, str], str] = {
 }
 
 
+# type -> (path to the machine's name, path to and value of what makes a standby)
+_DATABASES = {
+    "aws:rds/instance:Instance": ("instanceClass", "multiAz", True),
+    "azure-native:dbforpostgresql:Server": ("sku.name", "highAvailability.mode", "ZoneRedundant"),
+    "gcp:sql/databaseInstance:DatabaseInstance": ("settings.tier", "settings.availabilityType", "REGIONAL"),
+}
+_SIZES = {
+    "db.t4g.micro": "2 vCPU, 1 GiB",
+    "db.m7g.large": "2 vCPU, 8 GiB",
+    "db.m7g.xlarge": "4 vCPU, 16 GiB",
+    "Standard_B1ms": "1 vCPU, 2 GiB",
+    "Standard_D2ds_v5": "2 vCPU, 8 GiB",
+    "Standard_D4ds_v5": "4 vCPU, 16 GiB",
+    "db-f1-micro": "shared vCPU, 0.6 GiB",
+    "db-custom-2-8192": "2 vCPU, 8 GiB",
+    "db-custom-4-16384": "4 vCPU, 16 GiB",
+}
+_NATS = ("aws:ec2/natGateway:NatGateway", "azure-native:network:NatGateway", "gcp:compute/routerNat:RouterNat")
+
+
 def posture(stack: StackPlan) -> dict[str, str]:
-    """Question -> `yes`, `yes, but ...` or the broken rules."""
+    """Question -> `yes`, `yes, but ...` or the broken rules; then what is compared by size."""
     broken = {f.policy for f in stack.findings}
-    return {name: _answer(stack, name, sorted(broken & set(rules))) for name, rules in QUESTIONS.items()}
+    answers = {name: _answer(stack, name, sorted(broken & set(rules))) for name, rules in QUESTIONS.items()}
+    return {**answers, "database": _database(stack), "way out": _way_out(stack)}
+
+
+def _database(stack: StackPlan) -> str:
+    for r in stack.resources:
+        if r.type in _DATABASES:
+            name, standby, value = _DATABASES[r.type]
+            size = str(dig(r.inputs, name))
+            return _SIZES.get(size, size) + (", a standby in another zone" if dig(r.inputs, standby) == value else "")
+    return "between two capacities"
+
+
+def _way_out(stack: StackPlan) -> str:
+    """Google spreads one gateway over all zones, Azure keeps it in one, AWS has one in each."""
+    count = len([r for r in stack.resources if r.type in _NATS])
+    zones = {
+        "aws": f"NAT in {count} zone" + ("s" if count > 1 else ""),
+        "azure": "NAT in 1 zone",
+        "gcp": "NAT in every zone",
+    }
+    return zones[stack.cloud] if count else "an address of the machine's own"
 
 
 def _answer(stack: StackPlan, question: str, broken: list[str]) -> str:

@@ -88,7 +88,7 @@ _COUNTED: dict[str, Callable[[Account], int]] = {
     "L-F678F1CE": lambda account: len(_listed(account, "ec2", "describe_vpcs", "Vpcs")),
     "L-FE5A380F": _gateways,
     "L-29B6F2EB": lambda _: 0,  # endpoints are counted per VPC, and ours is new
-    "L-952B80B8": lambda account: len(_listed(account, "rds", "describe_db_clusters", "DBClusters")),
+    "L-7B6409FD": lambda account: len(_listed(account, "rds", "describe_db_instances", "DBInstances")),
     "L-1194D53C": lambda account: len(_listed(account, "eks", "list_clusters", "clusters")),
 }
 

@@ -56,7 +56,7 @@ def _aws(settings: Settings) -> list[Quota]:
         Quota("VPCs per Region", "L-F678F1CE", 1, "vpc"),
         Quota("NAT gateways per Availability Zone", "L-FE5A380F", min(nat, 1), "vpc"),
         Quota("Interface VPC endpoints per VPC", "L-29B6F2EB", 12 if settings.network.private_endpoints else 0, "vpc"),
-        Quota("DB clusters", "L-952B80B8", 0 if settings.is_small else 1, "rds"),
+        Quota("DB instances", "L-7B6409FD", 1, "rds"),
         Quota("Clusters", "L-1194D53C", 0 if settings.is_small else 1, "eks"),
     ]
 

@@ -15,12 +15,15 @@ from infra.offline.report import StackPlan
 OWN_NETWORK = {
     "aws": {
         "id": "vpc-1",
+        "cidr": "10.99.0.0/16",
         "node_subnet_ids": ["subnet-1", "subnet-2"],
         "data_subnet_ids": ["subnet-3", "subnet-4"],
         "edge_subnet_ids": ["subnet-5", "subnet-6"],
     },
     "azure": {
         "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v",
+        "cidr": "10.99.0.0/16",
+        "private_dns_zones": {"privatelink.blob.core.windows.net": "/zones/blob"},
         "node_subnet_ids": ["/v/subnets/nodes"],
         "data_subnet_ids": ["/v/subnets/data"],
         "endpoint_subnet_id": "/v/subnets/endpoints",
@@ -28,6 +31,7 @@ OWN_NETWORK = {
     },
     "gcp": {
         "id": "projects/p/global/networks/n",
+        "cidr": "10.99.0.0/16",
         "node_subnet_ids": ["projects/p/regions/us-central1/subnetworks/nodes"],
         "data_subnet_ids": ["projects/p/global/networks/n"],
     },
@@ -246,12 +250,46 @@ def test_aws_models_are_asked_through_their_profiles(plan: Plan) -> None:
 def test_aws_database_takes_minor_upgrades_and_logs_into_our_group(plan: Plan) -> None:
     """A pinned minor would propose a downgrade after AWS's own upgrade; RDS's own group has no key and no end."""
     found = plan("aws")
-    parts = [r for r in found.resources if r.type.startswith("aws:rds/cluster") and "engineVersion" in r.inputs]
-    assert {r.inputs["engineVersion"] for r in parts} == {"17"}
-    (cluster,) = [r for r in parts if r.type.endswith(":Cluster")]
+    (instance,) = [r for r in found.resources if r.type == "aws:rds/instance:Instance"]
+    assert instance.inputs["engineVersion"] == "17"
     (group,) = [r for r in found.resources if r.type.endswith(":LogGroup") and r.capability == "database"]
-    assert group.inputs["name"] == f"/aws/rds/cluster/{cluster.inputs['clusterIdentifier']}/postgresql"
+    assert group.inputs["name"] == f"/aws/rds/instance/{instance.inputs['identifier']}/postgresql"
     assert group.inputs["retentionInDays"] > 0
+
+
+def test_aws_database_scales_between_two_capacities_when_asked(plan: Plan) -> None:
+    """Aurora Serverless instead of a size; it holds to every rule, and the price follows its minimum."""
+    found = plan("aws", database={"scaling_min": 1, "scaling_max": 16})
+    (cluster,) = [r for r in found.resources if r.type == "aws:rds/cluster:Cluster"]
+    assert cluster.inputs["serverlessv2ScalingConfiguration"] == {"minCapacity": 1, "maxCapacity": 16}
+    assert len([r for r in found.resources if r.type == "aws:rds/clusterInstance:ClusterInstance"]) == 2
+    assert (found.problems, found.findings) == ((), ())
+
+
+def test_a_network_of_ones_own_is_let_in_by_its_own_range(plan: Plan) -> None:
+    """The default range would keep the pods away from their database."""
+    found = plan("aws", network={"existing": OWN_NETWORK["aws"]})
+    (rule,) = [r for r in found.resources if r.type.endswith("IngressRule") and r.name.endswith("-database")]
+    assert rule.inputs["cidrIpv4"] == "10.99.0.0/16"
+
+
+def test_a_private_zone_that_the_network_has_is_not_made_again(plan: Plan) -> None:
+    """Azure links a network to one zone of a name; the second link is refused."""
+    found = plan("azure", network={"existing": OWN_NETWORK["azure"]})
+    zones = [r.inputs["privateZoneName"] for r in found.resources if r.type.endswith(":PrivateZone")]
+    assert "privatelink.blob.core.windows.net" not in zones
+    assert "privatelink.vaultcore.azure.net" in zones
+    assert "/zones/blob" in json.dumps([r.inputs for r in found.resources if r.type.endswith("PrivateDnsZoneGroup")])
+
+
+def test_a_profile_over_a_continent_is_copied_from_the_profile(plan: Plan) -> None:
+    """`eu.` is no foundation model: as one, its ARN was refused."""
+    found = plan("aws", models={"names": ["us.amazon.nova-micro-v1:0"]})
+    (profile,) = [r for r in found.resources if r.type.endswith(":InferenceProfile")]
+    assert ":inference-profile/us.amazon" in profile.inputs["modelSource"]["copyFrom"]
+    granted = "".join(p for r in found.resources if "bedrock:Invoke" in (p := str(r.inputs.get("policy"))))
+    assert "arn:aws:bedrock:*::foundation-model/amazon.nova-micro-v1:0" in granted
+    assert (found.problems, found.findings) == ((), ())
 
 
 def test_the_gateway_can_tell_our_front_door_from_others(plan: Plan) -> None:

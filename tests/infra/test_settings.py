@@ -36,7 +36,12 @@ def test_sample_stacks_parse(cloud: str, profile: str) -> None:
         ({"protect": False}, "a prod stack must set protect"),
         ({"database": {"highly_available": False, "backup_days": 35}}, "must set database.highly_available"),
         ({"database": {"highly_available": True, "backup_days": 13}}, "database.backup_days >= 14"),
+        ({"database": {"size": "small", "highly_available": True}}, "no standby on any cloud; set database.size"),
         ({"database": {"scaling_min": 8, "scaling_max": 2}}, "scaling_min 8.0 is above scaling_max 2.0"),
+        ({"database": {"scaling_max": 2}}, "scaling_min and scaling_max go together"),
+        ({"cluster": {"kind": "single-node"}}, "cluster.kind: Extra inputs are not permitted"),
+        ({"models": {"names": ["global.amazon.nova-lite-v1:0"]}}, "`global.` profiles leave"),
+        ({"edge": {"existing_zone": "Z1"}}, "edge.existing_zone needs edge.domain"),
         ({"edge": {}}, "a managed cluster needs edge.domain"),
         ({"region": "eu-west-1"}, "region 'eu-west-1' is not in allowed_regions"),
         ({"observability": {"log_days": 31}}, "observability.log_days: Input should be 30"),
@@ -55,8 +60,39 @@ def test_mistake_is_answered_with_field_and_fix(changed: dict[str, Any], words: 
 
 def test_small_refuses_what_would_break_its_price() -> None:
     """A NAT gateway or a managed control plane is a third of the budget each."""
-    with pytest.raises(ConfigurationInvalid, match=r"single-node and network\.nat: none"):
+    with pytest.raises(ConfigurationInvalid, match=r"network\.nat: none"):
         parse("aws", "small", raw(profile="small", network={"nat": "single"}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"database": {"scaling_min": 1, "scaling_max": 2, "highly_available": True}},
+            "only Aurora scales",
+        ),
+        ({"network": {"nat": "none"}}, "AKS goes out through a NAT gateway"),
+        ({"observability": {"log_days": 400, "alert_email": "a@b.c"}}, "flow logs end at 365 days"),
+        (
+            {
+                "network": {
+                    "existing": {"id": "v", "cidr": "10.0.0.0/8", "node_subnet_ids": ["n"], "data_subnet_ids": ["d"]}
+                }
+            },
+            "linked to one zone of a name",
+        ),
+    ],
+)
+def test_what_azure_would_refuse_is_an_error_of_the_settings(changed: dict[str, Any], words: str) -> None:
+    """Each planned clean and was refused, the last two after half an hour."""
+    with pytest.raises(ConfigurationInvalid, match=words):
+        parse("azure", "prod", raw("azure", **changed))
+
+
+def test_a_managed_stack_on_aws_spans_two_zones() -> None:
+    """One subnet is refused by EKS and by the balancer; prod asks for two anyway."""
+    with pytest.raises(ConfigurationInvalid, match="EKS, its balancer and its database want two zones"):
+        parse("aws", "dev", raw(profile="dev", network={"zones": 1}))
 
 
 def test_azure_small_needs_a_public_key() -> None:

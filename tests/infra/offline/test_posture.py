@@ -25,3 +25,24 @@ def test_models_that_no_policy_limits_are_named(plans: Plans) -> None:
 def test_a_machine_of_our_own_lies_under_our_key(plans: Plans) -> None:
     """`small` has no EKS, and its launch template names the key (ENC-001)."""
     assert posture(plans["aws", "small"])["encrypted"] == "yes"
+
+
+@pytest.mark.parametrize("profile", ["prod"])
+def test_the_clouds_are_compared_with_equal_databases(plans: Plans, profile: str) -> None:
+    """Two GiB beside sixteen made a comparison of nothing; where a way out is in one zone, the table says so."""
+    answers = [posture(plans[cloud, profile]) for cloud in ("aws", "azure", "gcp")]
+    assert {a["database"] for a in answers} == {"4 vCPU, 16 GiB, a standby in another zone"}
+    assert [a["way out"] for a in answers] == ["NAT in 3 zones", "NAT in 1 zone", "NAT in every zone"]
+
+
+def test_every_size_has_a_price_and_a_row(plans: Plans) -> None:
+    """A size that the settings offer and the posture or the price book does not know would be silent."""
+    from cost.book import load_book
+    from infra.aws.database import CLASS
+    from infra.azure.database import SKU
+    from infra.gcp.database import TIER
+    from infra.offline.posture import _SIZES
+
+    names = [*CLASS.values(), *(name for name, _ in SKU.values()), *TIER.values()]
+    assert set(names) == set(_SIZES)
+    assert all(f"postgres.rds.{name}.single_az" in load_book("aws") for name in CLASS.values())

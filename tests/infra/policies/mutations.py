@@ -118,7 +118,7 @@ EKS, AKS, GKE = (
     "gcp:container/cluster:Cluster",
 )
 RDS, PG, SQL = (
-    "aws:rds/cluster:Cluster",
+    "aws:rds/instance:Instance",
     "azure-native:dbforpostgresql:Server",
     "gcp:sql/databaseInstance:DatabaseInstance",
 )
@@ -153,7 +153,7 @@ MISTAKES = (
         "NET-001",
         "aws",
         "a public instance",
-        put("aws:rds/clusterInstance:ClusterInstance", "publiclyAccessible", True),
+        put(RDS, "publiclyAccessible", True),
     ),
     Mistake("NET-001", "azure", "a public server", put(PG, "network.publicNetworkAccess", "Enabled")),
     Mistake("NET-001", "gcp", "a public address", put(SQL, "settings.ipConfiguration.ipv4Enabled", True)),
@@ -200,9 +200,7 @@ MISTAKES = (
         "an old TLS policy",
         put("aws:lb/listener:Listener", "sslPolicy", "ELBSecurityPolicy-2016-08", name="-https"),
     ),
-    Mistake(
-        "ENC-002", "aws", "plain SQL", put("aws:rds/clusterParameterGroup:ClusterParameterGroup", "parameters", [])
-    ),
+    Mistake("ENC-002", "aws", "plain SQL", put("aws:rds/parameterGroup:ParameterGroup", "parameters", [])),
     Mistake("ENC-002", "azure", "TLS 1.0", put(ACCOUNT, "minimumTlsVersion", "TLS1_0")),
     Mistake(
         "ENC-002", "gcp", "plain SQL", put(SQL, "settings.ipConfiguration.sslMode", "ALLOW_UNENCRYPTED_AND_ENCRYPTED")
@@ -296,7 +294,7 @@ MISTAKES = (
         "13 days in prod",
         put(SQL, "settings.backupConfiguration.backupRetentionSettings.retainedBackups", 13),
     ),
-    Mistake("DB-002", "aws", "one instance", drop("aws:rds/clusterInstance:ClusterInstance", name="-database-1")),
+    Mistake("DB-002", "aws", "one zone", put(RDS, "multiAz", False)),
     Mistake("DB-002", "azure", "one zone", put(PG, "highAvailability.mode", "Disabled")),
     Mistake("DB-002", "gcp", "one zone", put(SQL, "settings.availabilityType", "ZONAL")),
     Mistake("DB-003", "aws", "no protection", put(RDS, "deletionProtection", False)),
