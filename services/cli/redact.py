@@ -1,5 +1,7 @@
 """`pointsman redact`: see what is hidden in a text, and measure the redactor on labelled texts."""
 
+import gzip
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,10 @@ from services.cli.output import Format, FormatOption, print_json
 from services.core.kit.errors import InputInvalid
 from services.core.text.evaluate import LanguageScore, evaluate, read_labelled
 from services.core.text.redact import build_redactor
+from services.core.text.scorecard import measure, page
+
+TECHNICAL = ("jira_tickets", "github_issue_types")
+TECHNICAL_EVERY = 10  # a few hundred tickets: a minute on one core
 
 app = typer.Typer(
     help="Hide personal data in text, and measure how much of it is found.\n\n"
@@ -22,7 +28,9 @@ app = typer.Typer(
 @app.command("text")
 def text_command(
     file: Annotated[str, typer.Argument(help="A UTF-8 text file, or - for standard input.")],
-    language: Annotated[str | None, typer.Option(help="en, de, fr or es; detected when left out.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="en, de, fr, es, it, nl, pl or pt; detected when left out.")
+    ] = None,
     format: Annotated[
         Format, typer.Option("--format", help="table prints the text, json adds the vault.")
     ] = Format.TABLE,
@@ -55,6 +63,37 @@ def evaluate_command(
     else:
         for language, score in scores.items():
             typer.echo(_table(language, score))
+
+
+@app.command("scorecard")
+def scorecard_command(
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("design/redaction-scorecard.md"),
+    data: Annotated[Path | None, typer.Option(help="Folder with jira_tickets and github_issue_types.")] = None,
+    fillings: Annotated[int, typer.Option(min=1, help="Tickets a template.")] = 10,
+) -> None:
+    """
+    Measure on our exam in eight languages, visible beside unseen, and write the page. Needs Faker.
+
+    Example: pointsman redact scorecard --data DIR
+    """
+    technical = {name: technical_texts(data / name / "train.jsonl.gz") for name in TECHNICAL} if data else {}
+    card = measure(build_redactor(), technical, fillings=fillings)
+    command = f"pointsman redact scorecard --fillings {fillings}" + (" --data DIR" if data else "")
+    out.write_text(page(card, command), "utf-8")
+    typer.echo(f"written: {out}")
+
+
+def technical_texts(path: Path) -> list[str]:
+    """Every tenth ticket of a set: title and the first 3,000 characters of its text."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines][::TECHNICAL_EVERY]
+    except (OSError, ValueError) as exc:
+        raise InputInvalid(f"'{path}' cannot be read: {exc}. Give the folder that holds it with --data.") from exc
+    return [
+        f"{row.get('summary') or row.get('title')}\n{(row.get('description') or row.get('body') or '')[:3000]}"
+        for row in rows
+    ]
 
 
 def _read(file: str) -> str:

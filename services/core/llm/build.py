@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.llm.agent import Asker
 from services.core.llm.breaker import Breaker
-from services.core.llm.config import LlmConfig
+from services.core.llm.config import Endpoint, LlmConfig
+from services.core.llm.discreet import DiscreetPrioritiser, DiscreetSummariser
 from services.core.llm.extractive import NAME as EXTRACTIVE
 from services.core.llm.extractive import Extractive
 from services.core.llm.port import Prioritiser, Summariser
@@ -30,9 +31,25 @@ def build_llm(config: LlmConfig) -> Llm:
     askers = {name: _asker(name, config) for name in {config.priority, config.summary} - {EXTRACTIVE}}
     priority, summary = askers.get(config.priority), askers.get(config.summary)
     return Llm(
-        PromptedPrioritiser(priority) if priority else Extractive(),
-        PromptedSummariser(summary) if summary else Extractive(),
+        _prioritiser(priority, config) if priority else Extractive(),
+        _summariser(summary, config) if summary else Extractive(),
     )
+
+
+def _prioritiser(asker: Asker, config: LlmConfig) -> Prioritiser:
+    prompted = PromptedPrioritiser(asker)
+    return DiscreetPrioritiser(prompted) if _is_strict(asker.model, config) else prompted
+
+
+def _summariser(asker: Asker, config: LlmConfig) -> Summariser:
+    prompted = PromptedSummariser(asker)
+    return DiscreetSummariser(prompted) if _is_strict(asker.model, config) else prompted
+
+
+def _is_strict(name: str, config: LlmConfig) -> bool:
+    """Anything but a `standard` that somebody chose."""
+    endpoint: Endpoint = getattr(config, name.partition(":")[0])
+    return endpoint.redaction != "standard"
 
 
 def _asker(name: str, config: LlmConfig) -> Asker:

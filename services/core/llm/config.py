@@ -1,7 +1,7 @@
 """What may be configured about language models: a model per task, an endpoint per provider, limits, prices."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -14,12 +14,18 @@ class _Frozen(BaseModel):
 
 
 class Endpoint(_Frozen):
-    """Where a provider answers. Without a key the workload's own identity is used (openai excepted)."""
+    """
+    Where a provider answers. Without a key the workload's own identity is used (openai excepted).
+
+    `redaction`: `strict` also hides what is neither a word, a technical term nor a mere number, for a destination
+    outside the account; `standard` is for a model of your own.
+    """
 
     base_url: str | None = None
     api_key: SecretStr | None = None
     region: str | None = None
     project: str | None = None
+    redaction: Literal["standard", "strict"] = "strict"
 
 
 class ModelPrice(_Frozen):

@@ -37,3 +37,13 @@ def test_a_missing_file_is_a_problem_with_its_name() -> None:
 def test_evaluate_without_data_is_a_usage_error() -> None:
     """Exit code 2, as for every wrong call."""
     assert run(app, ["evaluate"]).exit_code == 2
+
+
+def test_the_scorecard_shows_visible_beside_unseen(tmp_path: Path) -> None:
+    """One page: eight languages, both parts, kinds, small letters, and that false alarms were not measured."""
+    out = tmp_path / "card.md"
+    assert run(app, ["scorecard", "--out", str(out), "--fillings", "1"]).exit_code == 0
+    text = out.read_text("utf-8")
+    assert all(f"| {language} |" in text for language in ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "all"))
+    assert "| NATIONAL_ID |" in text
+    assert "Not measured: no sets were given" in text

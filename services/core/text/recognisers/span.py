@@ -32,6 +32,7 @@ PRECEDENCE = (
     "ORGANIZATION",
     "LOCATION",
     "NRP",
+    "OTHER",  # only the strict level: nobody can vouch for it
 )
 _RANK = {entity: rank for rank, entity in enumerate(PRECEDENCE)}
 
