@@ -7,7 +7,7 @@ _SAMPLE_CHARS = 4_000  # a language shows in the first lines; keeps a 1 MB body 
 _WORD = re.compile(r"(?<![\w.:/@-])[^\W\d_]+(?![\w:/@-])")  # of prose: "de" of a MAC or a link is no word
 _STOP_WORDS = {
     "en": "the and is are was were to of in on for with my your you we it this that have has not can please"
-    " from at be i me our an will would could hi hello dear regards thanks",
+    " from at be i me our an will would could hi hello dear regards thanks am",
     "de": "der die das und ist sind war nicht ich wir sie ihr mein meine mit für auf von zu im in den dem"
     " ein eine bitte es kann nach bei seit hallo guten tag grüßen gruß wurde hat als auch am",
     "fr": "le la les et est sont était ne pas je nous vous mon ma mes avec pour sur de du des un une en"
