@@ -1,11 +1,13 @@
 """`pointsman dead-letters`: effects and workflows that failed for good, and how to try them again."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import open_api
+
+PAGE = 500
 
 app = typer.Typer(
     no_args_is_help=True, help="What could not be delivered: list it, and replay it once the cause is mended."
@@ -15,7 +17,7 @@ app = typer.Typer(
 @app.command("list")
 def list_letters(format: FormatOption = Format.TABLE) -> None:
     """
-    Write-backs, events and workflows that failed for good, oldest first.
+    Write-backs, events and workflows that failed for good, newest first.
 
     Examples:
 
@@ -23,7 +25,7 @@ def list_letters(format: FormatOption = Format.TABLE) -> None:
 
       pointsman dead-letters list --format json
     """
-    letters = open_api().get("/api/dead-letters")
+    letters = _all()
     if format is Format.JSON:
         print_json(letters)
         return
@@ -38,6 +40,18 @@ def list_letters(format: FormatOption = Format.TABLE) -> None:
             for letter in letters
         ],
     )
+
+
+def _all() -> list[dict[str, Any]]:
+    """Page by page."""
+    api, letters = open_api(), list[dict[str, Any]]()
+    page: dict[str, Any] = {"limit": PAGE}
+    while found := api.get("/api/dead-letters", **page):
+        letters += found
+        if len(found) < PAGE:
+            break
+        page |= {"since": found[-1]["since"], "id": found[-1]["id"]}
+    return letters
 
 
 @app.command("replay")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, LiteralString
 
 from psycopg.rows import DictRow
@@ -20,7 +21,9 @@ LAST_CHARACTER = "\U0010ffff"
 # Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
 # inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order), a
 # sender's clock that is ahead counts as now, and an erased ticket takes no text again. An event that tells no status
-# changes none; the raw row always exists, so that what a thin event lacks can be fetched.
+# changes none; the raw row always exists, so that what a thin event lacks can be fetched. Solved means that it was not
+# before: the workflow's id counts the solvings, so closing a solved ticket starts nothing. Text that differs from what
+# is stored is redacted by a workflow of its own.
 INGEST = """
 with delivery as (
     insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
@@ -28,9 +31,9 @@ with delivery as (
     on conflict (connector, delivery_id) do nothing
     returning id
 ), ticket as (
-    insert into tickets (connector, external_id, status, current_group, occurred_at)
+    insert into tickets (connector, external_id, status, current_group, occurred_at, solvings)
     select %(connector)s, %(external_id)s, coalesce(%(status)s::text, 'new'), %(group)s,
-           least(%(occurred_at)s::timestamptz, now())
+           least(%(occurred_at)s::timestamptz, now()), (%(is_solving)s)::int
     from delivery
     on conflict (connector, external_id) do update set
         status = case when %(status)s::text is null or excluded.occurred_at < tickets.occurred_at
@@ -38,19 +41,29 @@ with delivery as (
         current_group = coalesce(
             case when excluded.occurred_at < tickets.occurred_at then tickets.current_group end,
             excluded.current_group, tickets.current_group),
+        solvings = tickets.solvings + (%(is_solving)s and tickets.status not in ('solved', 'closed', 'deleted')
+                                       and excluded.occurred_at < tickets.occurred_at is not true)::int,
         occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
         updated_at = now()
-    returning id, state, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
+    returning id, state, solvings, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
+), retold as (
+    select id from ticket join raw.texts x on x.ticket_id = ticket.id
+    where %(has_text)s and is_newest and state <> 'erased'
+      and (x.ticket ->> 'subject', x.ticket ->> 'body') is distinct from (%(subject)s::text, %(body)s::text)
 ), text as (
     insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where state <> 'erased'
     on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
     where %(has_text)s and ((select is_newest from ticket)
                             or concat(texts.ticket ->> 'subject', texts.ticket ->> 'body') = '')
 )
-select id, case when %(workflow)s::text is not null then dbos.enqueue_workflow(
+select id, case when %(workflow)s::text is not null and (solvings > 0 or not %(is_solving)s) then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
-    workflow_id => %(stage)s::text || ':' || id || %(suffix)s::text,
-    application_name => %(application)s::text) end as workflow_id
+    workflow_id => %(stage)s::text || ':' || id || case when %(is_solving)s then ':' || solvings else %(suffix)s end,
+    application_name => %(application)s::text) end as workflow_id,
+case when exists (select from retold) then dbos.enqueue_workflow(
+    'retold_ticket', %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
+    workflow_id => 'retold:' || id || ':' || %(delivery_id)s::text,
+    application_name => %(application)s::text) end as retold_id
 from ticket
 """
 FIND = "select id from tickets where connector = %s and external_id = %s"
@@ -139,17 +152,20 @@ select (select count(*) from (
        (select version from models where status = 'champion') as model_version
 """
 # Letters that failed for good, and workflows that did: both can be replayed under their own key.
+# Newest first, by pages: what has just failed is what somebody is looking for.
 DEAD_LETTERS = """
-select o.id::text as id, o.kind, o.ticket_id::text as ticket_id, o.connector, o.attempts, o.last_error as why,
-       o.settled_at as since
-from outbox o where o.state = 'dead'
-union all
-select w.workflow_uuid, 'workflow ' || w.name, t.id::text, t.connector, w.recovery_attempts::int, w.status,
-       to_timestamp(w.updated_at / 1000.0)
-from dbos.workflow_status w
-left join tickets t on t.id = substring(w.workflow_uuid from '^[a-z]+:([0-9]{1,18})')::bigint
-where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s
-order by since limit 1000
+select * from (
+    select o.id::text as id, o.kind, o.ticket_id::text as ticket_id, o.connector, o.attempts, o.last_error as why,
+           o.settled_at as since
+    from outbox o where o.state = 'dead'
+    union all
+    select w.workflow_uuid, 'workflow ' || w.name, t.id::text, t.connector, w.recovery_attempts::int, w.status,
+           to_timestamp(w.updated_at / 1000.0)
+    from dbos.workflow_status w
+    left join tickets t on t.id = substring(w.workflow_uuid from '^[a-z]+:([0-9]{1,18})')::bigint
+    where w.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and w.application_name = %(application)s) dead
+where %(since)s::timestamptz is null or (since, id) < (%(since)s::timestamptz, %(id)s::text)
+order by since desc, id desc limit %(limit)s
 """
 # The engine keeps a failed step's error and would raise it again without calling the step: it has to go first.
 REPLAY_WORKFLOWS = """
@@ -166,16 +182,13 @@ update dbos.workflow_status w set
 from failed f where w.workflow_uuid = f.workflow_uuid returning w.workflow_uuid
 """
 
-# Which workflow a delivery starts. What may happen again (solving after a reopening) carries the delivery's id.
+# Which workflow a delivery starts. What may happen again carries the delivery's id, or counts (solving).
 WORKFLOWS = {
     DeliveryKind.CREATED: ("new_ticket", "new"),
     DeliveryKind.ASSIGNED: ("assigned_ticket", "assigned"),
     DeliveryKind.SOLVED: ("solved_ticket", "solved"),
     DeliveryKind.ERASED: ("erased_ticket", "erased"),
 }
-
-
-REPEATABLE = (DeliveryKind.SOLVED, DeliveryKind.ERASED)
 
 
 @dataclass(frozen=True)
@@ -234,7 +247,10 @@ def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
         "has_text": bool(ticket.subject or ticket.body),  # a thin event must not replace an earlier one's text
         "workflow": workflow,
         "stage": stage,
-        "suffix": f":{delivery.delivery_id}" if delivery.kind in REPEATABLE else "",
+        "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.ERASED else "",
+        "is_solving": delivery.kind is DeliveryKind.SOLVED,
+        "subject": ticket.subject,
+        "body": ticket.body,
         "queue": QUEUE,
         "application": APPLICATION,
     }
@@ -311,9 +327,11 @@ async def counts(conn: Connection) -> dict[str, Any]:
     return {"tickets": await tallies.tickets(conn), **(row or {}), "bands": await tallies.bands(conn)}
 
 
-async def dead_letters(conn: Connection) -> list[DictRow]:
-    """What failed for good, oldest first."""
-    return await (await conn.execute(DEAD_LETTERS, {"application": APPLICATION})).fetchall()
+async def dead_letters(conn: Connection, *, limit: int, before: tuple[datetime, str] | None = None) -> list[DictRow]:
+    """What failed for good, newest first, from after `before` (since and id of the last one seen) on."""
+    since, letter_id = before or (None, None)
+    values = {"application": APPLICATION, "limit": limit, "since": since, "id": letter_id}
+    return await (await conn.execute(DEAD_LETTERS, values)).fetchall()
 
 
 async def replay(conn: Connection, letter_id: str | None) -> int:

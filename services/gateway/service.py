@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from psycopg.rows import DictRow
 
-from services.core.connectors import desk_agents
+from services.core.connectors import desk_agents, write_back
 from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.connectors.hearing import Unusable
+from services.core.connectors.write_back import About
+from services.core.contracts.decision import Decision
 from services.core.contracts.delivery import Delivery, DeliveryKind
-from services.core.contracts.ticket import Requester, Ticket, TicketUpdate
-from services.core.kit import audit, outbox
+from services.core.contracts.ticket import Requester, Seen, Ticket
+from services.core.kit import audit
 from services.core.kit.batching import Batcher
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, IdempotencyKeyReused, InputInvalid, NotFound
@@ -35,7 +37,7 @@ insert into labels (ticket_id, "group", source, by) values (%(ticket_id)s, %(gro
 on conflict (ticket_id, source) do update set "group" = excluded."group", by = excluded.by, at = now()
 """
 PROPOSED = """
-select t.connector, t.external_id, d.decision from tickets t
+select t.id, t.connector, t.external_id, t.seen, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
 where t.id = %s and t.state <> 'erased' for share of t
 """
@@ -166,8 +168,7 @@ async def close_review(
         if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
             raise Conflict(f"Ticket {ticket_id} is not waiting for a review. Use feedback to correct it afterwards.")
         await conn.execute(LABEL, values)
-        if not decision.get("shadow"):
-            await _write_back(conn, proposed, ticket_id, stage="review", group=final, by=who.name)
+        await _write_back(conn, proposed, group=final, by=who.name)
         await audit.append(
             conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")})
         )
@@ -208,22 +209,13 @@ async def _known_group(conn: Connection, group: str | None) -> str:
     return group
 
 
-async def _write_back(conn: Connection, ticket: DictRow, ticket_id: int, *, stage: str, group: str, by: str) -> None:
-    update = TicketUpdate(
-        key=f"{ticket_id}:{stage}",
-        external_id=ticket["external_id"],
-        group=group,
-        tags=("pointsman", "pointsman-reviewed"),
-        note=f"Pointsman: routed to {group} by {by} in review.",
-    )
-    await outbox.put(
-        conn,
-        update.key,
-        update.model_dump(mode="json"),
-        kind="write",
-        ticket_id=ticket_id,
-        connector=ticket["connector"],
-    )
+async def _write_back(conn: Connection, proposed: DictRow, *, group: str, by: str) -> None:
+    decision = Decision.model_validate(proposed["decision"], extra="ignore")
+    seen = Seen.model_validate(proposed["seen"] or {}, extra="ignore")
+    about = About(proposed["id"], proposed["connector"], proposed["external_id"], seen)
+    update = write_back.answered(decision, about, group=group, by=by)
+    if update is not None:
+        await write_back.put(conn, update, about)
 
 
 def _entry(who: Principal, ticket_id: int, action: str, detail: dict[str, Any]) -> audit.Entry:

@@ -18,7 +18,7 @@ ARRIVALS = {
     "erased": "Erased for good in",
 }
 LABELS = {"close": "its group when it was closed", "review": "a review", "feedback": "feedback"}
-WRITES = {"sent": "done", "pending": "waiting", "dead": "failed for good"}
+WRITES = {"sent": "done", "pending": "waiting", "superseded": "left: a person was faster", "dead": "failed for good"}
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def _letters(found: Row) -> Iterator[Line]:
         what = "Write-back" if row["kind"] == "write" else "Event"
         tries = f"{row['attempts']} attempt{'' if row['attempts'] == 1 else 's'}"
         detail = " · ".join(part for part in (row["result"], tries, row["last_error"], row["key"]) if part)
-        tone = {"sent": "good", "pending": "open", "dead": "bad"}[row["state"]]
+        tone = {"sent": "good", "pending": "open", "superseded": "plain", "dead": "bad"}[row["state"]]
         yield Line(row["settled_at"] or row["created_at"], f"{what} {WRITES[row['state']]}", detail, tone)

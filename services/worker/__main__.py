@@ -13,6 +13,7 @@ from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
+from services.core.kit.lanes import Lanes
 from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.core.llm.build import build_llm
@@ -67,7 +68,7 @@ async def run(settings: WorkerSettings) -> None:
         log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
         await asyncio.gather(
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
-            outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop),
+            outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop, lanes=Lanes(connectors)),
             upkeep(outside, stop=stop),
             anchor_chain(outside, http, stop=stop),
         )

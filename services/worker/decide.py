@@ -1,4 +1,4 @@
-"""Pure decisions of the worker: what to leave alone, what to decide, what to write. No I/O, clock or randomness."""
+"""Pure decisions of the worker: what to leave alone, what to decide, what to tell. No I/O, clock or randomness."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,8 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.events import Event
 from services.core.contracts.prediction import Band, Prediction
 from services.core.contracts.priority import PriorityAnswer
-from services.core.contracts.ticket import Priority, Status, Ticket, TicketUpdate
+from services.core.contracts.ticket import ENDED, Priority, Ticket
 from services.worker.settings import Filters
-
-OWN_TAG = "pointsman"
-CLOSED = (Status.SOLVED, Status.CLOSED, Status.DELETED)
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Gathered:
 
 def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
     """Why this ticket is none of our business; None when it is."""
-    if ticket.status in CLOSED:
+    if ticket.status in ENDED:
         return f"it is {ticket.status} already"
     if filters.skip_grouped and ticket.group:
         return f"it is in the group {ticket.group} already"
@@ -96,25 +93,6 @@ def _unmet(gathered: Gathered) -> Priority | None:
     return threshold if reached < order.index(threshold) else None
 
 
-def update_for(decision: Decision, external_id: str) -> TicketUpdate | None:
-    """
-    What is written to the customer's system: the route, or the call for a person; None in shadow and for a review.
-
-    A ticket in review is written when a person has answered; an escalation must be seen where people work.
-    """
-    if decision.shadow or decision.band is Band.HUMAN_REVIEW:
-        return None
-    is_routed = decision.band is Band.AUTO_ROUTE
-    return TicketUpdate(
-        key=f"{decision.ticket_id}:new",
-        external_id=external_id,
-        group=decision.group if is_routed else None,
-        priority=decision.priority,
-        tags=(OWN_TAG, "pointsman-routed" if is_routed else "pointsman-escalated"),
-        note=note_for(decision) if is_routed else f"Pointsman asks for a person: {decision.reason}",
-    )
-
-
 def routed_event(decision: Decision, *, at: datetime) -> Event:
     """The decision as a CloudEvent: ids and numbers only."""
     data = {
@@ -145,19 +123,6 @@ def solved_event(ticket_id: str, group: str | None, *, workflow_id: str, at: dat
         time=at,
         data={"group": group},
     )
-
-
-def note_for(decision: Decision) -> str:
-    """The private note: what was decided, why, and by which model."""
-    others = ", ".join(f"{entry.group} {entry.probability:.0%}" for entry in decision.top3[1:])
-    lines = [
-        f"Pointsman routed this ticket to {decision.group} (confidence {decision.confidence:.0%}).",
-        decision.reason,
-        f"Next: {others}." if others else "",
-        f"Priority {decision.priority}: {decision.priority_reason}" if decision.priority else "",
-        f"Model {decision.model_version}. Wrong? Change the group: the next training learns from it.",
-    ]
-    return "\n".join(line for line in lines if line)
 
 
 def review_urgency(decision: Decision) -> float:

@@ -5,14 +5,14 @@ import structlog
 
 from services.core.contracts.ticket import TicketUpdate
 from services.core.kit.errors import ConfigurationInvalid, ConnectorRejected, ConnectorUnavailable
-from services.core.kit.outbox import Letter
+from services.core.kit.outbox import Letter, Superseded
 from services.worker.metrics import WRITES
 from services.worker.steps import Outside
 
 log = structlog.get_logger()
 
 
-async def deliver(outside: Outside, http: httpx.AsyncClient, letter: Letter) -> str:
+async def deliver(outside: Outside, http: httpx.AsyncClient, letter: Letter) -> str | Superseded:
     """
     Carries out one letter and says what came of it.
 
@@ -25,7 +25,7 @@ async def deliver(outside: Outside, http: httpx.AsyncClient, letter: Letter) -> 
     return await _write(outside, letter)
 
 
-async def _write(outside: Outside, letter: Letter) -> str:
+async def _write(outside: Outside, letter: Letter) -> str | Superseded:
     connector = outside.connectors.get(letter.connector or "")
     if connector is None:
         raise ConfigurationInvalid(
@@ -34,7 +34,7 @@ async def _write(outside: Outside, letter: Letter) -> str:
     result = await connector.write(TicketUpdate.model_validate(letter.payload))
     WRITES.labels(connector.name, result.status).inc()
     log.info("worker.letter.sent", key=letter.key, result=result.status)
-    return result.status
+    return Superseded(result.why) if result.status == "superseded" else result.status
 
 
 async def _post_event(http: httpx.AsyncClient, url: str | None, letter: Letter) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
+from services.core.connectors.write_back import About
 from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.contracts.priority import LabelText
-from services.core.contracts.ticket import Priority, Ticket
+from services.core.contracts.ticket import Priority, Seen, Ticket
 from services.core.kit.database import Connection
 from services.core.text.redact import Redacted
 from services.worker.decide import review_urgency
@@ -18,12 +19,18 @@ RAW = """
 select x.ticket, t.status, t.current_group from raw.texts x join tickets t on t.id = x.ticket_id where x.ticket_id = %s
 """
 REDACTED = """
-select id, connector, external_id, subject, body, language, current_group, status, created_at from tickets where id = %s
+select id, connector, external_id, subject, body, language, current_group, status, seen, created_at from tickets
+where id = %s
 """
+# Only over the text that was read: what came in meanwhile is newer.
 STORE_REDACTED = """
-with vault as (update raw.texts set vault = %(vault)s, ticket = %(ticket)s where ticket_id = %(id)s)
-update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, updated_at = now()
-where id = %(id)s and state <> 'erased'
+with vault as (
+    update raw.texts set vault = %(vault)s, ticket = %(ticket)s
+    where ticket_id = %(id)s and ticket ->> 'subject' = %(known_subject)s and ticket ->> 'body' = %(known_body)s
+    returning ticket_id
+)
+update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, seen = %(seen)s, updated_at = now()
+where id = %(id)s and state <> 'erased' and exists (select from vault) returning id
 """
 THRESHOLDS = "select name, priority_threshold from catalogue where kind = 'group' and priority_threshold is not null"
 LABELS = "select name, description from catalogue where kind = %s and active order by rank, name"
@@ -98,11 +105,22 @@ async def redacted(conn: Connection, ticket_id: int) -> DictRow:
     return row
 
 
-async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe: Redacted) -> None:
-    await conn.execute(
+def about(row: Mapping[str, Any]) -> About:
+    """Whom a letter about this ticket goes to, and what of it was seen."""
+    seen = Seen.model_validate(row["seen"] or {}, extra="ignore")
+    return About(row["id"], row["connector"], row["external_id"], seen)
+
+
+async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe: Redacted, *, known: Ticket) -> bool:
+    """Keeps the ticket as it was read and its redacted text; False when newer text than `known` has come in."""
+    seen = Seen(stamp=ticket.stamp, group=ticket.group, priority=ticket.priority, status=ticket.status)
+    cursor = await conn.execute(
         STORE_REDACTED,
         {
             "id": ticket_id,
+            "known_subject": known.subject,
+            "known_body": known.body,
+            "seen": Jsonb(seen.model_dump(mode="json")),
             "vault": Jsonb(safe.vault),
             "ticket": Jsonb(ticket.model_dump(mode="json")),
             "subject": safe.fields["subject"],
@@ -110,6 +128,7 @@ async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe:
             "language": safe.language,
         },
     )
+    return await cursor.fetchone() is not None
 
 
 async def labels(conn: Connection, kind: str) -> tuple[LabelText, ...]:

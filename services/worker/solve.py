@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
+from services.core.connectors import write_back
+from services.core.connectors.hearing import OWN_ACTOR
+from services.core.connectors.write_back import OWN_TAG, About
 from services.core.contracts.priority import SummaryAnswer, SummaryQuestion
-from services.core.contracts.ticket import Ticket, TicketUpdate
+from services.core.contracts.ticket import Comment, Ticket, TicketUpdate
 from services.core.kit import audit, outbox
 from services.core.kit.database import Connection, connection
 from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable
@@ -17,8 +20,8 @@ from services.core.llm.prompted import summary_fallback
 from services.core.models.texts import join_text
 from services.core.search import similar
 from services.worker import repository
-from services.worker.decide import OWN_TAG, solved_event
-from services.worker.steps import Outside, fetch_or_known
+from services.worker.decide import solved_event
+from services.worker.steps import Outside, read_safely
 
 log = structlog.get_logger()
 
@@ -119,22 +122,23 @@ async def erase(outside: Outside, ticket_id: int) -> None:
 
 
 async def _conversation(outside: Outside, ticket_id: int) -> Conversation | None:
-    async with connection(outside.pool) as conn:
-        known = await repository.raw_ticket(conn, ticket_id)
-    if known is None:
+    ticket, safe = await read_safely(outside, ticket_id, said=_said)
+    if ticket is None:
         return None
-    ticket = await fetch_or_known(outside, known)
-    # Our own notes are not part of what people said.
-    said = [comment for comment in ticket.comments if comment.author_id != "pointsman"]
-    fields = {"subject": ticket.subject, "body": ticket.body} | {
-        f"c{i}": said[i].body
-        for i in reversed(range(len(said)))  # when all are too long, the last matter most
-    }
-    safe = await outside.redaction.redact(fields)
-    async with connection(outside.pool) as conn:
-        await repository.store_redacted(conn, ticket_id, ticket, safe)
-    spoken = tuple((_speaker(ticket, comment.author_id), safe.fields[f"c{i}"]) for i, comment in enumerate(said))
+    authors = [comment.author_id for comment in _by_people(ticket)]
+    spoken = tuple((_speaker(ticket, author), safe.fields[f"c{i}"]) for i, author in enumerate(authors))
     return Conversation(ticket, safe.fields["subject"], safe.fields["body"], spoken)
+
+
+def _said(ticket: Ticket) -> Mapping[str, str]:
+    """The last first: when all are too long, they matter most."""
+    people = _by_people(ticket)
+    return {f"c{i}": people[i].body for i in reversed(range(len(people)))}
+
+
+def _by_people(ticket: Ticket) -> list[Comment]:
+    """Our own notes are not part of what people said."""
+    return [comment for comment in ticket.comments if comment.author_id != OWN_ACTOR]
 
 
 def _speaker(ticket: Ticket, author_id: str | None) -> Speaker:
@@ -171,8 +175,7 @@ async def _put_note(
         return
     key = stage if stage.count(":") else f"{ticket_id}:{stage}"
     update = TicketUpdate(key=key[:200], external_id=ticket.external_id, tags=(OWN_TAG, *tags), note=note)
-    payload: Mapping[str, Any] = update.model_dump(mode="json")
-    await outbox.put(conn, update.key, payload, kind="write", ticket_id=ticket_id, connector=ticket.connector)
+    await write_back.put(conn, update, About(ticket_id, ticket.connector, ticket.external_id))
 
 
 def _summary_note(summary: SummaryAnswer) -> str:

@@ -5,13 +5,14 @@ Steps take and return ids, scores and labels as JSON, because the workflow engin
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from services.core.connectors import write_back
 from services.core.connectors.port import Connector
 from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Prediction
@@ -26,19 +27,24 @@ from services.core.kit.errors import (
     InputInvalid,
     LlmUnavailable,
     NotFound,
+    UpdateConflict,
 )
 from services.core.llm import ledger
 from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
 from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
+from services.core.text.redact import Redacted
 from services.worker import repository
-from services.worker.decide import Gathered, decide, routed_event, update_for, why_left_alone
+from services.worker.decide import Gathered, decide, routed_event, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
 from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()
+
+NEWER_MAX = 5  # tellings of one ticket while it is read once; more is left to the step's own retry
+Said = Callable[[Ticket], Mapping[str, str]]
 
 DEFAULT_PRIORITIES = tuple(LabelText(name=priority) for priority in Priority)
 
@@ -55,19 +61,42 @@ class Outside:
     llm: MeteredLlm
 
 
+def nothing(ticket: Ticket) -> Mapping[str, str]:
+    return {}
+
+
 async def prepare(outside: Outside, ticket_id: int) -> str | None:
     """Fetches the full ticket, redacts and stores it. Returns why the ticket is to be left alone, or None."""
-    async with connection(outside.pool) as conn:
-        known = await repository.raw_ticket(conn, ticket_id)
-    if known is None:
-        return "it was erased"
-    ticket = await fetch_or_known(outside, known)
-    why = why_left_alone(ticket, outside.settings.filters)
-    fields = {"subject": ticket.subject, "body": ticket.body}
-    safe = await outside.redaction.redact(fields)
-    async with connection(outside.pool) as conn:
-        await repository.store_redacted(conn, ticket_id, ticket, safe)
-    return why
+    ticket, _ = await read_safely(outside, ticket_id)
+    return why_left_alone(ticket, outside.settings.filters) if ticket else "it was erased"
+
+
+async def refresh(outside: Outside, ticket_id: int) -> None:
+    """Redacts and stores the text that a later delivery brought."""
+    await read_safely(outside, ticket_id)
+
+
+async def read_safely(outside: Outside, ticket_id: int, *, said: Said = nothing) -> tuple[Ticket | None, Redacted]:
+    """
+    The ticket as its system has it now, redacted and stored; None when it was erased.
+
+    Text that came in while the router or the system was waited for is newer than what was read: it is read again,
+    never written over. `said` names more fields of the ticket to redact with it.
+
+    Raises:
+        UpdateConflict: it kept changing; try again.
+    """
+    for _ in range(NEWER_MAX):
+        async with connection(outside.pool) as conn:
+            known = await repository.raw_ticket(conn, ticket_id)
+        if known is None:
+            return None, Redacted({}, {})
+        ticket = await fetch_or_known(outside, known)
+        safe = await outside.redaction.redact({"subject": ticket.subject, "body": ticket.body, **said(ticket)})
+        async with connection(outside.pool) as conn:
+            if await repository.store_redacted(conn, ticket_id, ticket, safe, known=known):
+                return ticket, safe
+    raise UpdateConflict(f"Ticket {ticket_id} was told anew {NEWER_MAX} times while it was read.")
 
 
 async def route(outside: Outside, ticket_id: int) -> dict[str, Any]:
@@ -185,10 +214,10 @@ async def _record(outside: Outside, ticket: Mapping[str, Any], decision: Decisio
 
 
 async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:
-    target = {"ticket_id": ticket["id"], "connector": ticket["connector"]}
-    update = update_for(decision, ticket["external_id"])
+    about = repository.about(ticket)
+    update = write_back.automatic(decision, about)
     if update is not None:
-        await outbox.put(conn, update.key, update.model_dump(mode="json"), kind="write", **target)
+        await write_back.put(conn, update, about)
     if outside.settings.events_url:
         event = routed_event(decision, at=datetime.now(UTC))
         await outbox.put(conn, event.id, event.model_dump(mode="json"), kind="event", ticket_id=ticket["id"])

@@ -35,6 +35,10 @@ def register(outside: Outside) -> None:
         prediction, why = await _route(outside, row)
         return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, prediction, why)
 
+    @DBOS.workflow(name="retold_ticket")
+    async def retold_ticket(ticket_id: str) -> None:
+        await _run("refresh", STORE_RETRIES, steps.refresh, outside, int(ticket_id))
+
     @DBOS.workflow(name="solved_ticket")
     async def solved_ticket(ticket_id: str) -> None:
         await _run("summarise", STORE_RETRIES, solve.summarise, outside, int(ticket_id), _workflow_id())

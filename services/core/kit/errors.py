@@ -22,7 +22,8 @@ PointsmanError
 │   ├── RouterUnavailable
 │   ├── LlmUnavailable
 │   └── ConnectorUnavailable   carries `retry_after_s` when the system told us
-└── ConnectorRejected 502      the ticketing system refused our write for good
+├── ConnectorRejected 502      the ticketing system refused our write for good
+└── Unforeseen 500 retryable   a defect of ours, met while something is carried out that must go on
 """
 
 
@@ -122,3 +123,7 @@ class ConnectorUnavailable(Unavailable):
 
 class ConnectorRejected(PointsmanError):
     status = 502
+
+
+class Unforeseen(PointsmanError):
+    retryable = True

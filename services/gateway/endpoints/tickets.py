@@ -1,6 +1,6 @@
 """The tickets API: list, read, review, give feedback. Text is always the redacted one."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -10,7 +10,7 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.kit import audit
 from services.core.kit.database import connection
-from services.core.kit.errors import NotFound
+from services.core.kit.errors import InputInvalid, NotFound
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
@@ -151,10 +151,22 @@ async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
 
 
 @router.get("/dead-letters")
-async def list_dead_letters(request: Request, who: Admin) -> list[dict[str, Any]]:
-    """Write-backs, events and workflows that failed for good."""
+async def list_dead_letters(
+    request: Request,
+    who: Admin,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    since: datetime | None = None,
+    id: Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]+$")] = None,
+) -> list[dict[str, Any]]:
+    """
+    Write-backs, events and workflows that failed for good, newest first, a page at a time: the next page comes with
+    `since` and `id` of the last one on this.
+    """
+    if (since is None) != (id is None):
+        raise InputInvalid("The next page needs both `since` and `id`, as the last dead letter of this page has them.")
+    before = (since.replace(tzinfo=since.tzinfo or UTC), id) if since and id else None
     async with connection(request.app.state.pool) as conn:
-        return await repository.dead_letters(conn)
+        return await repository.dead_letters(conn, limit=limit, before=before)
 
 
 @router.post("/dead-letters/replay")

@@ -79,7 +79,7 @@ async def take_in(database: str, pairs: Iterable[tuple[Ticket, Decision | None]]
             if decided is None:
                 continue
             safe = Redacted({"subject": arrived.subject, "body": arrived.body}, {})
-            await worker.store_redacted(conn, done.ticket_id, arrived, safe)
+            await worker.store_redacted(conn, done.ticket_id, arrived, safe, known=arrived)
             numbered = decided.model_copy(update={"ticket_id": str(done.ticket_id)})
             await worker.record(conn, numbered, f"new:{done.ticket_id}")
     return ids

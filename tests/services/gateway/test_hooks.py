@@ -18,7 +18,7 @@ from services.gateway.settings import GatewaySettings
 from services.worker import repository as worker
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys
 from tests.services.gateway.seed import decision
-from tests.signing import sign_standard
+from tests.signing import sign_standard, sign_zendesk
 
 
 def call(
@@ -294,3 +294,85 @@ async def test_a_browser_of_an_allowed_origin_may_send_a_key(settings: GatewaySe
             httpx.AsyncClient(transport=transport, base_url="http://g") as client,
         ):
             assert (await client.options("/api/tickets", headers=asked)).status_code == status
+
+
+async def solve(gateway: httpx.AsyncClient, status: str, delivery_id: str) -> None:
+    at = datetime.now(UTC)
+    await post(gateway, call(type="ticket.solved", status=status, subject="x", at=at), delivery_id)
+
+
+def workflows(database: str) -> list[str]:
+    with psycopg.connect(database) as conn:
+        rows = conn.execute("select workflow_uuid from dbos.workflow_status order by workflow_uuid").fetchall()
+    return [row[0] for row in rows]
+
+
+async def test_closing_a_solved_ticket_starts_nothing(gateway: httpx.AsyncClient, database: str) -> None:
+    """Help desks close by themselves what was solved; solved anew after a reopening it is summarised anew."""
+    await solve(gateway, "solved", "d-1")
+    await solve(gateway, "closed", "d-2")
+    assert workflows(database) == ["solved:1:1"]
+    await post(gateway, call(type="ticket.updated", status="open", subject="x"), "d-3")
+    await solve(gateway, "solved", "d-4")
+    assert workflows(database) == ["solved:1:1", "solved:1:2"]
+
+
+async def test_a_ticket_closed_at_once_is_summarised_once(gateway: httpx.AsyncClient, database: str) -> None:
+    """Nobody said that it was solved before."""
+    await solve(gateway, "closed", "d-1")
+    await solve(gateway, "solved", "d-2")
+    assert workflows(database) == ["solved:1:1"]
+
+
+async def test_an_old_solving_of_a_reopened_ticket_starts_nothing(gateway: httpx.AsyncClient, database: str) -> None:
+    """Out of order: what it was before the newest telling."""
+    now = datetime.now(UTC)
+    await post(gateway, call(type="ticket.updated", status="open", at=now), "d-2")
+    await post(gateway, call(type="ticket.solved", status="solved", at=now - timedelta(minutes=5)), "d-1")
+    assert workflows(database) == []
+
+
+async def test_a_creation_without_its_ticket_is_there_to_be_fetched(gateway: httpx.AsyncClient, database: str) -> None:
+    """An id is enough: the raw row exists, and what it lacks comes from the system."""
+    await post(gateway, call())
+    with psycopg.connect(database) as conn:
+        row = conn.execute("select ticket ->> 'external_id', ticket ->> 'status' from raw.texts").fetchone()
+    assert row == ("A-1", None)
+
+
+async def test_a_thin_update_changes_no_status(gateway: httpx.AsyncClient, database: str) -> None:
+    """A comment on a solved ticket that says nothing of its status leaves it solved."""
+    await solve(gateway, "solved", "d-1")
+    await post(gateway, call(type="ticket.commented"), "d-2")
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select status from tickets").fetchone() == ("solved",)
+
+
+async def test_text_that_comes_after_a_thin_event_is_taken_though_it_is_older(
+    gateway: httpx.AsyncClient, database: str
+) -> None:
+    """The thin one left an empty row; the creation that was overtaken fills it."""
+    now = datetime.now(UTC)
+    await post(gateway, call(type="ticket.updated", at=now), "d-2")
+    await post(gateway, call(subject="VPN down", at=now - timedelta(minutes=5)), "d-1")
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select ticket ->> 'subject' from raw.texts").fetchone() == ("VPN down",)
+
+
+async def test_text_that_changed_is_redacted_anew(gateway: httpx.AsyncClient, database: str) -> None:
+    """Once for each telling that differs, and not for one that does not."""
+    await post(gateway, call(subject="VPN down"), "d-1")
+    await post(gateway, call(type="ticket.updated", subject="VPN down"), "d-2")
+    assert workflows(database) == ["new:1"]
+    await post(gateway, call(type="ticket.updated", subject="VPN down in Rome"), "d-3")
+    assert workflows(database) == ["new:1", "retold:1:d-3"]
+
+
+async def test_a_replayed_trigger_has_no_second_effect(gateway: httpx.AsyncClient, database: str) -> None:
+    """One signed body under four invocation ids, which nobody signs: one delivery, one workflow."""
+    ticket = {"id": "7", "status": "Solved", "updated_at": "2026-11-20T08:59:59Z"}
+    body = json.dumps({"event": "solved", "actor_id": "902", "ticket": ticket}).encode()
+    for number in range(4):
+        headers = sign_zendesk(SECRET, body, now=datetime.now(UTC), invocation=f"i-{number}")
+        assert (await gateway.post("/hooks/zendesk", content=body, headers=headers)).is_success
+    assert (count(database, "deliveries"), workflows(database)) == (1, ["solved:1:1"])

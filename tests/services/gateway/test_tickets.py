@@ -1,5 +1,7 @@
 """The tickets API: who may read and review, and what a review changes."""
 
+import json
+
 import httpx
 import psycopg
 import pytest
@@ -135,6 +137,39 @@ async def test_replaying_makes_dead_letters_due_again(
     assert (await gateway.post("/api/dead-letters/replay", json={}, headers=admin)).json() == {"replayed": 2}
     assert (await gateway.get("/api/dead-letters", headers=admin)).json() == []
     assert count(database, "dbos.operation_outputs") == 0  # else the engine would raise the kept error again
+
+
+async def test_dead_letters_come_newest_first_and_page_by_page(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """Each once, though several share a moment; a page asked for by half a position is refused."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "insert into outbox (key, kind, connector, ticket_id, payload, state, last_error, settled_at) "
+            "select n::text, 'write', 'generic', 1, '{}', 'dead', n::text, now() - make_interval(mins => n / 2) "
+            "from generate_series(1, 1002) n"
+        )
+    admin, seen, after = Keys.header(keys.admin), list[str](), dict[str, str]()
+    while page := (await gateway.get("/api/dead-letters", params={"limit": 500, **after}, headers=admin)).json():
+        seen += [letter["why"] for letter in page]
+        after = {"since": page[-1]["since"], "id": page[-1]["id"]}
+    assert len(seen) == len(set(seen)) == 1002
+    assert (seen[0], seen[-1]) == ("1", "1002")
+    assert (await gateway.get("/api/dead-letters", params={"id": "1"}, headers=admin)).status_code == 422
+
+
+async def test_an_answered_review_is_written_with_its_priority_and_what_was_seen(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """The same update as an automatic one: late, it gives way to what a person has changed."""
+    seen = '{"stamp": "s1", "group": null, "priority": "low", "status": "new"}'
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute('update decisions set decision = decision || \'{"priority": "high"}\'')
+        conn.execute("update tickets set seen = %s", (seen,))
+    await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=Keys.header(keys.agent))
+    with psycopg.connect(database) as conn:
+        row = conn.execute("select payload ->> 'priority', payload -> 'seen' from outbox").fetchone()
+    assert row == ("high", json.loads(seen))
 
 
 async def test_a_review_of_a_shadow_decision_writes_nothing_back(

@@ -2,13 +2,16 @@
 
 import pytest
 
+from services.core.connectors import write_back
+from services.core.connectors.write_back import About
 from services.core.contracts.prediction import Band, Prediction, ScoredGroup
 from services.core.contracts.priority import PriorityAnswer
-from services.core.contracts.ticket import Priority, Requester, Status, Ticket
-from services.worker.decide import Gathered, decide, review_urgency, update_for, why_left_alone
+from services.core.contracts.ticket import Priority, Requester, Seen, Status, Ticket
+from services.worker.decide import Gathered, decide, review_urgency, why_left_alone
 from services.worker.settings import Filters
 
 TICKET = Ticket(connector="desk", external_id="1", subject="VPN down", requester=Requester(email="jo@example.com"))
+ABOUT = About(7, "desk", "Z-1", Seen(stamp="s1", group=None))
 TOP = (ScoredGroup(group="Network", probability=0.9), ScoredGroup(group="Access", probability=0.06))
 PREDICTION = Prediction(
     top=TOP, confidence=0.93, similarity=0.8, band=Band.AUTO_ROUTE, reason="Reaches its threshold.", model_version="m1"
@@ -72,11 +75,20 @@ def test_below_a_teams_threshold_a_person_decides(
 
 def test_a_confident_prediction_is_written_with_its_reason() -> None:
     """Group, priority, tags and a private note under the ticket's key."""
-    update = update_for(decide(gathered()), "Z-1")
+    update = write_back.automatic(decide(gathered()), ABOUT)
     assert update is not None
     assert (update.key, update.external_id, update.group, update.priority) == ("7:new", "Z-1", "Network", Priority.HIGH)
     assert "confidence 93%" in (update.note or "")
     assert "Access 6%" in (update.note or "")
+
+
+@pytest.mark.parametrize("group", ["Network", "Access"])
+def test_a_reviewed_ticket_keeps_its_priority(group: str) -> None:
+    """Accepted or corrected: the same update as an automatic one, and as late as it may be, guarded alike."""
+    review = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.HUMAN_REVIEW})))
+    update = write_back.answered(review, ABOUT, group=group, by="ana")
+    assert update is not None
+    assert (update.key, update.group, update.priority, update.seen) == ("7:review", group, Priority.HIGH, ABOUT.seen)
 
 
 def test_an_invented_group_is_never_written() -> None:
@@ -84,12 +96,13 @@ def test_an_invented_group_is_never_written() -> None:
     decision = decide(gathered(groups=frozenset({"Access"})))
     assert decision.band is Band.HUMAN_REVIEW
     assert "not active in the label catalogue" in decision.reason
-    assert update_for(decision, "Z-1") is None
+    assert write_back.automatic(decision, ABOUT) is None
 
 
 def test_an_escalation_asks_for_a_person_without_naming_a_group() -> None:
     """It must be seen in the system where people work; a guess is not presented as a decision."""
-    update = update_for(decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.ESCALATE}))), "Z-1")
+    decision = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.ESCALATE})))
+    update = write_back.automatic(decision, ABOUT)
     assert update is not None
     assert (update.group, "pointsman-escalated" in update.tags) == (None, True)
 
@@ -99,7 +112,8 @@ def test_shadow_writes_nothing(band: Band) -> None:
     """Everything runs, nothing leaves."""
     decision = decide(gathered(shadow=True, prediction=PREDICTION.model_copy(update={"band": band})))
     assert decision.group == "Network"
-    assert update_for(decision, "Z-1") is None
+    assert write_back.automatic(decision, ABOUT) is None
+    assert write_back.answered(decision, ABOUT, group="Network", by="ana") is None
 
 
 def test_without_a_router_a_person_decides_and_the_priority_stays() -> None:

@@ -231,7 +231,7 @@ async def test_a_redaction_that_ends_later_stores_nothing(outside: Outside, seed
         assert known is not None
         safe = await outside.redaction.redact({"subject": known.subject, "body": known.body})
         await erase(seeded)
-        await repository.store_redacted(conn, 1, known, safe)
+        await repository.store_redacted(conn, 1, known, safe, known=known)
     assert left(seeded) == []
 
 

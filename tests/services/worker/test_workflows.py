@@ -212,6 +212,35 @@ async def test_a_refused_write_back_is_a_dead_letter_that_can_be_replayed(platfo
     platform.wait_until(lambda: bool(letters(platform, "zendesk", external_id, "sent")), "the replayed letter")
 
 
+async def test_a_late_letter_gives_way_to_a_person(platform: Platform) -> None:
+    """Zendesk was away for a moment, an agent set a group meanwhile: theirs stands, and everybody can see why."""
+    text = {"subject": "vpn and wifi problem", "comment": {"body": "Please help with dns and router"}}
+    external_id = str(platform.zendesk.post("/api/v2/tickets.json", json={"ticket": text}).json()["ticket"]["id"])
+    groups = {group["name"]: group["id"] for group in platform.zendesk.get("/api/v2/groups.json").json()["groups"]}
+    fault = {"method": "PUT", "path": external_id, "kind": "status", "status": 503}
+    platform.zendesk.post("/double/faults", json=fault).raise_for_status()
+    event = {"id": str(uuid.uuid4()), "type": "zen:event-type:ticket.created", "detail": {"id": external_id}}
+    body = json.dumps(event | {"event": {}, "time": datetime.now(UTC).isoformat()}).encode()
+    headers = sign_zendesk(SecretStr(platform.home.secrets["zendesk"]), body, now=datetime.now(UTC))
+    async with httpx.AsyncClient(base_url=platform.home.gateway_url) as http:
+        (await http.post("/hooks/zendesk", content=body, headers=headers)).raise_for_status()
+    waiting = (
+        "select 1 from outbox o join tickets t on t.id = o.ticket_id where t.external_id = %s and last_error <> ''"
+    )
+    platform.wait_until(lambda: bool(platform.rows(waiting, external_id)), "the first attempt")
+    change = {"ticket": {"group_id": groups["Support"]}}
+    platform.zendesk.put(f"/api/v2/tickets/{external_id}.json", json=change).raise_for_status()
+    platform.wait_until(lambda: bool(letters(platform, "zendesk", external_id, "superseded")), "the end of the letter")
+    ticket = platform.zendesk.get(f"/api/v2/tickets/{external_id}.json").json()["ticket"]
+    assert (ticket["group_id"], ticket["priority"]) == (groups["Support"], None)
+    number = ticket_row(platform, "zendesk", external_id)["id"]
+    shown = json.loads(platform.cli("ticket", str(number), "--format", "json").stdout)
+    assert [(one["state"], "its group is Support by now" in one["result"]) for one in shown["outbox"]] == [
+        ("superseded", True)
+    ]
+    assert "letter.superseded" in [entry["action"] for entry in shown["audit"]]
+
+
 @pytest.mark.parametrize("name", ["gateway", "worker", "router"])
 async def test_no_ticket_text_or_secret_is_in_a_log(platform: Platform, name: str) -> None:
     """A canary in subject, body and requester, and every secret of this platform."""
