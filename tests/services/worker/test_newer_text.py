@@ -30,9 +30,10 @@ ROUTER = "http://127.0.0.1:9"  # nothing listens there: nobody is asked
 @pytest.fixture
 async def outside(database: str) -> AsyncIterator[Outside]:
     async with build_pool(database, min_size=1, max_size=4) as pool, httpx.AsyncClient() as http:
-        llm = MeteredLlm(build_llm(LlmConfig()), pool)
+        redaction = Redaction(build_redactor())
+        llm = MeteredLlm(build_llm(LlmConfig()), pool, redaction.hide_in_answer)
         settings = WorkerSettings(database_url=SecretStr(database))
-        yield Outside(settings, pool, {}, Redaction(build_redactor()), RouterClient(ROUTER, http, 1), llm)
+        yield Outside(settings, pool, {}, redaction, RouterClient(ROUTER, http, 1), llm)
 
 
 async def tell(pool: Pool, text: str, *, kind: DeliveryKind = DeliveryKind.UPDATED) -> None:
