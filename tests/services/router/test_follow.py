@@ -67,7 +67,7 @@ def test_new_champion_takes_over_under_load(
             seen = set().union(*(asked.result(60) for asked in asking))
         assert seen <= {first, second}
 
-        assert registry.rollback(conn, "default") == first
+        assert registry.rollback(conn) == first
         wait_until(lambda: version_served(router) == first, process, router.log)
 
 
