@@ -160,28 +160,6 @@ class Edge(Closed):
     domain: str | None = Field(None, pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$", examples=["tickets.example.com"])
     requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
     waf: bool = True
-    existing_zone: str | None = Field(
-        None, description="a DNS zone you have: hosted zone id (AWS), resource id (Azure), zone name (GCP)"
-    )
-
-    @model_validator(mode="after")
-    def a_zone_has_a_domain(self) -> Self:
-        if self.existing_zone and not self.domain:
-            raise ValueError("edge.existing_zone needs edge.domain: the name in that zone")
-        return self
-
-
-class Operators(Closed):
-    """
-    People and pipelines that look after a stack from outside: they fill secrets, upload models, run smoke.
-
-    Principals in the cloud's own words: IAM role ARNs, Entra object ids, `group:ops@example.com`.
-    """
-
-    principals: tuple[str, ...] = ()
-    cidrs: tuple[IPv4Network, ...] = Field(
-        (), description="Azure: networks that vaults and storage let in besides ours"
-    )
 
 
 class Observability(Closed):
@@ -264,7 +242,6 @@ class Settings(Closed):
     models: Models = Models()
     identity: Identity = Identity()
     edge: Edge = Edge()
-    operators: Operators = Operators()
     observability: Observability = Observability()
     budget: Budget
     ci: Ci = Ci()

@@ -41,7 +41,6 @@ def test_sample_stacks_parse(cloud: str, profile: str) -> None:
         ({"database": {"scaling_max": 2}}, "scaling_min and scaling_max go together"),
         ({"cluster": {"kind": "single-node"}}, "cluster.kind: Extra inputs are not permitted"),
         ({"models": {"names": ["global.amazon.nova-lite-v1:0"]}}, "`global.` profiles leave"),
-        ({"edge": {"existing_zone": "Z1"}}, "edge.existing_zone needs edge.domain"),
         ({"edge": {}}, "a managed cluster needs edge.domain"),
         ({"region": "eu-west-1"}, "region 'eu-west-1' is not in allowed_regions"),
         ({"observability": {"log_days": 31}}, "observability.log_days: Input should be 30"),
