@@ -48,7 +48,7 @@ def evaluate(
 def calibrate(
     corpus: Corpus,
     questions: Annotated[Path, typer.Option(help="Labelled questions: answerable, unanswerable, underspecified.")],
-    output: Annotated[Path, typer.Option(help="The file that a deployment names in its settings.")],
+    output: Annotated[Path, typer.Option(help="The file that POINTSMAN_RAG_CALIBRATION names.")],
 ) -> None:
     """
     Fit the gate to your own documents and questions, wrong answers kept rarest.

@@ -119,6 +119,7 @@ class Home:
             "POINTSMAN_ROUTER_CACHE_DIR": str(self.folder / "models"),
             "POINTSMAN_ROUTER_POLL_S": "2",
             "POINTSMAN_RAG_PUBLIC": "true",  # listens on 127.0.0.1 only
+            "POINTSMAN_RAG_INDEX_CASES": "true",
             "POINTSMAN_RAG_POLL_S": "2",
             **{
                 f"POINTSMAN_CONNECTORS__{name.upper()}__SECRETS": json.dumps([secret])

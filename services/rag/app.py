@@ -68,7 +68,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         encoder = await asyncio.to_thread(fetch_encoder, open_store(settings.objects_url))
         redactor = await asyncio.to_thread(build_redactor)
         rules = Rules(read_calibration(settings.rag_calibration), settings.rag_mode)
-        outside = app.state.outside = Outside(pool, encoder, redactor, rules)
+        outside = app.state.outside = Outside(pool, encoder, redactor, rules, settings.rag_index_cases)
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         connector = connectors.get(settings.rag_connector)
         if connector is None:

@@ -106,6 +106,11 @@ async def page() -> FileResponse:
     return FileResponse(PAGE)
 
 
+@router.get("/favicon.ico", include_in_schema=False, status_code=204)
+async def icon() -> None:
+    """There is none; browsers ask."""
+
+
 async def _stream(outside: Outside, session_id: UUID, message_id: UUID) -> AsyncGenerator[str]:
     answered = await service.take_turn(outside, session_id, message_id)
     for claim in answered.answer.claims if answered and answered.answer else ():

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 import structlog
 from psycopg.rows import DictRow
@@ -13,6 +14,7 @@ from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, Ne
 from services.core.kit.database import connection
 from services.core.kit.errors import PointsmanError
 from services.rag import repository
+from services.rag.cases import put_case
 from services.rag.repository import Said, uuid7
 from services.rag.service import Outside
 
@@ -83,11 +85,16 @@ async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) 
     async with connection(outside.pool) as conn, conn.transaction():
         await repository.lock(conn, session["id"])
         for said in agent_replies(ticket, session):
-            await repository.say(conn, said)
+            redacted = await asyncio.to_thread(outside.redactor.redact, said.text)
+            if await repository.say(conn, replace(said, text=redacted.fields["text"])):
+                await repository.keep_raw(conn, said.id, said.text, redacted.vault)
         if ticket.status in ENDED:
             await repository.say(conn, Said(uuid7(), session["id"], Author.ASSISTANT, SOLVED, external="solved"))
             await repository.move(conn, session["id"], SessionState.RESOLVED)
             await repository.note(conn, session["id"], "resolved", {"by": Author.AGENT})
+            if outside.index_cases:
+                said = await repository.messages(conn, session["id"])
+                await put_case(conn, outside.encoder, session, said)
 
 
 def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:

@@ -35,6 +35,7 @@ class Outside:
     encoder: TextEncoder
     redactor: Redactor
     rules: Rules
+    index_cases: bool = False
 
 
 @dataclass(frozen=True)

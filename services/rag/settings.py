@@ -13,7 +13,8 @@ class RagSettings(PlatformSettings):
     """
     `rag_public` lets anybody open a conversation, as a chat page needs it; they see documents for everybody only.
     Without it, opening one takes an API key, whose holder may name the person's groups. `rag_connector` gets the
-    tickets of conversations that a person takes over.
+    tickets of conversations that a person takes over. `rag_index_cases` answers later questions from what agents
+    resolved, redacted, for the conversation's own audience.
     """
 
     rag_host: str = "127.0.0.1"
@@ -24,6 +25,7 @@ class RagSettings(PlatformSettings):
     rag_public: bool = False
     rag_connector: str = "desk"
     rag_ticket_group: str | None = None
+    rag_index_cases: bool = False
     rag_poll_s: float = Field(default=5.0, gt=0)
     rag_origins: tuple[str, ...] = ()
     connectors: ConnectorsSettings = ConnectorsSettings()

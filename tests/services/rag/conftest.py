@@ -49,6 +49,7 @@ class Rag:
             "POINTSMAN_OBJECTS_URL": f"file://{self.objects}",
             "POINTSMAN_RAG_PORT": str(self.port),
             "POINTSMAN_RAG_PUBLIC": "true",
+            "POINTSMAN_RAG_INDEX_CASES": "true",
             "POINTSMAN_RAG_POLL_S": "0.2",
             "OMP_NUM_THREADS": "1",
         }

@@ -132,6 +132,25 @@ async def test_a_person_takes_over_and_answers_in_the_chat(rag: Rag) -> None:
     assert len(rag.rows("select 1 from desk_tickets")) == 1
 
 
+async def test_what_an_agent_resolved_becomes_a_case(rag: Rag) -> None:
+    """Redacted, the question its title, the agent's words its text; the same case again is not a second one."""
+    async with AsyncConnectionPool(rag.database, min_size=1) as pool:
+        for _ in range(2):
+            chat = Chat(rag)
+            chat.answer("Please connect me to a real person, the coffee machine Barista 9 shows code E44")
+            rag.wait(lambda chat=chat: chat.read()["ticket"] is not None, "the ticket")
+            reply = "Hold both buttons for 5 seconds. Questions to maria.kowalska@example.com."
+            await DeskAgents(pool).solve(chat.read()["ticket"], Said("ana", reply))
+            rag.wait(lambda chat=chat: chat.read()["state"] == "resolved", "the end")
+            assert "maria.kowalska@example.com" in json.dumps(chat.read())
+    ((title, text),) = rag.rows(
+        "select d.title, c.text from documents d join chunks c on c.document_id = d.id where d.kind = 'case'"
+    )
+    assert "shows code E44" in title
+    assert "Hold both buttons" in text
+    assert "maria.kowalska" not in text
+
+
 async def test_ratings_and_the_end_are_kept(rag: Rag) -> None:
     """A rating is 1 to 5; closing twice is closing once."""
     chat = Chat(rag)

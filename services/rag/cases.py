@@ -1,0 +1,62 @@
+"""What a person resolved becomes a case, found beside documents: the question its title, the resolution its text."""
+
+import hashlib
+from uuid import UUID
+
+import numpy as np
+from psycopg.rows import DictRow
+
+from services.core.contracts.conversation import Author
+from services.core.contracts.document import TITLE_MAX_CHARS, Chunk, Document, DocumentKind
+from services.core.kit.database import Connection
+from services.core.llm.sentences import keywords
+from services.core.search import documents
+from services.core.search.encoder import TextEncoder, Vectors
+from services.core.search.retrieve import Question, Scope, search
+
+SOURCE = "cases"
+# Cosine of two cases, question and resolution together. Not measured on real
+# cases yet: high enough that only all but the same words merge.
+SAME_CASE = 0.92
+TEXT_MAX_CHARS = 1_500
+
+
+async def put_case(conn: Connection, encoder: TextEncoder, session: DictRow, said: list[DictRow]) -> str | None:
+    """
+    Indexes the case of a conversation that an agent resolved, from redacted words only; its address.
+
+    None when there is nothing to learn: nobody answered, or the same case is known.
+    """
+    case = as_case(session["id"], said, tuple(session["groups"]))
+    if case is None:
+        return None
+    vector = encoder.embed([documents.embedded_text(case.title, case.chunks[0])])
+    if await _is_known(conn, vector[0], encoder.version, case):
+        return None
+    await documents.put(conn, case, vector, encoder=encoder.version)
+    return case.uri
+
+
+def as_case(session_id: UUID, said: list[DictRow], acl: tuple[str, ...]) -> Document | None:
+    """Only the agents' words can be quoted from it; its audience is the conversation's."""
+    asked = [one["redacted"] for one in said if one["author"] == Author.USER]
+    solved = [one["redacted"] for one in said if one["author"] == Author.AGENT]
+    if not asked or not solved:
+        return None
+    title, text = " ".join(asked[0].split()), "\n".join(solved)[:TEXT_MAX_CHARS]
+    return Document(
+        source=SOURCE,
+        uri=f"case:{session_id}",
+        title=title[:TITLE_MAX_CHARS],
+        kind=DocumentKind.CASE,
+        content_sha256=hashlib.sha256(f"{title}\n{text}".encode()).hexdigest(),
+        acl=acl,
+        chunks=(Chunk(ordinal=0, text=text, heading=keywords(title, text)),),
+    )
+
+
+async def _is_known(conn: Connection, vector: Vectors, encoder: str, case: Document) -> bool:
+    """Looked for among the cases of the same audience only."""
+    scope = Scope(groups=case.acl, sources=(SOURCE,), k=1, text_share=0.0)
+    found = await search(conn, Question(case.title), np.asarray(vector), encoder, scope)
+    return any(one.cosine >= SAME_CASE and one.uri != case.uri for one in found.evidence)
