@@ -1,16 +1,12 @@
-"""The gateway's SQL: one statement takes a delivery in; the rest reads for the API and the console."""
+"""The gateway's SQL: what the API and the console read, and what failed and is to be done again."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, LiteralString
 
 from psycopg.rows import DictRow
-from psycopg.types.json import Jsonb
 
-from services.core.contracts.delivery import Delivery, DeliveryKind
-from services.core.contracts.ticket import ENDED, Status
 from services.core.kit import outbox, tallies
 from services.core.kit.database import Connection
 from services.core.kit.workflows import APPLICATION, QUEUE
@@ -18,55 +14,6 @@ from services.core.kit.workflows import APPLICATION, QUEUE
 NUMBER = re.compile(r"#*[0-9]{1,18}")
 LAST_CHARACTER = "\U0010ffff"
 
-# Delivery, ticket, raw text and workflow appear together or not at all. The unique delivery id is the gate: a duplicate
-# inserts no row, so nothing after it runs. An older delivery never overwrites what a newer one said (out of order), a
-# sender's clock that is ahead counts as now, and an erased ticket takes no text again. An event that tells no status
-# changes none; the raw row always exists, so that what a thin event lacks can be fetched. Solved means that it was not
-# before: the workflow's id counts the solvings, so closing a solved ticket starts nothing. Text that differs from what
-# is stored is redacted by a workflow of its own.
-INGEST = """
-with delivery as (
-    insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
-    values (%(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
-    on conflict (connector, delivery_id) do nothing
-    returning id
-), ticket as (
-    insert into tickets (connector, external_id, status, current_group, occurred_at, solvings)
-    select %(connector)s, %(external_id)s, coalesce(%(status)s::text, 'new'), %(group)s,
-           least(%(occurred_at)s::timestamptz, now()), (%(is_solving)s)::int
-    from delivery
-    on conflict (connector, external_id) do update set
-        status = case when %(status)s::text is null or excluded.occurred_at < tickets.occurred_at
-                      then tickets.status else excluded.status end,
-        current_group = coalesce(
-            case when excluded.occurred_at < tickets.occurred_at then tickets.current_group end,
-            excluded.current_group, tickets.current_group),
-        solvings = tickets.solvings + (%(is_solving)s and tickets.status not in ('solved', 'closed', 'deleted')
-                                       and excluded.occurred_at < tickets.occurred_at is not true)::int,
-        occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
-        updated_at = now()
-    returning id, state, solvings, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
-), retold as (
-    select id from ticket join raw.texts x on x.ticket_id = ticket.id
-    where %(has_text)s and is_newest and state <> 'erased'
-      and (x.ticket ->> 'subject', x.ticket ->> 'body') is distinct from (%(subject)s::text, %(body)s::text)
-), text as (
-    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where state <> 'erased'
-    on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
-    where %(has_text)s and ((select is_newest from ticket)
-                            or concat(texts.ticket ->> 'subject', texts.ticket ->> 'body') = '')
-)
-select id, case when %(workflow)s::text is not null and (solvings > 0 or not %(is_solving)s) then dbos.enqueue_workflow(
-    %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
-    workflow_id => %(stage)s::text || ':' || id || case when %(is_solving)s then ':' || solvings else %(suffix)s end,
-    application_name => %(application)s::text) end as workflow_id,
-case when exists (select from retold) then dbos.enqueue_workflow(
-    'retold_ticket', %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
-    workflow_id => 'retold:' || id || ':' || %(delivery_id)s::text,
-    application_name => %(application)s::text) end as retold_id
-from ticket
-"""
-FIND = "select id from tickets where connector = %s and external_id = %s"
 DELIVERED = """
 select d.external_id, d.body_sha256, t.id as ticket_id from deliveries d
 left join tickets t on t.connector = d.connector and t.external_id = d.external_id
@@ -181,87 +128,6 @@ update dbos.workflow_status w set
     recovery_attempts = 0, error = null, updated_at = (extract(epoch from now()) * 1000)::bigint
 from failed f where w.workflow_uuid = f.workflow_uuid returning w.workflow_uuid
 """
-
-# Which workflow a delivery starts. What may happen again carries the delivery's id, or counts (solving).
-WORKFLOWS = {
-    DeliveryKind.CREATED: ("new_ticket", "new"),
-    DeliveryKind.ASSIGNED: ("assigned_ticket", "assigned"),
-    DeliveryKind.SOLVED: ("solved_ticket", "solved"),
-    DeliveryKind.ERASED: ("erased_ticket", "erased"),
-}
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A verified and parsed delivery. `body_sha256` proves what came."""
-
-    delivery: Delivery
-    body_sha256: str
-
-
-@dataclass(frozen=True)
-class Ingested:
-    """`ticket_id` is None only for a duplicate of a delivery whose ticket was erased since."""
-
-    ticket_id: int | None
-    is_duplicate: bool
-
-
-async def ingest(conn: Connection, delivery: Delivery, *, body_sha256: str) -> Ingested:
-    """Takes a delivery in, once: rows and workflow in one statement, so in one transaction."""
-    cursor = await conn.execute(INGEST, ingest_values(delivery, body_sha256=body_sha256))
-    return await _ingested(conn, delivery, await cursor.fetchone())
-
-
-async def ingest_all(conn: Connection, arrived: Sequence[Arrived]) -> list[Ingested]:
-    """Takes several deliveries in, in one transaction and one exchange with the server: all of them or none."""
-    values = [ingest_values(one.delivery, body_sha256=one.body_sha256) for one in arrived]
-    async with conn.transaction(), conn.cursor() as cursor:
-        await cursor.executemany(INGEST, values, returning=True)
-        rows = [await result.fetchone() async for result in cursor.results()]
-        return [await _ingested(conn, one.delivery, row) for one, row in zip(arrived, rows, strict=True)]
-
-
-async def _ingested(conn: Connection, delivery: Delivery, row: DictRow | None) -> Ingested:
-    if row is not None:
-        return Ingested(row["id"], is_duplicate=False)
-    cursor = await conn.execute(FIND, (delivery.connector, delivery.external_id))
-    row = await cursor.fetchone()
-    return Ingested(row["id"] if row else None, is_duplicate=True)
-
-
-def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
-    """What INGEST asks for."""
-    workflow, stage = WORKFLOWS.get(delivery.kind, (None, ""))
-    ticket = delivery.ticket
-    return {
-        "connector": delivery.connector,
-        "delivery_id": delivery.delivery_id,
-        "kind": delivery.kind,
-        "external_id": delivery.external_id,
-        "body_sha256": body_sha256,
-        "status": _status(delivery),
-        "group": ticket.group,
-        "occurred_at": delivery.occurred_at,
-        "ticket": Jsonb(ticket.model_dump(mode="json")),
-        "has_text": bool(ticket.subject or ticket.body),  # a thin event must not replace an earlier one's text
-        "workflow": workflow,
-        "stage": stage,
-        "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.ERASED else "",
-        "is_solving": delivery.kind is DeliveryKind.SOLVED,
-        "subject": ticket.subject,
-        "body": ticket.body,
-        "queue": QUEUE,
-        "application": APPLICATION,
-    }
-
-
-def _status(delivery: Delivery) -> Status | None:
-    """What the event says about it: the kind is surer than a status that was rendered a moment earlier or later."""
-    told = delivery.ticket.status
-    if delivery.kind is DeliveryKind.DELETED:
-        return Status.DELETED
-    return Status.SOLVED if delivery.kind is DeliveryKind.SOLVED and told not in ENDED else told
 
 
 async def tickets(conn: Connection, filters: Mapping[str, Any]) -> list[DictRow]:

@@ -20,10 +20,10 @@ from services.core.kit import audit
 from services.core.kit.batching import Batcher
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, IdempotencyKeyReused, InputInvalid, NotFound
+from services.core.kit.intake import Arrived, Ingested, ingest, ingest_all
 from services.core.kit.security import Principal
 from services.gateway import repository
 from services.gateway.metrics import CORRECTIONS
-from services.gateway.repository import Arrived, Ingested
 
 Outcome = Literal["accepted", "duplicate", "ignored", "unusable"]
 Intake = Batcher[Arrived, Ingested]
@@ -84,8 +84,8 @@ async def take_in(pool: Pool, arrived: Sequence[Arrived]) -> list[Ingested]:
     async with connection(pool) as conn:
         if len(arrived) == 1:
             digest = arrived[0].body_sha256
-            return [await repository.ingest(conn, arrived[0].delivery, body_sha256=digest)]
-        done = await repository.ingest_all(conn, [arrived[i] for i in order])
+            return [await ingest(conn, arrived[0].delivery, body_sha256=digest)]
+        done = await ingest_all(conn, [arrived[i] for i in order])
     found = dict(zip(order, done, strict=True))
     return [found[i] for i in range(len(arrived))]
 
@@ -123,7 +123,7 @@ async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str) -> Receiv
         delivery = Delivery(
             connector="desk", delivery_id=delivery_id, kind=DeliveryKind.CREATED, external_id=external_id, ticket=ticket
         )
-        done = await repository.ingest(conn, delivery, body_sha256=digest)
+        done = await ingest(conn, delivery, body_sha256=digest)
     return Received("accepted", str(done.ticket_id), external_id)
 
 
@@ -143,7 +143,7 @@ async def erase(pool: Pool, ticket_id: int, who: Principal) -> None:
             external_id=ticket["external_id"],
             ticket=Ticket(connector=ticket["connector"], external_id=ticket["external_id"]),
         )
-        done = await repository.ingest(conn, delivery, body_sha256="")
+        done = await ingest(conn, delivery, body_sha256="")
         if not done.is_duplicate:
             await audit.append(conn, _entry(who, ticket_id, "erasure.requested", {}))
 

@@ -22,6 +22,7 @@ from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
 from services.worker.letters import deliver
+from services.worker.polling import poll
 from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
@@ -71,6 +72,7 @@ async def run(settings: WorkerSettings) -> None:
             outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop, lanes=Lanes(connectors)),
             upkeep(outside, stop=stop),
             anchor_chain(outside, http, stop=stop),
+            poll(outside, stop=stop),
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)

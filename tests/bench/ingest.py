@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from services.core.connectors.door import Call
 from services.core.connectors.generic import Generic, GenericSettings
 from services.core.contracts.delivery import Delivery
-from services.gateway.repository import INGEST, ingest_values
+from services.core.kit.intake import INGEST, ingest_values
 from services.local.mock.tickets import MockTicket, live
 from tests.bench.containers import Containers, run_containers
 from tests.bench.load import Sample, closed_loop, http_post

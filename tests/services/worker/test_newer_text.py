@@ -13,12 +13,12 @@ from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Ticket
 from services.core.kit.database import Pool, build_pool
 from services.core.kit.errors import ConnectorUnavailable, UpdateConflict
+from services.core.kit.intake import ingest
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
 from services.core.llm.metered import MeteredLlm
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
-from services.gateway.repository import ingest
 from services.worker import steps
 from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings

@@ -1,0 +1,115 @@
+"""
+Asks systems what has changed, where `poll_every_s` says so: for those that do not call, and for calls that were missed.
+
+How far a system has been heard is a row of `positions`. Whoever moves its `read_at` has the turn, so that several
+workers ask once; what two should hear all the same is one delivery, by its key.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+from psycopg.rows import DictRow
+
+from services.core.connectors import lenient
+from services.core.connectors.polling import LAG, Changed, Position
+from services.core.connectors.port import Can, Connector
+from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.ticket import ENDED, Status
+from services.core.kit.database import Connection, connection
+from services.core.kit.intake import Arrived, ingest_all
+from services.worker.steps import Outside
+
+log = structlog.get_logger()
+
+# The first position is now: older tickets come by `pointsman history import`.
+BEGIN = "insert into positions (connector, at) values (%s, now()) on conflict do nothing"
+TAKE_TURN = """
+update positions set read_at = now()
+where connector = %s and (read_at <= now() - make_interval(secs => %s) or read_at = at) returning at, last_id
+"""
+ADVANCE = """
+update positions set at = %(at)s, last_id = %(id)s
+where connector = %(connector)s and (at, last_id) < (%(at)s, %(id)s)
+"""
+KNOWN = "select external_id, status, current_group from tickets where connector = %s and external_id = any(%s)"
+
+
+async def poll(outside: Outside, *, stop: asyncio.Event) -> None:
+    """Asks each polled system on its own, so that a slow one holds up no other, until `stop`."""
+    polled = [one for one in outside.connectors.values() if one.settings.poll_every_s and Can.POLL in one.can]
+    await asyncio.gather(*(_poll(outside, connector, stop) for connector in polled))
+
+
+async def _poll(outside: Outside, connector: Connector, stop: asyncio.Event) -> None:
+    every_s = connector.settings.poll_every_s or 0
+    while not stop.is_set():
+        try:
+            await hear(outside, connector)
+        except Exception as exc:  # the system or the database is away: nothing is lost, the position stands
+            log.warning("worker.poll.failed", connector=connector.name, error=type(exc).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_s)
+
+
+async def hear(outside: Outside, connector: Connector) -> int:
+    """Takes in all that has changed up to a moment ago, if it is this worker's turn; how many changes that were."""
+    async with connection(outside.pool) as conn:
+        await conn.execute(BEGIN, (connector.name,))
+        turn = await (await conn.execute(TAKE_TURN, (connector.name, connector.settings.poll_every_s))).fetchone()
+    if turn is None:
+        return 0
+    position, until, heard = Position(turn["at"], turn["last_id"]), datetime.now(UTC) - LAG, 0
+    while changes := await connector.changes(position, until):
+        async with connection(outside.pool) as conn:
+            await _take_in(conn, connector, changes)
+        position, heard = changes[-1].position, heard + len(changes)
+    return heard
+
+
+async def _take_in(conn: Connection, connector: Connector, changes: Sequence[Changed]) -> None:
+    """Deliveries and position in one transaction: killed anywhere, the next turn begins where this one had come."""
+    async with conn.transaction():
+        ids = [change.ticket.external_id for change in changes]
+        rows = await (await conn.execute(KNOWN, (connector.name, ids))).fetchall()
+        known = {row["external_id"]: row for row in rows}
+        told = [tell(connector, change, known.get(change.ticket.external_id)) for change in changes]
+        # In the order of their rows, as the gateway takes them: neither waits for the other in turn.
+        arrived = sorted((Arrived(one, "") for one in told if one), key=lambda one: one.delivery.external_id)
+        await ingest_all(conn, arrived)
+        last = changes[-1].position
+        await conn.execute(ADVANCE, {"connector": connector.name, "at": last.at, "id": last.id})
+
+
+def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delivery | None:
+    """The change as a delivery; None for an echo of our own write."""
+    is_ours = (change.actor or "").strip().lower() in connector.own_actors
+    kind = kind_of(change, known)
+    if is_ours and known is not None and kind is not DeliveryKind.DELETED:
+        return None
+    ticket = change.ticket
+    return Delivery(
+        connector=connector.name,
+        delivery_id=lenient.delivery_id(f"poll:{ticket.external_id}:{change.at.isoformat()}:{ticket.status}"),
+        kind=kind,
+        external_id=ticket.external_id,
+        ticket=ticket,
+        actor_id=change.actor,
+        occurred_at=change.at,
+    )
+
+
+def kind_of(change: Changed, known: DictRow | None) -> DeliveryKind:
+    """What must have happened, from how we know the ticket and how it is now."""
+    ticket = change.ticket
+    if ticket.status is Status.DELETED:
+        return DeliveryKind.DELETED
+    if known is None:
+        return DeliveryKind.CREATED
+    if ticket.status in ENDED and known["status"] not in ENDED:
+        return DeliveryKind.SOLVED
+    if ticket.group is not None and ticket.group != known["current_group"]:
+        return DeliveryKind.ASSIGNED
+    return DeliveryKind.UPDATED
