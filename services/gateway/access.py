@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from services.core.kit.database import connection
 from services.core.kit.errors import ConfigurationInvalid, Forbidden, KeyMissing, SignatureInvalid, Unauthenticated
-from services.core.kit.security import Principal, Role, authenticate, require
+from services.core.kit.security import Principal, Role, authenticate, key_in, require
 from services.gateway.openapi import SECURED
 from services.gateway.rates import network
 
@@ -124,8 +124,7 @@ def _address(request: Request) -> str:
 
 def key_of(request: Request) -> str | None:
     """The key in the headers of an API call."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token if scheme.lower() == "bearer" else request.headers.get("x-api-key")
+    return key_in(request.headers)
 
 
 def _is_same_origin(request: Request) -> bool:

@@ -52,7 +52,7 @@ def build_app(settings: RagSettings) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.rag_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type"],
         )
     configure_traces("rag", app=app)
     return app
@@ -98,7 +98,8 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's own answer repeats the input; ours does not: it may hold what a person wrote."""
     assert isinstance(error, RequestValidationError)
     problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
-    return JSONResponse({"error": "InputInvalid", "message": "; ".join(problems)}, 422)
+    message = "; ".join(problems).encode(errors="backslashreplace").decode()  # an unknown field's name may be no text
+    return JSONResponse({"error": "InputInvalid", "message": message}, 422)
 
 
 class _SafeHeaders:

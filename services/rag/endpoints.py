@@ -13,26 +13,28 @@ from pydantic import Field
 from services.core.contracts.base import Contract
 from services.core.contracts.conversation import MESSAGE_MAX_CHARS, Message, Session
 from services.core.kit.database import connection
-from services.core.kit.security import Role, authenticate, require
+from services.core.kit.security import Role, authenticate, key_in, require
 from services.rag import service
 from services.rag.repository import uuid7
 from services.rag.service import Outside
 
 router = APIRouter()
+# PostgreSQL holds no NUL; a lone surrogate is no text to the framework either.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 PAGE = Path(__file__).with_name("static") / "chat.html"
 
 
 class NewSession(Contract):
     """`groups` counts only from a caller with an API key: it decides which documents may be quoted."""
 
-    groups: tuple[str, ...] = Field(default=(), max_length=100)
-    requester: str | None = Field(default=None, max_length=320)
+    groups: tuple[Text, ...] = Field(default=(), max_length=100)
+    requester: Text | None = Field(default=None, max_length=320)
 
 
 class NewMessage(Contract):
     """`id` is the sender's, so that a message that is sent again is the same one."""
 
-    text: str = Field(min_length=1, max_length=MESSAGE_MAX_CHARS)
+    text: Text = Field(min_length=1, max_length=MESSAGE_MAX_CHARS)
     id: UUID | None = None
 
 
@@ -56,12 +58,12 @@ Token = Annotated[str | None, Depends(token_of)]
 @router.post("/sessions", status_code=201)
 async def open_session(request: Request, body: NewSession, outside: OutsideOf) -> dict[str, str]:
     """A new conversation and the token that it is spoken in with."""
-    groups = body.groups
-    if request.app.state.settings.rag_public and token_of(request) is None:
+    groups, key = body.groups, key_in(request.headers)
+    if request.app.state.settings.rag_public and key is None:
         groups = ()
     else:
         async with connection(outside.pool) as conn:
-            require(await authenticate(conn, token_of(request)), Role.AGENT)
+            require(await authenticate(conn, key), Role.AGENT)
     opened = await service.open_session(outside, groups, body.requester)
     return {"id": opened.id, "token": opened.token}
 

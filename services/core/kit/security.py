@@ -84,6 +84,12 @@ def holds(secret_hashes: Mapping[str, str], key: str) -> bool:
     return hmac.compare_digest(secret_hashes.get(key_id, _digest("")), _digest(secret)) and key_id in secret_hashes
 
 
+def key_in(headers: Mapping[str, str]) -> str | None:
+    """The key that a call brings, in either header; None when it brings none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else headers.get("x-api-key")
+
+
 def require(principal: Principal, role: Role) -> None:
     """
     Raises:

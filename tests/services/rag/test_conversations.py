@@ -81,6 +81,34 @@ async def test_groups_count_only_with_a_key(rag: Rag) -> None:
     assert "71,000" in Chat(rag, groups=["hr"], key=key).answer(question)["text"]
 
 
+def test_a_key_counts_in_either_header(rag: Rag) -> None:
+    """As at the gateway; a wrong one is told, never taken for a visitor."""
+    with psycopg.connect(rag.database, autocommit=True, row_factory=dict_row) as conn:
+        key = create_key(conn, name="portal", role=Role.AGENT)
+    opened = {"groups": ["hr"]}
+    for header, value in (("X-API-Key", key), ("Authorization", f"Bearer {key}")):
+        assert httpx.post(f"{rag.url}/sessions", json=opened, headers={header: value}).status_code == 201
+        wrong = httpx.post(f"{rag.url}/sessions", json=opened, headers={header: f"{value}x"})
+        assert (wrong.status_code, wrong.json()["error"]) == (401, "Unauthenticated")
+    assert rag.rows("select groups from sessions order by id") == [(["hr"],), (["hr"],)]
+
+
+@pytest.mark.parametrize("broken", ["a\\u0000b", "a\\ud800b"])
+def test_text_that_cannot_be_stored_is_refused(rag: Rag, broken: str) -> None:
+    """NUL and lone surrogates, wherever text is taken; told, and nothing is kept."""
+    chat = Chat(rag)
+    fields = (f'"requester": "{broken}"', f'"groups": ["{broken}"]', f'"{broken}": 1')
+    bodies = [
+        (f"/sessions/{chat.id}/messages", f'{{"text": "{broken}"}}'),
+        *(("/sessions", f"{{{f}}}") for f in fields),
+    ]
+    for path, body in bodies:
+        answer = chat.http.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["error"]) == (422, "InputInvalid"), body
+    assert rag.rows("select 1 from messages") == []
+    assert len(rag.rows("select 1 from sessions")) == 1
+
+
 async def test_what_people_write_is_redacted_outside_its_own_table(rag: Rag) -> None:
     """The person sees their own words; the table that models read from has placeholders."""
     chat = Chat(rag)
