@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Documents that conversations are answered from.")
 THREADS = 2
+EVERYONE = "everyone"  # the word that makes a collection public
 
 SourceOption = Annotated[str, typer.Option(help="Name of the collection; lower case, digits, - and _.")]
 
@@ -33,7 +34,12 @@ SourceOption = Annotated[str, typer.Option(help="Name of the collection; lower c
 def index(
     place: Annotated[str, typer.Argument(help="A folder, or a bucket: s3://..., gs://..., az://...")],
     source: SourceOption = "docs",
-    acl: Annotated[str, typer.Option(help="Groups that may read them, with commas; nothing: everybody.")] = "",
+    acl: Annotated[
+        str | None,
+        typer.Option(
+            help="Groups that may read them, with commas, or everyone; left out: as before, at first everyone."
+        ),
+    ] = None,
     base_url: Annotated[str, typer.Option(help="Where the files are published: answers link there.")] = "",
     format: FormatOption = Format.TABLE,
 ) -> None:
@@ -50,11 +56,10 @@ def index(
     """
     from services.core.search.indexing import Source, index_store
 
-    groups = tuple(part.strip() for part in acl.split(",") if part.strip())
+    wanted = Source(_valid(source), _groups(acl), base_url)
     store = _open(place)
     with open_platform() as settings, _bar() as progress:
         encoder = open_encoder(settings)
-        wanted = Source(_valid(source), groups, base_url)
         outcome = _with_database(settings, lambda conn: index_store(conn, encoder, store, wanted, progress=progress))
     _report(outcome, source, format)
     if outcome.broken and not (outcome.indexed or outcome.unchanged):
@@ -166,6 +171,16 @@ def _valid(source: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", source):
         raise InputInvalid(f"'{source}' is no name for a collection. Use lower case, digits, - and _: it-handbook")
     return source
+
+
+def _groups(acl: str | None) -> tuple[str, ...] | None:
+    """Only the word makes documents public: an empty value is a variable that was not set."""
+    if acl is None:
+        return None
+    groups = tuple(part.strip() for part in acl.split(",") if part.strip())
+    if not groups or (EVERYONE in groups and len(groups) > 1):
+        raise InputInvalid(f"--acl {acl!r} is not clear. Name groups, with commas, or the one word {EVERYONE}.")
+    return () if groups == (EVERYONE,) else groups
 
 
 def _report(outcome: "Outcome", source: str, format: Format) -> None:

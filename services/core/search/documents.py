@@ -41,6 +41,8 @@ from chunks c cross join lateral (
 ) t where c.document_id = %(document_id)s
 """
 KNOWN = "select uri, content_sha256 from documents where source = %s"
+RIGHTS = "select d.uri, s.acl from documents d join shelves s on s.id = d.shelf_id where d.source = %s"
+AUDIENCES = "select acl from shelves where source = %s"
 REMOVE = "delete from documents where source = %s and uri = any(%s)"
 LIST = """
 select d.source, d.uri, d.title, d.kind, s.acl, count(c.id) as chunks, d.updated_at
@@ -69,6 +71,18 @@ async def known(conn: AsyncConnection[Any], source: str) -> dict[str, str]:
     """Content hash by uri of everything a source has."""
     cursor = await conn.cursor(row_factory=tuple_row).execute(KNOWN, (source,))
     return dict(await cursor.fetchall())
+
+
+async def rights(conn: AsyncConnection[Any], source: str) -> dict[str, tuple[str, ...]]:
+    """The groups that may read each document of a source, by uri."""
+    cursor = await conn.cursor(row_factory=tuple_row).execute(RIGHTS, (source,))
+    return {uri: tuple(acl) for uri, acl in await cursor.fetchall()}
+
+
+async def audiences(conn: AsyncConnection[Any], source: str) -> set[tuple[str, ...]]:
+    """Every set of groups that documents of a source were ever for, also when none is left."""
+    cursor = await conn.cursor(row_factory=tuple_row).execute(AUDIENCES, (source,))
+    return {tuple(acl) for (acl,) in await cursor.fetchall()}
 
 
 async def remove(conn: AsyncConnection[Any], source: str, uris: Sequence[str]) -> int:

@@ -1,9 +1,10 @@
 """Brings a source up to date with a folder or bucket: new and changed files in, vanished ones out, no other touched."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from psycopg import AsyncConnection
 
@@ -12,6 +13,7 @@ from services.core.kit.errors import InputInvalid
 from services.core.search import documents
 from services.core.search.chunk import cut
 from services.core.search.encoder import TextEncoder
+from services.core.search.files import find
 from services.core.search.parse import READERS, SIZE_MAX_BYTES, parse
 
 if TYPE_CHECKING:
@@ -24,11 +26,24 @@ Progress = Callable[[int, int, str], None]  # files done, files in all, the one 
 
 @dataclass(frozen=True)
 class Source:
-    """Which files these are: `base_url` and the file's path make the address that answers link to."""
+    """
+    Which files these are: `base_url` and the file's path make the address that answers link to.
+
+    `acl` None keeps the rights that the source and each of its documents have; an empty one is for everybody.
+    """
 
     name: str
-    acl: tuple[str, ...] = ()
+    acl: tuple[str, ...] | None = None
     base_url: str = ""
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            InputInvalid: `base_url` is no web address. Answers link to it, so it must not be a script.
+        """
+        url = self.base_url
+        if url and not (_is_web_address(url) and url.isprintable() and " " not in url):
+            raise InputInvalid(f"{url[:100]!r} is no web address. Begin it with https:// or http:// and a host.")
 
 
 @dataclass
@@ -55,16 +70,20 @@ async def index_store(
     and does not stop the others.
 
     Raises:
-        InputInvalid: there is no file that anybody here can read.
+        InputInvalid: there is no file that anybody here can read, or it is not clear who may read a new one.
     """
-    files = list(_files(store))
+    found = find(store)
+    files = found.files
     if not files:
         known = " ".join(sorted(READERS))
         raise InputInvalid(f"No file to index: none ends in {known}. Name a folder or bucket that holds documents.")
     before, outcome = await documents.known(conn, source.name), Outcome()
+    outcome.broken = {_uri(source, link): f"{link} is a link out of the folder: not followed." for link in found.links}
+    rights = await _rights(conn, source, [_uri(source, path) for path, _ in files])
     for done, (path, size) in enumerate(files):
         progress(done, len(files), path)
-        await _index_file(conn, encoder, store, source, path, size, before, outcome)
+        allowed = replace(source, acl=rights[_uri(source, path)])
+        await _index_file(conn, encoder, store, allowed, path, size, before, outcome)
     gone = before.keys() - {_uri(source, path) for path, _ in files}
     outcome.removed = await documents.remove(conn, source.name, sorted(gone)) if gone else 0
     progress(len(files), len(files), "")
@@ -75,6 +94,19 @@ def fingerprint(content: bytes, acl: Sequence[str], encoder: str) -> str:
     """Changes with anything that would make the index differ."""
     head = "\0".join([READING, encoder, *sorted(set(acl)), ""])
     return hashlib.sha256(head.encode() + content).hexdigest()
+
+
+async def _rights(conn: AsyncConnection[Any], source: Source, uris: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Who may read each: as told; else as before, and what is new as the rest of its source. Nothing is widened."""
+    if source.acl is not None:
+        return dict.fromkeys(uris, source.acl)
+    before = await documents.rights(conn, source.name)
+    audiences = set(before.values()) or await documents.audiences(conn, source.name) or {()}
+    if len(audiences) > 1 and not before.keys() >= set(uris):
+        raise InputInvalid(
+            f"The documents of {source.name} are for different groups, so new ones need --acl: the groups, or everyone."
+        )
+    return {uri: before.get(uri, min(audiences)) for uri in uris}
 
 
 async def _index_file(
@@ -92,7 +124,7 @@ async def _index_file(
         if size > SIZE_MAX_BYTES:
             raise InputInvalid(f"{path}: {size:,} bytes; at most {SIZE_MAX_BYTES:,}. Split it.")
         content = bytes(store.get(path).bytes())
-        sha256 = fingerprint(content, source.acl, encoder.version)
+        sha256 = fingerprint(content, source.acl or (), encoder.version)
         if before.get(uri) == sha256:
             outcome.unchanged += 1
             return
@@ -115,17 +147,17 @@ def _document(encoder: TextEncoder, source: Source, uri: str, path: str, content
         title=parsed.title,
         kind=parsed.kind,
         content_sha256=sha256,
-        acl=source.acl,
+        acl=source.acl or (),
         chunks=cut(parsed.blocks, encoder.count),
     )
 
 
-def _files(store: "ObjectStore") -> Iterator[tuple[str, int]]:
-    """Path and size of every file whose ending somebody here reads, in order."""
-    metas = [meta for batch in store.list() for meta in batch]
-    for meta in sorted(metas, key=lambda meta: meta["path"]):
-        if "." + meta["path"].rpartition(".")[2].lower() in READERS:
-            yield meta["path"], meta["size"]
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _uri(source: Source, path: str) -> str:

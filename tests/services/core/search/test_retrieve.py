@@ -16,6 +16,7 @@ from services.core.search.encoder import DIMENSIONS, ENCODER, TextEncoder
 from services.core.search.indexing import Source, index_store
 from services.core.search.retrieve import Question, Scope
 
+RNG = np.random.default_rng(0)
 GROUPS = ("hr", "it", "finance", "legal", "board")
 
 
@@ -79,6 +80,44 @@ async def test_indexing_touches_only_what_changed(
     assert terms == (0,)
     third = await index_store(conn, text_encoder, store, Source("docs", ("hr",), "https://help.example.com"))
     assert third.indexed == ["https://help.example.com/vpn.md"], "another audience is a change"
+
+
+async def test_rights_stay_until_a_word_widens_them(
+    conn: AsyncConnection, text_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """Indexed again without groups, changed and new documents stay restricted; emptied and filled again, too."""
+
+    async def index(acl: tuple[str, ...] | None, **files: str) -> dict[str, list[str]]:
+        await index_store(conn, text_encoder, folder(tmp_path, **files), Source("hr", acl))
+        return {row["uri"]: row["acl"] for row in await documents.listing(conn)}
+
+    restricted = ["hr", "managers"]
+    assert await index(("managers", "hr"), pay="# Pay\n\nSecret.") == {"pay.md": restricted}
+    both = {"pay.md": restricted, "new.md": restricted}
+    assert await index(None, pay="# Pay\n\nChanged.", new="# New\n\nSecret, too.") == both
+    await documents.remove(conn, "hr", list(both))
+    assert await index(None) == both
+    await documents.put(conn, document(1, source="hr", uri="pay.md", acl=("board",)), unit(RNG, 1), encoder=ENCODER)
+    assert await index(None) == both | {"pay.md": ["board"]}
+    with pytest.raises(InputInvalid, match="--acl"):
+        await index(None, third="# Third\n\nWhose?")
+    assert await index(()) == {"pay.md": [], "new.md": [], "third.md": []}
+
+
+async def test_links_out_of_the_folder_are_not_followed(
+    conn: AsyncConnection, text_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """A link to a file or folder elsewhere is reported; one to a neighbour is read, a circle ends."""
+    (inside := tmp_path / "inside").mkdir()
+    (outside := tmp_path / "inside-out").mkdir()
+    store = folder(inside, vpn="# VPN\n\nUse it.")
+    folder(outside, secret="# Secret\n\nPassword.")
+    links = {"file.md": outside / "secret.md", "folder #1": outside, "near.md": inside / "vpn.md", "circle": inside}
+    for name, target in links.items():
+        (inside / name).symlink_to(target)
+    outcome = await index_store(conn, text_encoder, store, Source("docs"))
+    assert (outcome.indexed, sorted(outcome.broken)) == (["near.md", "vpn.md"], ["file.md", "folder #1"])
+    assert [row["uri"] for row in await documents.listing(conn)] == ["near.md", "vpn.md"]
 
 
 async def test_an_empty_folder_removes_nothing(
