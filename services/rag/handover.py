@@ -10,9 +10,11 @@ from psycopg.rows import DictRow
 from services.core.connectors.hearing import OWN_ACTOR
 from services.core.connectors.port import Connector
 from services.core.contracts.conversation import Author, SessionState
+from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, NewTicket, Requester, Ticket, TicketUpdate
 from services.core.kit.database import connection
 from services.core.kit.errors import PointsmanError
+from services.core.kit.intake import ingest
 from services.rag import repository
 from services.rag.cases import put_case
 from services.rag.repository import Said, uuid7
@@ -58,9 +60,11 @@ async def _open_ticket(outside: Outside, connector: Connector, session: DictRow,
     """The key is the conversation's id: killed between opening and noting it, the next round finds the same ticket."""
     async with connection(outside.pool) as conn:
         said = await repository.messages(conn, session["id"])
-    opened = await connector.open(as_ticket(session, said, group))
+    ticket = as_ticket(session, said, group)
+    opened = await connector.open(ticket)
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.set_ticket(conn, session["id"], connector.name, opened.external_id):
+            await ingest(conn, as_delivery(ticket, connector.name, opened.external_id), body_sha256="")
             await repository.note(conn, session["id"], "ticket_opened", {"ticket": opened.external_id})
             for one in _unheard(said):
                 await repository.set_done(conn, one["id"])
@@ -83,7 +87,8 @@ async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) 
     if ticket is None:
         return
     async with connection(outside.pool) as conn, conn.transaction():
-        await repository.lock(conn, session["id"])
+        if await repository.lock(conn, session["id"]) is None:  # erased with its ticket meanwhile
+            return
         for said in agent_replies(ticket, session):
             redacted = await asyncio.to_thread(outside.redactor.redact, said.text)
             if await repository.say(conn, replace(said, text=redacted.fields["text"])):
@@ -122,6 +127,29 @@ def as_ticket(session: DictRow, said: list[DictRow], group: str | None) -> NewTi
         group=group,
         tags=("pointsman-chat",),
         note=private_note(session, said),
+    )
+
+
+def as_delivery(new: NewTicket, connector: str, external_id: str) -> Delivery:
+    """
+    The news of the ticket that we opened ourselves. Nobody else tells it: the desk sends nothing, and of a system that
+    calls it would be our own echo. A system that is polled may tell it too; a ticket is triaged once all the same.
+    """
+    ticket = Ticket(
+        connector=connector,
+        external_id=external_id,
+        subject=new.subject,
+        body=new.body,
+        requester=new.requester,
+        group=new.group,
+        tags=new.tags,
+    )
+    return Delivery(
+        connector=connector,
+        delivery_id=new.key,
+        kind=DeliveryKind.CREATED,
+        external_id=external_id,
+        ticket=ticket,
     )
 
 

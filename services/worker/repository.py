@@ -82,7 +82,10 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      checkpoints as (delete from dbos.operation_outputs o using dbos.workflow_status w
                      where w.workflow_uuid = o.workflow_uuid and split_part(w.workflow_uuid, ':', 2) = %(id)s::text
                        and w.status in ('SUCCESS', 'ERROR')),
-     answers as (delete from llm_cache where ticket_id = %(id)s::text)
+     answers as (delete from llm_cache where ticket_id = %(id)s::text),
+     talks as (delete from sessions s using tickets t
+               where t.id = %(id)s and s.connector = t.connector and s.ticket = t.external_id returning s.id),
+     cases as (delete from documents d using talks where d.source = 'cases' and d.uri = 'case:' || talks.id)
 update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
 """
 
@@ -191,7 +194,8 @@ async def hold_free(conn: Connection, ticket_ids: list[int]) -> set[int]:
 
 async def erase(conn: Connection, ticket_id: int) -> None:
     """
-    Text, vault, vectors, notes and reasons that quote go; ids, decisions' numbers and the audit log stay.
+    Text, vault, vectors, notes, reasons that quote and the conversation it was handed over from go; ids, decisions'
+    numbers and the audit log stay.
 
     Needs the caller's transaction. Whoever writes text that was read before holds the ticket while writing.
     """

@@ -6,6 +6,7 @@ import uuid
 import httpx
 import psycopg
 import pytest
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -14,6 +15,7 @@ from services.core.contracts.conversation import Action, SessionState
 from services.core.kit.security import Role, create_key
 from services.rag import states
 from services.rag.repository import uuid7
+from services.worker.repository import erase
 from tests.services.rag.conftest import Rag
 
 
@@ -158,6 +160,46 @@ async def test_a_person_takes_over_and_answers_in_the_chat(rag: Rag) -> None:
     said = [one["text"] for one in chat.read()["messages"] if one["author"] == "agent"]
     assert said == ["Your badge is ready at the front desk.", "Closing, see you."]
     assert len(rag.rows("select 1 from desk_tickets")) == 1
+
+
+async def test_a_handed_over_conversation_is_taken_in_once(rag: Rag) -> None:
+    """Its ticket is one of ours, with its text and the workflow that triages it; a killed server opens no second."""
+    chat = Chat(rag, requester="visitor@example.com")
+    chat.answer("I want to talk to a human about the gate of yard 7")
+    rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
+    rag.kill()
+    rag.rows("update sessions set ticket = null returning id")  # as if killed before it was noted
+    rag.start()
+    rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket again")
+    ((ticket, external_id, text),) = rag.rows(
+        "select t.id, t.external_id, x.ticket ->> 'body' from tickets t join raw.texts x on x.ticket_id = t.id"
+    )
+    assert external_id == chat.read()["ticket"]
+    assert "gate of yard 7" in text
+    assert rag.rows("select name from dbos.workflow_status where workflow_uuid = %s", f"new:{ticket}") == [
+        ("new_ticket",)
+    ]
+    assert rag.rows("select connector, kind, external_id from deliveries") == [("desk", "created", external_id)]
+
+
+async def test_erasing_the_ticket_erases_the_conversation(rag: Rag) -> None:
+    """Verbatim, redacted, and as a case; the person is told no more than a stranger. Another's stays."""
+    other, chat = Chat(rag), Chat(rag, requester="visitor@example.com")
+    other.answer("How do I add a printer in Settings?")
+    chat.answer("Please connect me to a real person, the coffee machine Barista 9 shows code E44")
+    rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
+    async with AsyncConnectionPool(rag.database, min_size=1) as pool:
+        await DeskAgents(pool).solve(chat.read()["ticket"], Said("ana", "Hold both buttons for 5 seconds."))
+    rag.wait(lambda: chat.read()["state"] == "resolved", "the end")
+    assert rag.rows("select 1 from documents where kind = 'case'")
+    ((ticket,),) = rag.rows("select id from tickets")
+    async with await AsyncConnection.connect(rag.database, row_factory=dict_row) as conn:
+        await erase(conn, ticket)
+    assert chat.http.get(f"/sessions/{chat.id}").status_code == 401
+    assert rag.rows("select id::text from sessions") == [(other.id,)]
+    assert rag.rows("select distinct session_id::text from messages") == [(other.id,)]
+    assert len(rag.rows("select 1 from raw.messages")) == 1
+    assert rag.rows("select 1 from documents where kind = 'case'") == []
 
 
 async def test_what_an_agent_resolved_becomes_a_case(rag: Rag) -> None:
