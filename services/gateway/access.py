@@ -58,9 +58,9 @@ class GuardedRoute(APIRoute):
         return answer
 
 
-async def sign_in(request: Request, key: str | None) -> Principal:
+async def sign_in(request: Request, key: str | None, *, takes_session: bool = False) -> Principal:
     """
-    The holder of `key`.
+    The holder of `key`; a session's value is one only where `takes_session`.
 
     Raises:
         Unauthenticated: no key, or a wrong one.
@@ -71,7 +71,7 @@ async def sign_in(request: Request, key: str | None) -> Principal:
         if key and state.failures.is_over(_address(request)) and not await state.key_ring.has(key):
             raise Unauthenticated("This API key is not known.")
         async with connection(state.intake_pool) as conn:  # short, and plain JSON comes in by it
-            return await authenticate(conn, key)
+            return await authenticate(conn, key, takes_session=takes_session)
 
 
 @contextmanager
@@ -101,7 +101,8 @@ def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     async def principal(request: Request) -> Principal:
         if request.method != "GET":
             require_same_origin(request)
-        who = await sign_in(request, request.cookies.get(COOKIE) or key_of(request))
+        cookie = request.cookies.get(COOKIE)
+        who = await sign_in(request, cookie or key_of(request), takes_session=bool(cookie))
         request.app.state.api_gate.pass_or_refuse(who.name)
         require(who, role)
         return who

@@ -45,9 +45,9 @@ def create_key(conn: Connection, *, name: str, role: Role) -> str:
     return f"pm_{key_id}_{secret}"
 
 
-async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal:
+async def authenticate(conn: AsyncConnection[Any], key: str | None, *, takes_session: bool = False) -> Principal:
     """
-    The holder of `key`.
+    The holder of `key`. A browser's session counts only where `takes_session`: it is no API key.
 
     Raises:
         Unauthenticated: no key, or not one that is valid now.
@@ -59,8 +59,8 @@ async def authenticate(conn: AsyncConnection[Any], key: str | None) -> Principal
         raise Unauthenticated("This is not an API key of Pointsman: it reads pm_ID_SECRET.")
     cursor = await conn.execute(
         "select name, secret_hash, role from api_keys where id = %s and revoked_at is null"
-        " and (expires_at is null or expires_at > now())",
-        (parts[1],),
+        " and (expires_at is null or expires_at > now()) and (opened_by is null or %s)",
+        (parts[1], takes_session),
     )
     row = await cursor.fetchone()
     # Compare even when the id is unknown, so that the time taken does not tell which ids exist.

@@ -51,7 +51,10 @@ async def enter(request: Request, link: Annotated[str, Query(max_length=100)] = 
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
+    """Ends the session itself, not only this browser's copy of it."""
     require_same_origin(request)
+    async with connection(request.app.state.pool) as conn:
+        await sessions.end_session(conn, request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
     return answer

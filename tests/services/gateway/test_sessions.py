@@ -91,18 +91,42 @@ async def test_a_link_ends(gateway: httpx.AsyncClient, keys: Keys, database: str
 
 
 async def test_a_session_ends_by_itself_and_with_its_key(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
-    """Twelve hours, or `pointsman keys revoke`; a session opened from a session ends with the first key, too."""
+    """Twelve hours, or `pointsman keys revoke`."""
     for end in ("update api_keys set expires_at = now() where opened_by is not null", REVOKE):
         gateway.cookies.clear()
         await gateway.get(await link_of(gateway, keys.agent))
-        session = gateway.cookies[COOKIE]
-        gateway.cookies.clear()
-        await gateway.get(await link_of(gateway, session))
         assert (await gateway.get("/counts")).status_code == 200
         with psycopg.connect(database, autocommit=True) as conn:
             conn.execute(end.encode(), {"id": keys.agent.split("_")[1]})
         assert (await gateway.get("/counts")).status_code == 303
-        assert (await gateway.get("/counts", headers={"Cookie": f"{COOKIE}={session}"})).status_code == 303
+
+
+async def test_a_session_is_no_api_key(gateway: httpx.AsyncClient, keys: Keys) -> None:
+    """Its value in a header opens neither the API nor a link that would outlive it, nor the login's form."""
+    await gateway.get(await link_of(gateway, keys.agent))
+    session = gateway.cookies[COOKIE]
+    gateway.cookies.clear()
+    for header in ({"X-API-Key": session}, {"Authorization": f"Bearer {session}"}):
+        assert (await gateway.get("/api/tickets", headers=header)).status_code == 401
+        assert (await gateway.post("/api/console-links", headers=header)).status_code == 401
+        assert (await gateway.get("/counts", headers=header)).status_code == 303
+    assert (await gateway.post("/login", data={"key": session}, headers=SAME_ORIGIN)).status_code == 401
+
+
+async def test_logging_out_ends_the_session_everywhere(gateway: httpx.AsyncClient, keys: Keys) -> None:
+    """A copy of the cookie opens nothing afterwards; the key's other sessions, and the key, go on."""
+    await gateway.get(await link_of(gateway, keys.agent))
+    other = {"Cookie": f"{COOKIE}={gateway.cookies[COOKIE]}"}
+    gateway.cookies.clear()
+    await gateway.get(await link_of(gateway, keys.agent))
+    copy = {"Cookie": f"{COOKIE}={gateway.cookies[COOKIE]}"}
+    assert (await gateway.post("/logout", headers=SAME_ORIGIN)).status_code == 303
+    gateway.cookies.clear()
+    assert (await gateway.get("/counts", headers=copy)).status_code == 303
+    assert (await gateway.get("/counts", headers=other)).status_code == 200
+    await link_of(gateway, keys.agent)
+    await gateway.post("/logout", headers=SAME_ORIGIN | {"Cookie": f"{COOKIE}={keys.agent}"})
+    await link_of(gateway, keys.agent)
 
 
 @pytest.fixture
