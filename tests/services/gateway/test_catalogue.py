@@ -45,6 +45,35 @@ async def test_a_team_is_added_and_changed_by_its_name(gateway: httpx.AsyncClien
     assert audited(database)[1]["Network & VPN"]["priority_threshold"] == "high"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        " ",
+        "\u00a0",
+        "Finance ",
+        " Finance",
+        "Fin\u200bance",
+        "\u202eecnaniF",
+        "Finance\u2028",
+        "Fin\x7fance",
+        "Fin\x85ance",
+        "Cafe\u0301",
+        "Netw\u043erk & VPN",
+        "N\u03bftes",
+    ],
+)
+async def test_a_name_that_looks_like_another_is_refused(
+    gateway: httpx.AsyncClient, keys: Keys, database: str, name: str
+) -> None:
+    """Blank, invisible, not normalised, or of two scripts in one word; stored nowhere. Each script alone is a name."""
+    add_groups(database)
+    for path, content in (("/teams", TEAM | {"name": name}), ("", {"teams": [TEAM | {"name": name}]})):
+        answer = await put(gateway, keys.admin, path, content)
+        assert answer.status_code == 422, answer.text
+    fine = await put(gateway, keys.admin, "/teams", TEAM | {"name": "\u0421\u0435\u0442\u044c VPN, Caf\xe9"})
+    assert len(fine.json()["teams"]) == len(GROUPS) + 1
+
+
 async def test_the_worker_decides_by_it_without_a_restart(
     gateway: httpx.AsyncClient, keys: Keys, database: str
 ) -> None:
