@@ -19,7 +19,8 @@ from services.core.kit.workflows import APPLICATION, QUEUE
 # sender's clock that is ahead counts as now, and an erased ticket takes no text again. An event that tells no status
 # changes none; the raw row always exists, so that what a thin event lacks can be fetched. Solved means that it was not
 # before: the workflow's id counts the solvings, so closing a solved ticket starts nothing. Text that differs from what
-# is stored is redacted by a workflow of its own.
+# is stored is redacted by a workflow of its own. What is not known from its creation waits for nothing, so it starts as
+# filtered; a creation that comes later makes it received, unless its workflow began already and left it alone.
 INGEST = """
 with delivery as (
     insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
@@ -27,9 +28,10 @@ with delivery as (
     on conflict (connector, delivery_id) do nothing
     returning id
 ), ticket as (
-    insert into tickets (connector, external_id, status, current_group, occurred_at, solvings)
+    insert into tickets (connector, external_id, status, current_group, occurred_at, solvings, state)
     select %(connector)s, %(external_id)s, coalesce(%(status)s::text, 'new'), %(group)s,
-           least(%(occurred_at)s::timestamptz, now()), (%(is_solving)s)::int
+           least(%(occurred_at)s::timestamptz, now()), (%(is_solving)s)::int,
+           case when %(is_creation)s then 'received' else 'filtered' end
     from delivery
     on conflict (connector, external_id) do update set
         status = case when %(status)s::text is null or excluded.occurred_at < tickets.occurred_at
@@ -39,6 +41,9 @@ with delivery as (
             excluded.current_group, tickets.current_group),
         solvings = tickets.solvings + (%(is_solving)s and tickets.status not in ('solved', 'closed', 'deleted')
                                        and excluded.occurred_at < tickets.occurred_at is not true)::int,
+        state = case when %(is_creation)s and tickets.state = 'filtered' and not exists (
+                         select from dbos.workflow_status w where w.workflow_uuid = 'new:' || tickets.id)
+                     then 'received' else tickets.state end,
         occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
         updated_at = now()
     returning id, state, solvings, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
@@ -130,6 +135,7 @@ def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
         "workflow": workflow,
         "stage": stage,
         "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.ERASED else "",
+        "is_creation": delivery.kind is DeliveryKind.CREATED,
         "is_solving": delivery.kind is DeliveryKind.SOLVED,
         "subject": ticket.subject,
         "body": ticket.body,

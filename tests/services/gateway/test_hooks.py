@@ -340,6 +340,25 @@ async def test_a_creation_without_its_ticket_is_there_to_be_fetched(gateway: htt
     assert row == ("A-1", None)
 
 
+@pytest.mark.parametrize("kind", ["solved", "deleted", "updated", "assigned", "commented"])
+async def test_only_a_creation_waits_to_be_triaged(gateway: httpx.AsyncClient, database: str, kind: str) -> None:
+    """Nothing would ever triage what was never created here; the creation that was overtaken does, once."""
+
+    def states() -> list[str]:
+        with psycopg.connect(database) as conn:
+            return [row[0] for row in conn.execute("select state from tickets")]
+
+    await post(gateway, call(type=f"ticket.{kind}", subject="VPN down"), "d-1")
+    assert states() == ["filtered"]
+    await post(gateway, call(subject="VPN down"), "d-2")
+    assert states() == ["received"]
+    assert "new:1" in workflows(database)
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("update tickets set state = 'filtered'")  # as the worker leaves alone what a filter names
+    await post(gateway, call(subject="VPN down"), "d-3")
+    assert states() == ["filtered"]
+
+
 async def test_a_thin_update_changes_no_status(gateway: httpx.AsyncClient, database: str) -> None:
     """A comment on a solved ticket that says nothing of its status leaves it solved."""
     await solve(gateway, "solved", "d-1")

@@ -97,8 +97,9 @@ def _from_trigger(call: Mapping[str, Any]) -> Told:
         )
     ticket = lenient.child(call, "ticket")
     external_id = lenient.external_id(ticket.get("id"), where="ticket.id")
+    is_merge = kind is DeliveryKind.SOLVED and MERGED_TAG in lenient.tags(ticket.get("tags"))
     return Told(
-        kind=kind,
+        kind=DeliveryKind.UPDATED if is_merge else kind,
         external_id=external_id,
         ticket=_ticket(external_id, ticket),
         actors=_actors(call.get("actor_id"), call.get("actor_email")),

@@ -134,6 +134,13 @@ def test_a_trigger_replayed_under_other_invocations_is_one_delivery() -> None:
     assert heard(json.dumps(later).encode()).delivery_id not in ids
 
 
+def test_a_merge_that_a_trigger_tells_solves_nothing() -> None:
+    """As with the event: Zendesk closes the copy, and a summary of it would teach nothing."""
+    merged = trigger(DeliveryKind.SOLVED, {"id": 1})
+    merged["ticket"] |= {"status": "Closed", "tags": "vpn closed_by_merge"}
+    assert heard(json.dumps(merged).encode()).kind is DeliveryKind.UPDATED
+
+
 def test_the_ticket_id_may_be_in_the_events_subject() -> None:
     """Some events name the ticket only there."""
     body = b'{"type": "zen:event-type:ticket.created", "id": "e", "subject": "zen:ticket:42", "detail": {}}'
