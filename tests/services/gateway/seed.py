@@ -10,8 +10,8 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.prediction import Band, ScoredGroup
 from services.core.contracts.ticket import Priority, Ticket
+from services.core.kit.intake import ingest
 from services.core.text.redact import Redacted
-from services.gateway import repository as gateway
 from services.worker import repository as worker
 
 GROUPS = {
@@ -73,7 +73,7 @@ async def take_in(database: str, pairs: Iterable[tuple[Ticket, Decision | None]]
                 external_id=arrived.external_id,
                 ticket=arrived,
             )
-            done = await gateway.ingest(conn, delivery, body_sha256="0" * 64)
+            done = await ingest(conn, delivery, body_sha256="0" * 64)
             assert done.ticket_id is not None
             ids.append(done.ticket_id)
             if decided is None:
