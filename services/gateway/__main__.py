@@ -5,11 +5,11 @@ from functools import partial
 
 import uvicorn
 
+from services.core.kit.connections import BoundedConnection
 from services.core.kit.errors import PointsmanError
 from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs
 from services.gateway.app import build_app
-from services.gateway.connections import BoundedConnection
 from services.gateway.settings import GatewaySettings
 
 BACKLOG = 512  # connections that wait to be taken; beyond it the network itself says no

@@ -1,18 +1,16 @@
-"""Who may call what: API keys and roles, wrong keys in floods. Deny by default, and before a body is read."""
+"""Who may call what: API keys and roles. Deny by default, and before a body is read."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from services.core.kit.database import connection
-from services.core.kit.errors import ConfigurationInvalid, Forbidden, KeyMissing, SignatureInvalid, Unauthenticated
-from services.core.kit.security import Principal, Role, authenticate, key_in, require
+from services.core.kit.errors import ConfigurationInvalid, Forbidden
+from services.core.kit.security import Principal, Role, key_in, require
+from services.core.kit.sign_in import sign_in
 from services.gateway.openapi import SECURED
-from services.gateway.rates import network
 
 COOKIE = "pointsman_key"
 
@@ -58,39 +56,6 @@ class GuardedRoute(APIRoute):
         return answer
 
 
-async def sign_in(request: Request, key: str | None, *, takes_session: bool = False) -> Principal:
-    """
-    The holder of `key`; a session's value is one only where `takes_session`.
-
-    Raises:
-        Unauthenticated: no key, or a wrong one.
-        RateLimited: a wrong one, and too many came from its address in this minute. Right ones always pass.
-    """
-    state = request.app.state
-    with counting_failures(request):
-        if key and state.failures.is_over(_address(request)) and not await state.key_ring.has(key):
-            raise Unauthenticated("This API key is not known.")
-        async with connection(state.intake_pool) as conn:  # short, and plain JSON comes in by it
-            return await authenticate(conn, key, takes_session=takes_session)
-
-
-@contextmanager
-def counting_failures(request: Request) -> Generator[None]:
-    """
-    Wrong keys, links and signatures count together, for the address they came from; to bring none is no failure.
-
-    Raises:
-        RateLimited: instead of the failure, beyond so many in this minute.
-    """
-    try:
-        yield
-    except KeyMissing:
-        raise
-    except (SignatureInvalid, Unauthenticated):
-        request.app.state.failures.pass_or_refuse(_address(request))
-        raise
-
-
 def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """
     A dependency for console pages: a session or a key in the cookie. Where a call comes from proves nothing.
@@ -117,10 +82,6 @@ def require_same_origin(request: Request) -> None:
     """
     if not _is_same_origin(request):
         raise Forbidden("This form was not sent from the console itself. Load the page again and repeat it.")
-
-
-def _address(request: Request) -> str:
-    return network(request.client.host if request.client else "")
 
 
 def key_of(request: Request) -> str | None:

@@ -20,7 +20,9 @@ from services.core.answer.gate import read_calibration
 from services.core.connectors.registry import build_connectors
 from services.core.kit.database import build_pool
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+from services.core.kit.limits import Limits
 from services.core.kit.objects import open_store
+from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
 from services.core.search.encoder import fetch_encoder
 from services.core.text.redact import build_redactor
@@ -42,10 +44,13 @@ def build_app(settings: RagSettings) -> FastAPI:
     """The application; model, redactor and connections are there from its start to its stop."""
     app = FastAPI(title="Pointsman conversations", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
+    app.state.opening = RateGate(settings.rag_sessions_per_minute, of="conversations")
+    app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(endpoints.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(_SafeHeaders, ancestors=settings.rag_origins)
     if settings.rag_origins:
         app.add_middleware(
@@ -62,6 +67,7 @@ def build_app(settings: RagSettings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: RagSettings = app.state.settings
     pool = build_pool(settings.database_url.get_secret_value(), min_size=2, max_size=settings.rag_pool_size)
+    app.state.intake_pool, app.state.key_ring = pool, KeyRing(pool)
     stop = asyncio.Event()
     async with httpx.AsyncClient() as http:
         await pool.open(wait=False)  # started before its database it answers 503, and recovers by itself

@@ -13,7 +13,8 @@ from pydantic import Field
 from services.core.contracts.base import Contract
 from services.core.contracts.conversation import MESSAGE_MAX_CHARS, Message, Session
 from services.core.kit.database import connection
-from services.core.kit.security import Role, authenticate, key_in, require
+from services.core.kit.security import Role, key_in, require
+from services.core.kit.sign_in import address_of, sign_in
 from services.rag import service
 from services.rag.repository import uuid7
 from services.rag.service import Outside
@@ -60,10 +61,10 @@ async def open_session(request: Request, body: NewSession, outside: OutsideOf) -
     """A new conversation and the token that it is spoken in with."""
     groups, key = body.groups, key_in(request.headers)
     if request.app.state.settings.rag_public and key is None:
+        request.app.state.opening.pass_or_refuse(address_of(request))
         groups = ()
     else:
-        async with connection(outside.pool) as conn:
-            require(await authenticate(conn, key), Role.AGENT)
+        require(await sign_in(request, key), Role.AGENT)
     opened = await service.open_session(outside, groups, body.requester)
     return {"id": opened.id, "token": opened.token}
 

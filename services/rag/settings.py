@@ -14,7 +14,8 @@ class RagSettings(PlatformSettings):
     `rag_public` lets anybody open a conversation, as a chat page needs it; they see documents for everybody only.
     Without it, opening one takes an API key, whose holder may name the person's groups. `rag_connector` gets the
     tickets of conversations that a person takes over. `rag_index_cases` answers later questions from what agents
-    resolved, redacted, for the conversation's own audience.
+    resolved, redacted, for the conversation's own audience. `rag_sessions_per_minute` bounds what one address opens
+    without a key; what one call may cost is bounded by the same names as at the gateway.
     """
 
     rag_host: str = "127.0.0.1"
@@ -28,4 +29,11 @@ class RagSettings(PlatformSettings):
     rag_index_cases: bool = False
     rag_poll_s: float = Field(default=5.0, gt=0)
     rag_origins: tuple[str, ...] = ()
+    rag_sessions_per_minute: int = Field(default=60, ge=1)
+    max_body_bytes: int = Field(default=131_072, ge=1024)  # the longest message, each character escaped
+    body_timeout_s: float = Field(default=15, gt=0)
+    head_timeout_s: float = Field(default=10, gt=0)
+    connections_max: int = Field(default=1_000, ge=1)
+    trusted_proxies: tuple[str, ...] = ()
+    failed_sign_ins_per_minute: int = Field(default=30, ge=1)
     connectors: ConnectorsSettings = ConnectorsSettings()

@@ -18,8 +18,9 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
 from services.core.kit.security import Principal, Role
+from services.core.kit.sign_in import counting_failures
 from services.gateway import service, waiting
-from services.gateway.access import Guard, GuardedRoute, counting_failures
+from services.gateway.access import Guard, GuardedRoute
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
 from services.gateway.openapi import Refusal, refusals
 

@@ -10,8 +10,9 @@ from fastapi.responses import RedirectResponse
 
 from services.core.kit.database import connection
 from services.core.kit.errors import Unauthenticated
+from services.core.kit.sign_in import counting_failures, sign_in
 from services.gateway import sessions
-from services.gateway.access import COOKIE, counting_failures, require_same_origin, sign_in
+from services.gateway.access import COOKIE, require_same_origin
 from services.gateway.pages import ConsoleRoute, read_form, render, safe_path
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)

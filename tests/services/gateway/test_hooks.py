@@ -11,9 +11,9 @@ from psycopg.rows import DictRow, dict_row
 from pydantic import SecretStr
 
 from services.core.kit.database import build_pool
+from services.core.kit.rates import RateGate
 from services.gateway import waiting
 from services.gateway.app import build_app
-from services.gateway.rates import RateGate
 from services.gateway.settings import GatewaySettings
 from services.worker import repository as worker
 from tests.services.gateway.conftest import MAX_BODY_BYTES, SECRET, Keys

@@ -10,9 +10,9 @@ import httpx
 import psycopg
 import pytest
 
+from services.core.kit.connections import HEAD_MAX_BYTES
+from services.core.kit.rates import NAMES_MAX, OTHERS, RateGate, network
 from services.core.kit.security import Role, create_key
-from services.gateway.connections import HEAD_MAX_BYTES
-from services.gateway.rates import NAMES_MAX, OTHERS, RateGate, network
 from services.local.postgres import EmbeddedPostgres
 from tests.conftest import fresh_database
 from tests.services.gateway.conftest import SECRET

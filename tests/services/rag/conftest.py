@@ -51,6 +51,7 @@ class Rag:
             "POINTSMAN_RAG_PUBLIC": "true",
             "POINTSMAN_RAG_INDEX_CASES": "true",
             "POINTSMAN_RAG_POLL_S": "0.2",
+            "POINTSMAN_BODY_TIMEOUT_S": "1",
             "OMP_NUM_THREADS": "1",
         }
         with (self.objects / "rag.log").open("ab") as log:

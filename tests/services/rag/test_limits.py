@@ -1,0 +1,59 @@
+"""The chat attacked over real sockets, as anybody on its page could."""
+
+import socket
+from collections import Counter
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from services.core.contracts.conversation import MESSAGE_MAX_CHARS
+from services.core.kit.security import Role, create_key
+from tests.services.rag.conftest import TIMEOUT_S, Rag
+
+WRONG_KEY = "pm_000000000000_wrong"
+
+
+def _status(rag: Rag, head: bytes) -> int:
+    """What the container answers to a request that never comes to its end."""
+    with socket.create_connection(("127.0.0.1", rag.port), timeout=TIMEOUT_S) as sock:
+        sock.sendall(b"POST %s\r\n\r\n{" % head)
+        return int(sock.recv(4096).split(b" ", 2)[1])
+
+
+def test_a_body_is_bounded_in_size_and_time(rag: Rag) -> None:
+    """By its length before it is read, else while it is; one that stops half-way ends. The longest message passes."""
+    large, half = (
+        b"/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 80000000",
+        b" HTTP/1.1\r\nhost: x\r\ncontent-length: 99",
+    )
+    assert _status(rag, large) == 413
+    assert _status(rag, b"/sessions" + half) == 408
+    with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
+        chunks = (b" " * 65_536 for _ in range(40))
+        assert http.post("/sessions", content=chunks).status_code == 413
+        opened = http.post("/sessions", json={}).json()
+        escaped = '{"text": "%s"}' % ("\\ud83d\\ude00" * MESSAGE_MAX_CHARS)
+        headers = {"Authorization": f"Bearer {opened['token']}", "Content-Type": "application/json"}
+        said = http.post(f"/sessions/{opened['id']}/messages", content=escaped, headers=headers)
+        assert said.status_code == 200
+
+
+def test_a_head_is_bounded(rag: Rag) -> None:
+    """One that is too large is told so."""
+    assert _status(rag, b"/sessions HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 40_000) == 431
+
+
+@pytest.mark.parametrize(("key", "refused_from"), [(None, 61), (WRONG_KEY, 31)], ids=["visitors", "wrong keys"])
+def test_floods_are_refused_and_right_keys_pass(rag: Rag, key: str | None, refused_from: int) -> None:
+    """429 with Retry-After, for visitors that open conversations and for wrong keys; a right key passes meanwhile."""
+    with psycopg.connect(rag.database, autocommit=True, row_factory=dict_row) as conn:
+        right = create_key(conn, name="portal", role=Role.AGENT)
+    with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
+        flood = [http.post("/sessions", json={}, headers={"X-API-Key": key} if key else {}) for _ in range(200)]
+        assert http.post("/sessions", json={}, headers={"X-API-Key": right}).status_code == 201
+    counts = Counter(answer.status_code for answer in flood)
+    assert set(counts) <= {401 if key else 201, 429}
+    assert counts[429] >= 200 - 2 * refused_from  # a minute may end in between
+    assert 1 <= int(next(a for a in flood if a.status_code == 429).headers["retry-after"]) <= 60
