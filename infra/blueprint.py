@@ -13,6 +13,7 @@ import pulumi
 from pulumi import Input, Output
 
 from infra import capabilities as c
+from infra.catalogue import CAPABILITIES
 from infra.contract import VERSION
 from infra.grants import NAMESPACE
 from infra.node import PULL_SECRET
@@ -20,25 +21,6 @@ from infra.settings import CONTAINERS, Settings, parse
 from infra.tags import tag_everything
 
 F = TypeVar("F", bound=c.Foundation)
-CAPABILITIES = [
-    "foundation",
-    "network",
-    "keys",
-    "observability",
-    "objects",
-    "database",
-    "bus",
-    "registry",
-    "secrets",
-    "models",
-    "cluster",
-    "edge",
-    "identity",
-    "alerts",
-    "backup",
-    "budget",
-    "ci",
-]
 
 
 @dataclass(frozen=True)
@@ -63,6 +45,12 @@ class Provider(Generic[F]):
     backup: Callable[[c.Scope, c.Ground[F], c.Stores], None]
     budget: Callable[[c.Scope, c.Ground[F]], None]
     ci: Callable[[c.Scope, c.Ground[F], c.Stores, c.Cluster], c.Ci]
+
+    @classmethod
+    def of(cls, cloud: str) -> "Provider[Any]":
+        """`infra.<cloud>.<capability>.build` for each capability; a file that is not there is named by the error."""
+        modules = {name: import_module(f"infra.{cloud}.{name}") for name in CAPABILITIES}
+        return cls(account=modules["foundation"].account, **{name: m.build for name, m in modules.items()})
 
 
 def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
@@ -117,8 +105,7 @@ def main() -> None:
     cloud = pulumi.get_project().removeprefix("pointsman-")
     settings = parse(cloud, pulumi.get_stack(), pulumi.Config().require_object("settings"))
     tag_everything(settings.required_tags)
-    provider = import_module(f"infra.{settings.cloud}").provider()
-    pulumi.export("contract", build(provider, settings))
+    pulumi.export("contract", build(Provider.of(settings.cloud), settings))
 
 
 def _who(settings: Settings, account: Input[str]) -> dict[str, Any]:

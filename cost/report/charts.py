@@ -11,6 +11,7 @@ from cost.bill import BAND_USD, TICKETS_MAX, is_beyond
 from cost.curve import Curve
 from cost.estimate import Estimate
 from cost.report.content import Content, Key
+from infra.catalogue import CATALOGUE, Bill
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,15 +20,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: told apart by colour-blind readers and in grey.
 CLOUD_COLOURS = {"aws": "#E69F00", "azure": "#0072B2", "gcp": "#009E73"}
 CLOUD_NAMES = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
-GROUPS = {
-    "machines": ("cluster",),
-    "database": ("database", "backup"),
-    "network and edge": ("network", "edge"),
-    "logs, metrics, alerts": ("observability", "alerts"),
-    "bus": ("bus",),
-    "language model": ("models",),
-    "registry, keys, secrets, objects": ("registry", "keys", "secrets", "objects", "foundation"),
-}
+GROUPS = {bill.value: tuple(c.name for c in CATALOGUE if c.bill is bill) for bill in Bill}
 GROUP_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#999999")
 INK, PALE, CHEAP, DEAR = "#222222", "#7a7a7a", "#009E73", "#D55E00"
 STYLE: dict[Any, Any] = {

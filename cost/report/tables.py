@@ -38,6 +38,18 @@ def summary(content: Content) -> Table:
     return Table("Cost by volume", header, rows, note)
 
 
+SIZED_FOR = {"small": range(20_001), "prod": range(24_000, 100_001)}  # tickets a month
+
+
+def per_ticket(content: Content) -> Table:
+    """USD per ticket of small and prod; empty where the profile is not sized for so many, or so few."""
+    stacks = [(cloud, profile) for profile in SIZED_FOR for cloud in CLOUDS]
+    usd = {(e.cloud, e.profile, e.tickets_per_month): e.usd_per_ticket for e in content.bills}
+    volumes = sorted({v for _, profile, v in usd if v in SIZED_FOR.get(profile, ())})
+    rows = [[f"{v:,}", *(f"{usd[c, p, v]:.3f}" if v in SIZED_FOR[p] else "" for c, p in stacks)] for v in volumes]
+    return Table("USD per ticket", ["tickets a month", *(f"{CLOUDS[c]} {p}" for c, p in stacks)], rows)
+
+
 def promise(content: Content) -> Table:
     """From which volume on a price per ticket is met."""
     header = ["stack", *(f"{usd} USD a ticket, from" for usd in sorted(BAND_USD, reverse=True))]

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 import pulumi_aws as aws
-from pulumi import Output, Resource
+from pulumi import Input, Output, Resource
 
 from infra.capabilities import Scope
 
@@ -36,3 +36,8 @@ def build(scope: Scope) -> AwsFoundation:
         exclude_zone_ids=REFUSED_BY_EKS,
     )
     return AwsFoundation(account=aws.get_caller_identity_output().account_id, zones=zones.zone_ids)
+
+
+def account(foundation: AwsFoundation) -> Input[str]:
+    """What the contract calls the account."""
+    return foundation.account

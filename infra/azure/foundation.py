@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from pulumi import Output, Resource
+from pulumi import Input, Output, Resource
 from pulumi_azure_native import authorization, resources
 
 from infra.capabilities import Scope
@@ -32,3 +32,8 @@ def build(scope: Scope) -> AzureFoundation:
     )
     who = authorization.get_client_config_output()
     return AzureFoundation(group=group.name, group_id=group.id, tenant=who.tenant_id, subscription=who.subscription_id)
+
+
+def account(foundation: AzureFoundation) -> Input[str]:
+    """What the contract calls the account."""
+    return foundation.subscription

@@ -93,3 +93,8 @@ def _logging_agent(project: str, asked: InvokeOutputOptions) -> Output[str]:
 
 def _agent(number: Output[str], name: str) -> Output[str]:
     return Output.concat("serviceAccount:service-", number, f"@{name}.iam.gserviceaccount.com")
+
+
+def account(foundation: GcpFoundation) -> Input[str]:
+    """What the contract calls the account."""
+    return foundation.project

@@ -14,7 +14,7 @@ from pulumi.runtime import rpc
 from infra.offline.sdk import resource_class
 
 Computed = cabc.Callable[[Any, str], Any]  # (type, path) -> what stands for a value only the provider knows
-_DEPTH_MAX = 4  # output types nest (and some recurse); nothing of ours reads deeper
+_DEPTH_MAX = 5  # output types nest (some recurse): a Memorystore address stands in the fifth object
 
 
 def outputs(token: str, name: str, inputs: dict[str, Any]) -> dict[str, Any]:

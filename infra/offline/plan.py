@@ -14,7 +14,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 from pydantic import ValidationError
 
-from infra.blueprint import CAPABILITIES
+from infra.catalogue import CAPABILITIES
 from infra.contract import Contract
 from infra.offline.answers import CALLS, OUTPUTS
 from infra.offline.recorder import Program, Recording, record

@@ -5,8 +5,8 @@ from infra.policies.rules.base import dig
 
 # What an auditor asks first, and the rules that answer.
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "private": ("NET-001", "NET-002", "NET-003", "NET-005", "STO-001", "LLM-001"),
-    "encrypted": ("ENC-001", "ENC-002", "ENC-003", "ENC-004"),
+    "private": ("NET-001", "NET-002", "NET-003", "NET-005", "NET-006", "EQ-003", "STO-001", "LLM-001"),
+    "encrypted": ("ENC-001", "ENC-002", "ENC-003", "ENC-004", "EQ-003"),
     "backed up": ("DB-001", "STO-002"),
     "protected": ("DB-003", "OPS-004"),
     "identity": ("IAM-001", "IAM-002", "IAM-003", "IAM-004", "IAM-005", "K8S-002"),

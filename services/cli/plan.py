@@ -10,7 +10,7 @@ import typer
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 
 if TYPE_CHECKING:
-    from infra.offline.report import StackPlan
+    from infra.offline.report import Report, StackPlan
 
 
 class PlanFormat(StrEnum):
@@ -36,13 +36,21 @@ def plan(
     except ModuleNotFoundError as exc:
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[infra]'") from exc
     clouds = CLOUDS if cloud == "all" else (cloud,)
-    report = plan_stacks(clouds, profile)
+    report = _with_prices_missing(plan_stacks(clouds, profile))
     gc.freeze()  # or the interpreter looks through the SDKs' millions of objects once more on its way out: 3.4 s of CPU
     volume = TYPICAL.get(profile, 1_000) if tickets is None else tickets
     prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, volume) for s in report.stacks}
     typer.echo(RENDERERS[format_.value](report, prices))
     if not report.is_clean:
         raise typer.Exit(1)
+
+
+def _with_prices_missing(report: "Report") -> "Report":
+    """A type that nobody can price is a problem of the plan: its bill would be a surprise."""
+    from cost.rules import unpriced
+
+    stacks = [s.model_copy(update={"problems": (*s.problems, *unpriced(s))}) for s in report.stacks]
+    return report.model_copy(update={"stacks": tuple(stacks)})
 
 
 def _priced(stack: "StackPlan", tickets: int) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The pages of strategy/ show what the real stacks cost: their tables are written from them by `make golden`."""
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +11,10 @@ from cost.migrate import migrate
 from cost.report.content import Content, gather
 from cost.report.markdown import table_of
 from cost.report.moves import step_rows
-from cost.report.tables import CLOUDS, Table, gaps, levers, promise, published, returns, summary
+from cost.report.tables import CLOUDS, Table, gaps, levers, per_ticket, promise, published, returns, summary
 from cost.scenario import Scenario
 from tests.cost.conftest import PROFILES, TODAY, Plans
-from tests.golden import check_golden
+from tests.golden import check_golden, filled
 
 STRATEGY = Path(__file__).parents[2] / "strategy"
 
@@ -24,15 +23,6 @@ STRATEGY = Path(__file__).parents[2] / "strategy"
 def content(plans: Plans) -> Content:
     stacks = [plans[cloud, profile] for profile in PROFILES for cloud in CLOUDS]
     return gather(stacks, DEFAULT_VOLUMES, scenario=Scenario(), today=TODAY)
-
-
-def filled(page: Path, blocks: dict[str, str]) -> str:
-    """The page with the text between its markers replaced; a marker without a block is an error."""
-    text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"<!-- begin (\w+) -->", text):
-        pattern = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        text = pattern.sub(lambda match, name=name: f"{match[1]}{blocks[name]}\n{match[2]}", text)
-    return text
 
 
 def of(table: Table, rows: Sequence[Sequence[str]] | None = None) -> str:
@@ -50,6 +40,12 @@ def test_golden_page_of_costs(content: Content):
         "gaps": of(gaps(content)),
     }
     check_golden(STRATEGY / "cost.md", filled(STRATEGY / "cost.md", blocks))
+
+
+def test_golden_table_of_the_readme(content: Content):
+    """What a ticket costs is on the first page: it follows the stacks and the price books by itself."""
+    readme = STRATEGY.parent / "README.md"
+    check_golden(readme, filled(readme, {"per_ticket": of(per_ticket(content))}))
 
 
 def test_golden_page_of_moves(plans: Plans):

@@ -45,7 +45,9 @@ def test_every_resource_type_of_every_stack_has_a_rule_or_a_reason(cloud):
 
 def test_a_type_without_a_rule_is_an_error_that_says_where_to_add_it():
     plan = stack("aws", resource("aws:redshift/cluster:Cluster", "warehouse"))
-    with pytest.raises(ResourceUnpriced, match=r"aws:redshift/cluster:Cluster.*cost/rules/aws\.py.*free\.yaml"):
+    with pytest.raises(
+        ResourceUnpriced, match=r"aws:redshift/cluster:Cluster.*cost/rules/aws\.py.*infra/kinds/aws\.yaml"
+    ):
         bill(plan)
 
 

@@ -233,7 +233,7 @@ def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> N
     """Premium costs more than all the rest; who goes without hears it from ENC-001."""
     found = plan("azure", bus={"private": False})
     assert found.problems == ()
-    assert [f.policy for f in found.findings] == ["ENC-001"]
+    assert [f.policy for f in found.findings] == ["ENC-001", "NET-006"]
 
 
 def test_aws_models_are_asked_through_their_profiles(plan: Plan) -> None:

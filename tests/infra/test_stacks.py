@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.blueprint import CAPABILITIES
+from infra.catalogue import CAPABILITIES
 from infra.contract import Contract
 from infra.offline.listing import listing
 from infra.offline.plan import CLOUDS, load, plan_stack
-from tests.golden import check_golden
+from tests.golden import check_golden, filled
 from tests.infra.conftest import PROFILES, Plans
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -26,6 +26,14 @@ def test_plan_has_no_problem(plans: Plans, stack: tuple[str, str]) -> None:
 def test_golden_list_of_resources(plans: Plans, stack: tuple[str, str]) -> None:
     """A resource that comes or goes shows up as a line in review."""
     check_golden(GOLDEN / f"{stack[0]}-{stack[1]}.txt", listing(plans[stack]))
+
+
+def test_golden_counts_of_the_page(plans: Plans) -> None:
+    """The page says how much stands; nobody counts by hand."""
+    rows = [f"| {c} | " + " | ".join(str(len(plans[c, p].resources)) for p in PROFILES) + " |" for c in CLOUDS]
+    table = "\n".join([f"| | {' | '.join(f'`{p}`' for p in PROFILES)} |", "|---|---|---|---|", *rows])
+    page = Path(__file__).parents[2] / "design" / "infrastructure.md"
+    check_golden(page, filled(page, {"counts": table}))
 
 
 @pytest.mark.parametrize("profile", PROFILES)

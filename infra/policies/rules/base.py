@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from infra.kinds import Question, kinds
 from infra.offline.report import Finding, Resource, StackPlan
 
 ALL_CLOUDS = ("aws", "azure", "gcp")
@@ -115,6 +116,14 @@ def must(resources: list[Resource], path: str, ok: Callable[[Any], bool], messag
         found = dig(r.inputs, path)
         if found != COMPUTED and not ok(found):
             yield r.urn, f"{message} ({path} is {found!r})"
+
+
+def claimed(stack: Stack, question: Question, message: str) -> Iterator[Breach]:
+    """A breach for each resource that is not what its type's record claims (infra/kinds)."""
+    for type_, service in kinds(stack.cloud).services.items():
+        claim = service.claim(question)
+        if claim.at and stack.profile in claim.profiles:
+            yield from must(stack.of(type_), claim.at, claim.holds, message)
 
 
 def is_true(value: Any) -> bool:

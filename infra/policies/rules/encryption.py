@@ -5,50 +5,26 @@ import json
 from collections.abc import Iterator
 
 from infra.offline.report import Resource
-from infra.policies.rules.base import COMPUTED, Breach, Stack, at_least, dig, equals, is_set, is_true, must, rule
+from infra.policies.rules.base import (
+    COMPUTED,
+    Breach,
+    Stack,
+    at_least,
+    claimed,
+    dig,
+    equals,
+    is_set,
+    is_true,
+    must,
+    rule,
+)
 
-# Where each type names the key its data lies under. Absent from the list: types that hold nothing of ours.
-OUR_KEY = {
-    "aws:amp/workspace:Workspace": "kmsKeyArn",
-    "aws:backup/vault:Vault": "kmsKeyArn",
-    "aws:cloudtrail/trail:Trail": "kmsKeyId",
-    "aws:cloudwatch/logGroup:LogGroup": "kmsKeyId",
-    "aws:ec2/launchTemplate:LaunchTemplate": "blockDeviceMappings.0.ebs.kmsKeyId",
-    "aws:ecr/repository:Repository": "encryptionConfigurations.0.kmsKey",
-    "aws:rds/cluster:Cluster": "kmsKeyId",
-    "aws:rds/instance:Instance": "kmsKeyId",
-    "aws:secretsmanager/secret:Secret": "kmsKeyId",
-    "aws:sns/topic:Topic": "kmsMasterKeyId",
-    "aws:sqs/queue:Queue": "kmsMasterKeyId",
-    "azure-native:compute:VirtualMachineScaleSet": (
-        "virtualMachineProfile.storageProfile.osDisk.managedDisk.diskEncryptionSet"
-    ),
-    "azure-native:dbforpostgresql:Server": "dataEncryption.primaryKeyURI",
-    "azure-native:storage:StorageAccount": "encryption.keyVaultProperties.keyName",
-    "gcp:artifactregistry/repository:Repository": "kmsKeyName",
-    "gcp:backupdisasterrecovery/backupVault:BackupVault": "encryptionConfig.kmsKeyName",
-    "gcp:compute/instanceTemplate:InstanceTemplate": "disks.0.diskEncryptionKey.kmsKeySelfLink",
-    "gcp:container/nodePool:NodePool": "nodeConfig.bootDiskKmsKey",
-    "gcp:logging/projectBucketConfig:ProjectBucketConfig": "cmekSettings.kmsKeyName",
-    "gcp:pubsub/topic:Topic": "kmsKeyName",
-    "gcp:secretmanager/secret:Secret": "replication.userManaged.replicas.0.customerManagedEncryption.kmsKeyName",
-    "gcp:sql/databaseInstance:DatabaseInstance": "encryptionKeyName",
-    "gcp:storage/bucket:Bucket": "encryption.defaultKmsKeyName",
-}
-# Not in a plan, so not asked: the disks of EKS Auto Mode nodes (AWS's own key). offline/posture.py says so.
-# Azure sells this with the dearest tier of each only, so it is asked for in prod.
-OUR_KEY_IN_PROD = {
-    "azure-native:cognitiveservices:Account": "properties.encryption.keyVaultProperties.keyName",
-    "azure-native:servicebus:Namespace": "encryption.keyVaultProperties.0.keyName",
-}
 _YEAR_S = 366 * 24 * 3600
 
 
 @rule("ENC-001", "data at rest lies under the customer's key")
 def customer_key(stack: Stack) -> Iterator[Breach]:
-    wanted = {**OUR_KEY, **(OUR_KEY_IN_PROD if stack.profile == "prod" else {})}
-    for type_, path in wanted.items():
-        yield from must(stack.of(type_), path, is_set, "Data at rest must lie under the customer's key")
+    yield from claimed(stack, "key", "Data at rest must lie under the customer's key")
     yield from must(
         [r for r in stack.of(_BUCKET_KEY) if not r.name.endswith("-audit")],  # S3 delivers logs to its own key only
         "rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId",
@@ -73,17 +49,7 @@ def modern_tls(stack: Stack) -> Iterator[Breach]:
     for r in stack.of("aws:s3/bucketPolicy:BucketPolicy"):
         if "aws:SecureTransport" not in str(r.inputs.get("policy")) and r.inputs.get("policy") != COMPUTED:
             yield r.urn, f"{message} (the bucket's policy refuses nothing)"
-    accounts = stack.of("azure-native:storage:StorageAccount")
-    yield from must(accounts, "minimumTlsVersion", equals("TLS1_2", "TLS1_3"), message)
-    yield from must(accounts, "enableHttpsTrafficOnly", is_true, message)
-    yield from must(stack.of("azure-native:servicebus:Namespace"), "minimumTlsVersion", equals("1.2", "1.3"), message)
-    domains = stack.of("azure-native:cdn:AFDCustomDomain")
-    yield from must(domains, "tlsSettings.minimumTlsVersion", equals("TLS12", "TLS13"), message)
-    sql = stack.of("gcp:sql/databaseInstance:DatabaseInstance")
-    strict = equals("ENCRYPTED_ONLY", "TRUSTED_CLIENT_CERTIFICATE_REQUIRED")
-    yield from must(sql, "settings.ipConfiguration.sslMode", strict, message)
-    policies = stack.of("gcp:compute/sSLPolicy:SSLPolicy")
-    yield from must(policies, "minTlsVersion", equals("TLS_1_2", "TLS_1_3"), message)
+    yield from claimed(stack, "tls", message)
 
 
 @rule("ENC-003", "keys are rotated at least once a year")

@@ -1,42 +1,45 @@
 """EQ: three clouds, one platform."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
-from infra.blueprint import CAPABILITIES
+from infra.catalogue import CAPABILITIES
 from infra.contract import Contract
+from infra.kinds import kinds, unknown_kind
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
 
 
 @rule("EQ-001", "every cloud builds the same capabilities")
 def same_capabilities(stack: Stack) -> Iterator[Breach]:
     there = {r.capability for r in stack.resources}
-    for name in sorted(set(CAPABILITIES) - there - _may_be_empty(stack)):
+    empty = {name for name, is_so in MAY_BE_EMPTY.items() if is_so(stack)}
+    for name in sorted(set(CAPABILITIES) - there - empty):
         yield absent(stack, f"Capability {name} builds nothing here")
     for name in sorted(there - set(CAPABILITIES)):
         yield absent(stack, f"Resources outside every capability: {name or 'at the top level'}")
 
 
-def _may_be_empty(stack: Stack) -> set[str]:
-    """What a stack may go without: `small` a second backup; anyone a registry, a network, CI or an LLM of their own."""
-    empty = {"backup"} if stack.profile == "small" else set()
-    if not stack.has_own_network:
-        empty |= {"network"}
-    if not stack.has_llm:
-        empty |= {"models"}
-    if not dig(stack.contract, "ci.principal"):
-        empty |= {"ci"}
-    if stack.profile == "small":
-        empty |= {"edge"}  # without a domain the node's own name is the way in
-    if not _own_registry(stack):
-        empty |= {"registry"}
-    return empty
-
-
 def _own_registry(stack: Stack) -> bool:
     host = str(dig(stack.contract, "registry.url")).split("/")[0]
     return host.endswith((".amazonaws.com", ".azurecr.io", ".pkg.dev"))
+
+
+# When a stack may go without a capability; infra/catalogue.py says why.
+MAY_BE_EMPTY: dict[str, Callable[[Stack], bool]] = {
+    "backup": lambda stack: stack.profile == "small",
+    "ci": lambda stack: not dig(stack.contract, "ci.principal"),
+    "edge": lambda stack: stack.profile == "small",
+    "models": lambda stack: not stack.has_llm,
+    "network": lambda stack: not stack.has_own_network,
+    "registry": lambda stack: not _own_registry(stack),
+}
+
+
+@rule("EQ-003", "every resource type has a record; what is unknown is not called encrypted or private")
+def known_kinds(stack: Stack) -> Iterator[Breach]:
+    known = kinds(stack.cloud).all
+    yield from ((r.urn, unknown_kind(r.type, stack.cloud)) for r in stack.resources if r.type not in known)
 
 
 @rule("EQ-002", "the contract is valid")

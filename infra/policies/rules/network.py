@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from infra.policies.rules.base import Breach, Stack, absent, dig, equals, is_false, is_set, is_true, must, rule
+from infra.policies.rules.base import Breach, Stack, absent, claimed, dig, equals, is_false, is_set, is_true, must, rule
 
 EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
 _WEB = {"80", "443"}
@@ -79,6 +79,11 @@ def _azure_sources(inline: dict[str, Any]) -> list[str]:
 def _azure_ports(inline: dict[str, Any]) -> set[str]:
     single = inline.get("destinationPortRange")
     return {*(inline.get("destinationPortRanges") or []), *([single] if single else [])}
+
+
+@rule("NET-006", "a service lets in nobody whom its type's record does not name")
+def private_by_record(stack: Stack) -> Iterator[Breach]:
+    yield from claimed(stack, "private", "The service can be reached from outside")
 
 
 @rule("NET-004", "network flows are logged")

@@ -3,58 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from infra.kinds import kinds
 from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, must, rule
 
-# Types a bill or an incident leads to; each can carry tags.
-TAGGED = {
-    "aws:ec2/natGateway:NatGateway": "tags",
-    "aws:ec2/vpc:Vpc": "tags",
-    "aws:ecr/repository:Repository": "tags",
-    "aws:eks/cluster:Cluster": "tags",
-    "aws:iam/role:Role": "tags",
-    "aws:kms/key:Key": "tags",
-    "aws:lb/loadBalancer:LoadBalancer": "tags",
-    "aws:rds/cluster:Cluster": "tags",
-    "aws:rds/instance:Instance": "tags",
-    "aws:s3/bucket:Bucket": "tags",
-    "aws:sns/topic:Topic": "tags",
-    "aws:sqs/queue:Queue": "tags",
-    "azure-native:cdn:Profile": "tags",
-    "azure-native:cognitiveservices:Account": "tags",
-    "azure-native:compute:VirtualMachineScaleSet": "tags",
-    "azure-native:containerregistry:Registry": "tags",
-    "azure-native:containerservice:ManagedCluster": "tags",
-    "azure-native:dbforpostgresql:Server": "tags",
-    "azure-native:keyvault:Vault": "tags",
-    "azure-native:network:VirtualNetwork": "tags",
-    "azure-native:resources:ResourceGroup": "tags",
-    "azure-native:servicebus:Namespace": "tags",
-    "azure-native:storage:StorageAccount": "tags",
-    "gcp:artifactregistry/repository:Repository": "labels",
-    "gcp:compute/instanceTemplate:InstanceTemplate": "labels",
-    "gcp:container/cluster:Cluster": "resourceLabels",
-    "gcp:kms/cryptoKey:CryptoKey": "labels",
-    "gcp:pubsub/topic:Topic": "labels",
-    "gcp:secretmanager/secret:Secret": "labels",
-    "gcp:sql/databaseInstance:DatabaseInstance": "settings.userLabels",
-    "gcp:storage/bucket:Bucket": "labels",
-}
-STATEFUL = (
-    "aws:kms/key:Key",
-    "aws:rds/cluster:Cluster",
-    "aws:s3/bucket:Bucket",
-    "aws:secretsmanager/secret:Secret",
-    "azure-native:dbforpostgresql:Server",
-    "azure-native:keyvault:Key",
-    "azure-native:keyvault:Vault",
-    "azure-native:storage:BlobContainer",
-    "azure-native:storage:StorageAccount",
-    "gcp:kms/cryptoKey:CryptoKey",
-    "gcp:secretmanager/secret:Secret",
-    "gcp:sql/databaseInstance:DatabaseInstance",
-    "gcp:storage/bucket:Bucket",
-)
 _BUDGETS = {
     "aws:budgets/budget:Budget": ("notifications", "threshold", 100),
     "azure-native:consumption:Budget": ("notifications", "threshold", 100),
@@ -64,9 +16,9 @@ _BUDGETS = {
 
 @rule("OPS-001", "everything that costs carries the required tags")
 def tagged(stack: Stack) -> Iterator[Breach]:
-    for type_, path in TAGGED.items():
-        for r in stack.of(type_):
-            missing = sorted(set(stack.company.required_tags) - set(dig(r.inputs, path) or {}))
+    for type_, service in kinds(stack.cloud).services.items():
+        for r in stack.of(type_) if service.tags.at else []:
+            missing = sorted(set(stack.company.required_tags) - set(dig(r.inputs, service.tags.at) or {}))
             if missing:
                 yield r.urn, f"Tags are missing: {', '.join(missing)}"
 
@@ -97,7 +49,8 @@ def log_retention(stack: Stack) -> Iterator[Breach]:
 
 @rule("OPS-004", "in prod Pulumi refuses to delete what holds data", profiles=("prod",))
 def protected(stack: Stack) -> Iterator[Breach]:
-    yield from ((r.urn, "Not protected; `pulumi destroy` would take it") for r in stack.of(*STATEFUL) if not r.protect)
+    stateful = [type_ for type_, service in kinds(stack.cloud).services.items() if service.stateful]
+    yield from ((r.urn, "Not protected; `pulumi destroy` would take it") for r in stack.of(*stateful) if not r.protect)
 
 
 _EMPTIED = {

@@ -159,7 +159,7 @@ def test_missing_capability_is_found(tmp_path: Path) -> None:
     """A program that forgets the bus lacks it in the plan and in the parity table."""
     body = """
 import pulumi
-from infra.blueprint import CAPABILITIES
+from infra.catalogue import CAPABILITIES
 for name in CAPABILITIES:
     if name != "bus":
         pulumi.ComponentResource(f"pointsman:index:{name}", name)

@@ -480,6 +480,23 @@ MISTAKES = (
     Mistake("REF-004", "gcp", "nobody writes", drop("gcp:projects/iAMMember:IAMMember", name="-telemetry-cloudtrace")),
     Mistake("REF-005", "aws", "everybody's bill", put("aws:budgets/budget:Budget", "costFilters", [])),
     Mistake("REF-005", "gcp", "everybody's bill", put("gcp:billing/budget:Budget", "budgetFilter.labels", {})),
+    Mistake(
+        "NET-006",
+        "aws",
+        "an instance with an address",
+        put("aws:rds/instance:Instance", "publiclyAccessible", True),
+    ),
+    Mistake(
+        "NET-006",
+        "azure",
+        "an open account",
+        put("azure-native:storage:StorageAccount", "networkRuleSet.defaultAction", "Allow"),
+    ),
+    Mistake("NET-006", "gcp", "a bucket that may be public", put(GCS, "publicAccessPrevention", "inherited")),
+    *(
+        Mistake("EQ-003", c, "a type nobody knows", add(f"{c}:quantum/cache:Cache", {}))
+        for c in ("aws", "azure", "gcp")
+    ),
     *(Mistake("EQ-001", c, "no bus", without("bus")) for c in ("aws", "azure", "gcp")),
     *(Mistake("EQ-002", c, "no host", promise("database.host", "")) for c in ("aws", "azure", "gcp")),
 )

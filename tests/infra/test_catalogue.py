@@ -1,0 +1,105 @@
+"""What is derived from the list of capabilities is complete, and a part left out is never silent: each in turn."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from cost.report.charts import GROUPS
+from cost.rules import RULES as PRICES
+from infra.blueprint import Provider
+from infra.catalogue import CAPABILITIES, CATALOGUE
+from infra.grants import Access
+from infra.offline.plan import CLOUDS
+from infra.policies.rules.equivalence import MAY_BE_EMPTY
+from tests.infra.conftest import PROFILES, Plans
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_provider_has_a_builder_for_each_capability_and_no_other() -> None:
+    """`account` is the one that is not a capability."""
+    assert set(Provider.__dataclass_fields__) == {"account", *CAPABILITIES}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_smoke_looks_at_each_capability_or_says_why_not(cloud: str) -> None:
+    """Neither forgotten nor excused and checked all the same."""
+    checked = set(import_module(f"infra.smoke.{cloud}")._CHECKS)
+    excused = {c.name for c in CATALOGUE if {"*", cloud} & set(c.unchecked)}
+    assert checked | excused == set(CAPABILITIES)
+    assert not checked & excused
+
+
+def test_what_may_be_empty_says_when_and_why() -> None:
+    """The rule's condition and the reason stand together."""
+    assert {c.name for c in CATALOGUE if c.empty} == set(MAY_BE_EMPTY)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_costs_has_a_group_in_the_chart(plans: Plans, cloud: str) -> None:
+    """A capability with a priced resource belongs to a group; its bar would be missing from the chart."""
+    priced = {r.capability for profile in PROFILES for r in plans[cloud, profile].resources if r.type in PRICES[cloud]}
+    assert priced <= {name for names in GROUPS.values() for name in names}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_each_grant_has_its_words_on_each_cloud(cloud: str) -> None:
+    """Every access is a case of its own; what is not comes to assert_never, which the type checker refuses."""
+    text = (ROOT / "infra" / cloud / "identity.py").read_text("utf-8")
+    assert {f"Access.{a.name}" for a in Access} <= set(re.findall(r"Access\.[A-Z_]+", text))
+    assert re.search(r"case _:\n +assert_never\(what\)", text)
+
+
+def without(pattern: str) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        left, count = re.subn(pattern, "", text, flags=re.MULTILINE | re.DOTALL)
+        assert count, f"{pattern} is not there to be left out"
+        return left
+
+    return edit
+
+
+LEFT_OUT: dict[str, tuple[str, Callable[[str], str] | None, str]] = {
+    "the file of one cloud": ("infra/gcp/bus.py", None, r"infra\.gcp\.bus"),
+    "its line in the catalogue": ("infra/catalogue.py", without(r'    Capability\("bus", Bill.BUS\),\n'), "bus"),
+    "its field of Provider": ("infra/blueprint.py", without(r"    bus: Callable.*?c\.Bus\]\n"), "bus"),
+    "its line in build": ("infra/blueprint.py", without(r"        bus=provider\.bus.*?\n"), "bus"),
+    "its record in Stores": ("infra/capabilities.py", without(r"    bus: Bus\n"), "bus"),
+    "its part of the contract": ("infra/contract.py", without(r"    bus: Bus\n"), r"contract\.bus"),
+    "a type's record": ("infra/kinds/gcp.yaml", without(r'  "gcp:pubsub/topic:Topic":\n.*?(?=  ")'), "EQ-003"),
+    "an answer in a record": (
+        "infra/kinds/gcp.yaml",
+        without(r'(?<="gcp:pubsub/topic:Topic":\n)    key: .*?\n'),
+        r"gcp:pubsub/topic:Topic\.key",
+    ),
+    "a price rule": (
+        "cost/rules/gcp.py",
+        without(r'^    "gcp:pubsub/topic:Topic": .*?\n'),
+        "No pricing rule for gcp:pubsub",
+    ),
+}
+
+
+@pytest.mark.parametrize("part", LEFT_OUT)
+def test_a_part_left_out_is_never_silent(part: str, tmp_path: Path) -> None:
+    """The bus loses one part at a time; the plan of a copy of this repository fails and names it."""
+    path, edit, words = LEFT_OUT[part]
+    for folder in ("infra", "cost", "services"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "venv", "*.onnx")
+        )
+    target = tmp_path / path
+    if edit:
+        target.write_text(edit(target.read_text("utf-8")), "utf-8")
+    else:
+        target.unlink()
+    command = [sys.executable, "-W", "ignore", "-m", "services.cli", "plan", "gcp", "--profile", "prod"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, done.stdout[-2000:]
+    assert re.search(words, done.stdout + done.stderr), (done.stdout + done.stderr)[-2000:]
