@@ -35,7 +35,7 @@ def test_json_is_the_shape_the_cost_model_reads() -> None:
         "protect",
         "depends_on",
     }
-    assert [row["capability"] for row in report["parity"]] == CAPABILITIES
+    assert [row["capability"] for row in report["parity"]] == list(CAPABILITIES)
 
 
 @pytest.mark.parametrize(("style", "mark"), [("table", "posture  "), ("markdown", "| posture | gcp |")])
