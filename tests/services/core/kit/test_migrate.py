@@ -35,6 +35,17 @@ FROZEN = {
     "search_tables": "9a3bcbea00d214d9",
     "history_tables": "61f05b5ff0861a63",
     "versions/0001_spine": "b38538e3707afc24",
+    "versions/0002_one_company": "d407dccec0dac41c",
+    "versions/0002_one_company.sql": "8ae02ffbbeea140d",
+    "versions/0003_console_sessions": "42d862d7e5b8cc15",
+    "versions/0004_documents": "215a118913f8331a",
+    "versions/0004_documents.sql": "7f4e7156178d1118",
+    "versions/0005_a_million": "d0f14b2be8367ee9",
+    "versions/0005_a_million.sql": "9859ceada70edd50",
+    "versions/0006_conversations": "f0d9e22570ad58e3",
+    "versions/0006_conversations.sql": "443469677f4bf535",
+    "versions/0007_teams": "c14f04c277d4f8b7",
+    "versions/0008_letters_and_positions": "333711166f206f48",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
@@ -89,7 +100,8 @@ def test_what_has_landed_is_frozen() -> None:
     """An edit in place would reach new databases only: the next change is a new revision."""
     found = {}
     for name in FROZEN:
-        file = FOLDER / (f"{name}.py" if "/" in name else f"{name}.sql")
+        suffix = "" if name.endswith(".sql") else ".py" if "/" in name else ".sql"
+        file = FOLDER / f"{name}{suffix}"
         found[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     assert found == FROZEN
 
