@@ -36,6 +36,7 @@ LABEL = """
 insert into labels (ticket_id, "group", source, by) values (%(ticket_id)s, %(group)s, %(source)s, %(by)s)
 on conflict (ticket_id, source) do update set "group" = excluded."group", by = excluded.by, at = now()
 """
+KNOWN = "select connector, external_id from tickets where id = %s"
 PROPOSED = """
 select t.id, t.connector, t.external_id, t.seen, d.decision from tickets t
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
@@ -129,13 +130,16 @@ async def open_in_desk(pool: Pool, opened: NewDeskTicket, *, key: str) -> Receiv
 
 async def erase(pool: Pool, ticket_id: int, who: Principal) -> None:
     """
-    Has everything that was said in a ticket removed; the worker does it, and its audit entry is the receipt.
+    Has everything that was said in a ticket removed; the worker does it, and its audit entry is the receipt. Asked
+    again, also when it is done, it changes nothing.
 
     Raises:
         NotFound: no such ticket.
     """
     async with connection(pool) as conn, conn.transaction():
-        ticket = await _proposed(conn, ticket_id)
+        ticket = await (await conn.execute(KNOWN, (ticket_id,))).fetchone()
+        if ticket is None:
+            raise NotFound(f"There is no ticket {ticket_id}.")
         delivery = Delivery(
             connector=ticket["connector"],
             delivery_id=f"erase:{ticket_id}",
