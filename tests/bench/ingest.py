@@ -186,14 +186,21 @@ def _pgbench_script() -> str:
     """INGEST with pgbench's variables for parameters: random ids, and the one type that psycopg would send along."""
     sql: str = INGEST
     for name, value in _values().items():
-        fixed = {None: "null", "": "''"}.get(value) if value is None or isinstance(value, str) else None
+        fixed = _LITERALS.get(value) if value is None or isinstance(value, str | bool) else None
         variable = {"delivery_id": ":n", "external_id": ":n", "ticket": ":ticket::jsonb"}.get(name, f":{name}")
         sql = sql.replace(f"%({name})s", fixed or variable)
     return f"\\set n random(1, 9000000000000000)\n{sql.strip()};\n"
 
 
+_LITERALS = {None: "null", "": "''", True: "true", False: "false"}  # what pgbench cannot send as a parameter
+
+
+def _is_literal(value: Any) -> bool:
+    return value is None or value == "" or isinstance(value, bool)
+
+
 def _pgbench_values() -> list[str]:
-    return [f"--define={name}={_as_text(value)}" for name, value in _values().items() if value not in (None, "")]
+    return [f"--define={name}={_as_text(value)}" for name, value in _values().items() if not _is_literal(value)]
 
 
 def _values() -> Mapping[str, Any]:
