@@ -138,6 +138,7 @@ def test_a_database_set_for_a_deployment_is_not_used(home: Home) -> None:
 def test_a_taken_port_is_named_with_the_setting_that_moves_ours(home: Home) -> None:
     """Exit 1, the port and the variable; nothing was started."""
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier test linger a minute
         other.bind(("127.0.0.1", home.settings.gateway_port))
         other.listen()
         done = run(home, "--once")
