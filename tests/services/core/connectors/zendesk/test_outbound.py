@@ -103,7 +103,7 @@ class Desk:
 def connector_settings(url: str, **given: Any) -> ZendeskSettings:
     base = {
         "secrets": (SecretStr(WEBHOOK_SECRET),), "base_url": url, "user_id": "903",
-        "email": "pointsman@example.com", "api_token": "integration-token", "timeout_s": 0.3,
+        "email": "pointsman@example.com", "api_token": "integration-token", "timeout_s": 1.5,
     }  # fmt: skip
     return ZendeskSettings.model_validate(base | given)
 
