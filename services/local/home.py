@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.core.kit.errors import ConfigurationInvalid
 from services.local.postgres import EmbeddedPostgres
 
+WORKER_ID = "local-worker"
+
 
 class LocalSettings(BaseSettings):
     """What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, chat, database."""
@@ -110,7 +112,7 @@ class Home:
             "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
             "POINTSMAN_ROUTER_URL": f"http://127.0.0.1:{settings.router_http_port}",
             "POINTSMAN_RAG_PORT": str(settings.rag_port),
-            "POINTSMAN_WORKER_ID": "local-worker",
+            "POINTSMAN_WORKER_ID": WORKER_ID,
             "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
         }
 

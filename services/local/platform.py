@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import httpx
 import psycopg
 
+from services.core.kit import workflows
 from services.core.kit.database import migrate
 from services.core.kit.errors import Unavailable
 from services.core.kit.security import Role, create_key
-from services.local.home import Home
+from services.local.home import WORKER_ID, Home
 from services.local.processes import Supervisor, alone, check_ports, clear_leftovers, remember
 
 READY_TIMEOUT_S = 90.0
@@ -95,6 +96,7 @@ def prepare(home: Home) -> None:
     url = home.postgres.start()
     migrate(url, home.settings.company)
     with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(workflows.LEAVE, (WORKER_ID,))  # a killed one's heartbeat would count for the one to come
         _ensure_key(home, conn)
 
 

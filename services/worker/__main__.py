@@ -76,6 +76,7 @@ async def run(settings: WorkerSettings) -> None:
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        await workflows.leave(pool, settings.worker_id)
     metrics.shutdown()
     metrics_thread.join()
     log.info("worker.stopped")

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
 from services.core.kit.database import Pool, connection, sqlalchemy_url
+from services.core.kit.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -33,6 +34,8 @@ select dbos.enqueue_workflow(%(name)s, %(queue)s, array[]::json[], %(arguments)s
                              workflow_id => %(workflow_id)s, application_name => %(application)s)
 """
 BEAT = "insert into executors (executor_id) values (%s) on conflict (executor_id) do update set beat_at = now()"
+# Its row stays until the reaper has given back what it had begun.
+LEAVE = "update executors set beat_at = '-infinity' where executor_id = %s"
 # Work that another version of the workflows began and nobody living goes on with: it starts anew under this version.
 # Its checkpoints go, because steps may have changed order; every step may run again, and every effect has its key.
 ADOPT = """
@@ -136,3 +139,12 @@ async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event) ->
             log.warning("workflows.heartbeat.missed", error=type(exc).__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), BEAT_S)
+
+
+async def leave(pool: Pool, executor_id: str) -> None:
+    """Call it when the engine has ended: this executor no longer counts as living, and others go on with its work."""
+    try:
+        async with connection(pool) as conn:
+            await conn.execute(LEAVE, (executor_id,))
+    except DatabaseUnavailable as exc:  # the missing heartbeat will say it, only later
+        log.warning("workflows.heartbeat.missed", error=type(exc).__name__)

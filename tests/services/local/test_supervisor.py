@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
 from services.local.home import Home
@@ -54,6 +55,14 @@ def wait_ready(home: Home, process: subprocess.Popen[str]) -> None:
         time.sleep(0.1)  # another process: nothing to wait on but its answer
 
 
+def kill_all(supervisor: psutil.Process) -> None:
+    """kill -9: first who would start them anew, then its containers."""
+    children = supervisor.children()
+    for process in [supervisor, *children]:
+        process.kill()
+    psutil.wait_procs(children, timeout=TIMEOUT_S)
+
+
 def test_once_shows_mock_tickets_triaged_and_leaves_nothing_running(home: Home) -> None:
     """Exit 0, a row for each ticket, no process left, PostgreSQL stopped."""
     done = run(home, "--once", "--mock", "3")
@@ -92,6 +101,23 @@ def test_the_printed_link_signs_a_browser_in(home: Home) -> None:
         assert http.get(printed.removeprefix("Console: ").strip()).headers["location"] == "/"
         assert http.get("/").status_code == 200
     assert (home.folder / "api_key").stat().st_mode & 0o777 == 0o600
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(TIMEOUT_S) == 0
+
+
+def test_a_worker_that_has_ended_does_not_make_the_next_start_ready(home: Home) -> None:
+    """Stopped or killed a moment ago: no heartbeat of before counts for the worker that is yet to come."""
+    for end in (psutil.Process.terminate, kill_all):
+        process = start(home, "--mock", "0")
+        wait_ready(home, process)
+        end(psutil.Process(process.pid))
+        process.wait(TIMEOUT_S)
+    begun = time.time()
+    process = start(home, "--mock", "0")
+    wait_ready(home, process)
+    with psycopg.connect(home.postgres.url) as conn:
+        beats = conn.execute("select extract(epoch from beat_at) from executors where beat_at > '-infinity'").fetchall()
+    assert [float(beat) > begun for (beat,) in beats] == [True]
     process.send_signal(signal.SIGTERM)
     assert process.wait(TIMEOUT_S) == 0
 
