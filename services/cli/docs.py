@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
+from services.core.kit.login import resolve
 from services.core.kit.objects import SCHEMES, open_store
 from services.core.kit.settings import PlatformSettings
 from services.local.home import Home
@@ -151,7 +152,7 @@ def home_encoder(home: Home) -> "TextEncoder":
 def _with_database(settings: PlatformSettings, work: Any) -> Any:
     async def run() -> Any:
         url = settings.database_url.get_secret_value()
-        async with await AsyncConnection.connect(url, autocommit=True) as conn:
+        async with await AsyncConnection.connect(resolve(url), autocommit=True) as conn:
             return await work(conn)
 
     return asyncio.run(run())

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from services.cli.docs import open_encoder
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.target import open_platform
+from services.core.kit.login import resolve
 
 app = typer.Typer(no_args_is_help=True, help="Answers from documents: measured, calibrated.")
 Corpus = Annotated[Path, typer.Option(help="JSON lines of doc_id, title, text; .gz too.")]
@@ -71,7 +72,7 @@ def _measure(corpus: Path, questions: Path, calibration: Path | None) -> Any:
     from services.core.answer.evaluate import evaluate as measure
 
     async def run(url: str, encoder: Any) -> Any:
-        async with await AsyncConnection.connect(url, autocommit=True) as conn:
+        async with await AsyncConnection.connect(resolve(url), autocommit=True) as conn:
             return await measure(conn, encoder, corpus, questions, calibration)
 
     with open_platform() as settings:

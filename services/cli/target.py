@@ -20,6 +20,7 @@ from services.core.kit.errors import (
     Unavailable,
 )
 from services.core.kit.locks import Lock
+from services.core.kit.login import resolve
 from services.core.kit.schema import look
 from services.core.kit.settings import EXAMPLES, PlatformSettings, read_settings
 from services.local.home import Home, LocalSettings
@@ -147,12 +148,12 @@ def connect(settings: PlatformSettings) -> Generator[psycopg.Connection]:
     """
     url = settings.database_url.get_secret_value()
     try:
-        conninfo_to_dict(url)
+        conninfo_to_dict(resolve(url))
     except psycopg.ProgrammingError as exc:
         example = EXAMPLES["POINTSMAN_DATABASE_URL"]
         raise ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address. Write it like {example}") from exc
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+        with psycopg.connect(resolve(url), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
             if (problem := look(conn).problem(settings.company)) is not None:
                 raise problem
             yield conn

@@ -50,12 +50,13 @@ def _load_champion(model: RouterServing, settings: RouterSettings) -> None:
     """Fetches and loads the champion when it is not the one being served."""
     import psycopg
 
+    from services.core.kit import login
     from services.core.kit.objects import open_store
     from services.core.kit.schema import look
     from services.core.models.registry import champion, fetch
 
     try:
-        with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=5, autocommit=True) as conn:
+        with login.connect(settings.database_url.get_secret_value(), connect_timeout=5, autocommit=True) as conn:
             if (problem := look(conn).problem(settings.company)) is not None:
                 raise problem
             record = champion(conn)

@@ -84,10 +84,11 @@ def _own_database(settings: TrainerSettings) -> Generator[Any]:
     """
     import psycopg
 
+    from services.core.kit import login
     from services.core.kit.schema import look
 
     try:
-        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
+        with login.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
             if (problem := look(conn).problem(settings.company)) is not None:
                 raise problem
             yield conn

@@ -1,5 +1,6 @@
 """PostgreSQL: pools for psycopg 3, and the migrations of our schema and of the workflow engine's."""
 
+import asyncio
 import select
 import time
 from collections.abc import AsyncGenerator
@@ -11,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from services.core.kit import schema
+from services.core.kit import login, schema
 from services.core.kit.errors import DatabaseUnavailable
 from services.core.kit.locks import Lock
 
@@ -48,7 +49,7 @@ def build_pool(
     With `company` it never lends a connection to another company's database.
     """
     return AsyncConnectionPool[Connection](
-        database_url,
+        partial(_resolve, database_url),  # asked for each new connection: a token of an hour ago opens nothing
         min_size=min_size,
         max_size=max_size,
         timeout=POOL_TIMEOUT_S,
@@ -57,6 +58,10 @@ def build_pool(
         configure=partial(_set_up, company, statement_timeout_s),
         kwargs={"autocommit": True, "row_factory": dict_row, "prepare_threshold": 2, **TCP_ALIVE},
     )
+
+
+async def _resolve(database_url: str) -> str:
+    return await asyncio.to_thread(login.resolve, database_url)
 
 
 async def _is_alive(conn: Connection) -> None:
@@ -125,7 +130,7 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
     from dbos import DBOS
 
     schema.refuse_foreign(database_url, company)
-    url = sqlalchemy_url(database_url)
+    url = sqlalchemy_url(login.resolve(database_url))  # good for minutes: every connection is made at the beginning
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         with engine.connect() as conn:

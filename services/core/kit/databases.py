@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import Connection, errors, sql
 
-from services.core.kit import schema
+from services.core.kit import login, schema
 from services.core.kit.database import migrate
 from services.core.kit.errors import Conflict, DatabaseUnavailable, InputInvalid, NotFound
 
@@ -58,7 +58,7 @@ def split(database_url: str, tenant: str, name: str) -> str:
     Raises:
         NotFound: the tenant has no rows. Conflict: `name` exists, or containers still use the database.
     """
-    with _server(database_url, name) as conn, psycopg.connect(database_url, autocommit=True) as old:
+    with _server(database_url, name) as conn, login.connect(database_url, autocommit=True) as old:
         if schema.look(old).revision != "0001":
             raise Conflict("This database has no tenants any more, so there is nothing to split.")
         if old.execute("select 1 from tickets where tenant = %s limit 1", (tenant,)).fetchone() is None:
@@ -67,7 +67,7 @@ def split(database_url: str, tenant: str, name: str) -> str:
         _copy(conn, urlsplit(database_url).path.strip("/"), name)
     url = address(database_url, name)
     try:
-        with psycopg.connect(url) as copy:
+        with login.connect(url) as copy:
             _keep(copy, tenant)
         migrate(url, tenant)
     except BaseException:
@@ -110,7 +110,7 @@ def _server(database_url: str, name: str) -> Generator[Connection]:
     if not NAME.fullmatch(name):
         raise InputInvalid(f"'{name}' cannot name a database: a small letter, then letters, digits and _, at most 63.")
     try:
-        with psycopg.connect(address(database_url, "postgres"), autocommit=True, connect_timeout=5) as conn:
+        with login.connect(address(database_url, "postgres"), autocommit=True, connect_timeout=5) as conn:
             yield conn
     except psycopg.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc

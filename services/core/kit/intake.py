@@ -47,21 +47,14 @@ with delivery as (
         occurred_at = greatest(excluded.occurred_at, tickets.occurred_at),
         updated_at = now()
     returning id, state, solvings, occurred_at <= %(occurred_at)s::timestamptz is not false as is_newest
-), retold as (
-    select id from ticket join raw.texts x on x.ticket_id = ticket.id
-    where %(has_text)s and is_newest and state <> 'erased'
-      and (x.ticket ->> 'subject', x.ticket ->> 'body') is distinct from (%(subject)s::text, %(body)s::text)
-), text as (
-    insert into raw.texts (ticket_id, ticket) select id, %(ticket)s from ticket where state <> 'erased'
-    on conflict (ticket_id) do update set ticket = excluded.ticket, received_at = now()
-    where %(has_text)s and ((select is_newest from ticket)
-                            or concat(texts.ticket ->> 'subject', texts.ticket ->> 'body') = '')
+), text as materialized (
+    select raw.take_text(id, %(ticket)s, %(has_text)s, is_newest) as is_retold from ticket where state <> 'erased'
 )
 select id, case when %(workflow)s::text is not null and (solvings > 0 or not %(is_solving)s) then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
     workflow_id => %(stage)s::text || ':' || id || case when %(is_solving)s then ':' || solvings else %(suffix)s end,
     application_name => %(application)s::text) end as workflow_id,
-case when exists (select from retold) then dbos.enqueue_workflow(
+case when (select is_retold from text) then dbos.enqueue_workflow(
     'retold_ticket', %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
     workflow_id => 'retold:' || id || ':' || %(delivery_id)s::text,
     application_name => %(application)s::text) end as retold_id
@@ -137,8 +130,6 @@ def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
         "suffix": f":{delivery.delivery_id}" if delivery.kind is DeliveryKind.ERASED else "",
         "is_creation": delivery.kind is DeliveryKind.CREATED,
         "is_solving": delivery.kind is DeliveryKind.SOLVED,
-        "subject": ticket.subject,
-        "body": ticket.body,
         "queue": QUEUE,
         "application": APPLICATION,
     }

@@ -10,6 +10,7 @@ from psycopg.errors import UndefinedTable
 from psycopg.rows import tuple_row
 
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
+from services.core.kit.login import connect
 from services.core.kit.settings import EXAMPLES
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -77,7 +78,7 @@ def refuse_foreign(database_url: str, company: str) -> None:
         ConfigurationInvalid: the database is another company's.
     """
     try:
-        with psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+        with connect(database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
             problem = look(conn).foreign(company)
     except psycopg.OperationalError:
         return

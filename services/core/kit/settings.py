@@ -4,6 +4,7 @@ Settings come from environment variables named POINTSMAN_*, read once at start a
 Each service derives one frozen class from `PlatformSettings`. Nothing else in the tree reads the environment.
 """
 
+from pathlib import Path
 from typing import Self, TypeVar
 
 from pydantic import SecretStr, ValidationError
@@ -34,6 +35,19 @@ class PlatformSettings(BaseSettings):
     def read(cls) -> Self:
         """The settings of this process; raises like `read_settings`."""
         return read_settings(cls)
+
+
+class WorkloadIdentity(BaseSettings):
+    """Who this workload is in its cloud, by the names that the clouds' own libraries read and their webhooks set."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    azure_client_id: str = ""
+    azure_tenant_id: str = ""
+    azure_federated_token_file: Path | None = None
+    azure_authority_host: str = "https://login.microsoftonline.com"
+    azure_pod_identity_authority_host: str = "http://169.254.169.254"
+    gce_metadata_host: str = "metadata.google.internal"
 
 
 def read_settings(kind: type[S]) -> S:

@@ -9,14 +9,17 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
+from services.core.kit import login
 from services.core.kit.database import Pool, connection, sqlalchemy_url
 from services.core.kit.errors import DatabaseUnavailable
+from services.core.kit.schema import CONNECT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from dbos import DBOS
@@ -101,6 +104,7 @@ def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
     config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": sqlalchemy_url(database_url),
+        "db_engine_kwargs": {"creator": partial(login.connect, database_url, connect_timeout=CONNECT_TIMEOUT_S)},
         "executor_id": executor_id,
         "application_version": VERSION,
         "sys_db_pool_size": pool_size,

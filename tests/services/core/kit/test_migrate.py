@@ -46,6 +46,8 @@ FROZEN = {
     "versions/0006_conversations.sql": "443469677f4bf535",
     "versions/0007_teams": "c14f04c277d4f8b7",
     "versions/0008_letters_and_positions": "333711166f206f48",
+    "versions/0009_doors.sql": "b6e0e20ab4f4518c",
+    "versions/0009_doors": "df5c0a4d714d1f53",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
