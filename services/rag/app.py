@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from services.core.kit.limits import Limits
 from services.core.kit.objects import open_store
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
+from services.core.llm.redaction import Redaction
 from services.core.search.encoder import fetch_encoder
 from services.core.text.redact import build_redactor
 from services.rag import endpoints, handover, service
@@ -45,6 +47,8 @@ def build_app(settings: RagSettings) -> FastAPI:
     app = FastAPI(title="Pointsman conversations", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.opening = RateGate(settings.rag_sessions_per_minute, of="conversations")
+    app.state.saying = RateGate(settings.rag_messages_per_minute, of="messages in a conversation")
+    app.state.calling = RateGate(settings.rag_caller_messages_per_minute, of="messages")
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(endpoints.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -66,15 +70,18 @@ def build_app(settings: RagSettings) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     settings: RagSettings = app.state.settings
-    pool = build_pool(settings.database_url.get_secret_value(), min_size=2, max_size=settings.rag_pool_size)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.rag_threads, "compute"))
+    pool = build_pool(
+        settings.database_url.get_secret_value(), company=settings.company, min_size=2, max_size=settings.rag_pool_size
+    )
     app.state.intake_pool, app.state.key_ring = pool, KeyRing(pool)
     stop = asyncio.Event()
     async with httpx.AsyncClient() as http:
         await pool.open(wait=False)  # started before its database it answers 503, and recovers by itself
         encoder = await asyncio.to_thread(fetch_encoder, open_store(settings.objects_url))
-        redactor = await asyncio.to_thread(build_redactor)
+        redaction = Redaction(await asyncio.to_thread(build_redactor))
         rules = Rules(read_calibration(settings.rag_calibration), settings.rag_mode)
-        outside = app.state.outside = Outside(pool, encoder, redactor, rules, settings.rag_index_cases)
+        outside = app.state.outside = Outside(pool, encoder, redaction, rules, settings.rag_index_cases)
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         connector = connectors.get(settings.rag_connector)
         if connector is None:

@@ -1,5 +1,6 @@
 """What a person resolved becomes a case, found beside documents: the question its title, the resolution its text."""
 
+import asyncio
 import hashlib
 from uuid import UUID
 
@@ -30,7 +31,7 @@ async def put_case(conn: Connection, encoder: TextEncoder, session: DictRow, sai
     case = as_case(session["id"], said, tuple(session["groups"]))
     if case is None:
         return None
-    vector = encoder.embed([documents.embedded_text(case.title, case.chunks[0])])
+    vector = await asyncio.to_thread(encoder.embed, [documents.embedded_text(case.title, case.chunks[0])])
     if await _is_known(conn, vector[0], encoder.version, case):
         return None
     await documents.put(conn, case, vector, encoder=encoder.version)

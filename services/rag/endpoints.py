@@ -74,6 +74,8 @@ async def say(
     request: Request, session_id: UUID, body: NewMessage, outside: OutsideOf, token: Token
 ) -> JSONResponse | StreamingResponse:
     """The answer, whole or as server-sent events: a `claim` each, then the `message`. None while a person has it."""
+    request.app.state.calling.pass_or_refuse(address_of(request))
+    request.app.state.saying.pass_or_refuse(str(session_id))
     message_id = body.id or uuid7()
     await service.take_in(outside, session_id, token, message_id, body.text)
     if "text/event-stream" in request.headers.get("accept", ""):

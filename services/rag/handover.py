@@ -89,8 +89,9 @@ async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) 
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.lock(conn, session["id"]) is None:  # erased with its ticket meanwhile
             return
-        for said in agent_replies(ticket, session):
-            redacted = await asyncio.to_thread(outside.redactor.redact, said.text)
+        heard = await repository.heard(conn, session["id"])
+        for said in (one for one in agent_replies(ticket, session) if one.external not in heard):
+            redacted = await outside.redaction.redact({"text": said.text})
             if await repository.say(conn, replace(said, text=redacted.fields["text"])):
                 await repository.keep_raw(conn, said.id, said.text, redacted.vault)
         if ticket.status in ENDED:

@@ -25,6 +25,8 @@ MESSAGES = """
 select m.id, m.session_id, m.author, coalesce(r.text, m.text) as text, m.text as redacted, m.answer, m.at, m.done
 from messages m left join raw.messages r on r.message_id = m.id where m.session_id = %s order by m.place
 """
+HEARD = "select external from messages where session_id = %s and external is not null"
+COUNT = "select count(*) as messages from messages where session_id = %s"
 REPLY = "select id, author, text, answer, at from messages where replies_to = %s"
 WAITING = """
 select m.id, m.session_id from messages m where m.author = 'user' and not m.done
@@ -95,6 +97,17 @@ async def keep_raw(conn: Connection, message_id: UUID, text: str, vault: dict[st
 
 async def messages(conn: Connection, session_id: UUID) -> list[DictRow]:
     return await (await conn.execute(MESSAGES, (session_id,))).fetchall()
+
+
+async def heard(conn: Connection, session_id: UUID) -> set[str]:
+    """The comments of its ticket that were told before."""
+    rows = await (await conn.execute(HEARD, (session_id,))).fetchall()
+    return {row["external"] for row in rows}
+
+
+async def count(conn: Connection, session_id: UUID) -> int:
+    row = await (await conn.execute(COUNT, (session_id,))).fetchone()
+    return row["messages"] if row else 0
 
 
 async def reply_to(conn: Connection, message_id: UUID) -> Message | None:

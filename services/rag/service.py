@@ -4,19 +4,23 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from psycopg.rows import DictRow
 
-from services.core.answer.decide import Rules, answer
+from services.core.answer.decide import Means, Rules, answer
 from services.core.contracts.conversation import Answer, Author, Message, Session, SessionState
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, NotFound, Unauthenticated
-from services.core.search.encoder import TextEncoder
-from services.core.search.retrieve import Question, Scope
-from services.core.text.redact import Redactor
+from services.core.kit.stages import Stages
+from services.core.llm.redaction import Redaction
+from services.core.search.encoder import TextEncoder, Vectors
+from services.core.search.retrieve import Found, Question, Scope, search
 from services.rag import repository, states
 from services.rag.repository import Said, uuid7
 
@@ -24,6 +28,7 @@ log = structlog.get_logger()
 
 WAITED_S = 5.0  # a turn takes a fraction of it; what is older was left by a server that ended
 SWEEP_S = 1.0
+MESSAGES_MAX = 1_000  # all of them are read for each turn
 PREVIOUS_MAX = 6  # turns of the person that a follow-up may refer to
 
 
@@ -33,9 +38,33 @@ class Outside:
 
     pool: Pool
     encoder: TextEncoder
-    redactor: Redactor
+    redaction: Redaction
     rules: Rules
     index_cases: bool = False
+    turns: "Turns" = field(default_factory=lambda: Turns())
+
+
+class Turns:
+    """One turn of a conversation at a time in this process; forgets conversations that nobody waits for."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def alone(self, session_id: UUID) -> AsyncGenerator[None]:
+        lock = self._locks.setdefault(session_id, asyncio.Lock())
+        async with lock:
+            yield
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message that is to be answered, with what was said before it."""
+
+    message_id: UUID
+    session: DictRow
+    before: list[DictRow]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -59,11 +88,13 @@ async def take_in(outside: Outside, session_id: UUID, token: str | None, message
 
     Raises:
         NotFound, Unauthenticated: there is no such conversation, or it is somebody else's.
-        Conflict: the id is another conversation's, or other words came under it.
+        Conflict: the id is another conversation's, other words came under it, or the conversation is full.
     """
     async with connection(outside.pool) as conn:
         require(await repository.find(conn, session_id), token)
-    redacted = await asyncio.to_thread(outside.redactor.redact, text)
+        if await repository.count(conn, session_id) >= MESSAGES_MAX:
+            raise Conflict(f"This conversation has {MESSAGES_MAX} messages. Open another one.")
+    redacted = await outside.redaction.redact({"text": text})
     async with connection(outside.pool) as conn, conn.transaction():
         said = Said(message_id, session_id, Author.USER, redacted.fields["text"])
         if await repository.say(conn, said):
@@ -76,19 +107,22 @@ async def take_turn(outside: Outside, session_id: UUID, message_id: UUID) -> Mes
     """
     The answer to a message: made now, or the one that was made before. None when a person has the conversation.
 
-    One transaction holds the answer, the conversation's new state and its event, under a lock on the conversation: a
-    server that is killed leaves all of it or nothing, and then the next one takes the turn.
+    Nothing is held while the answer is made. One transaction then records it with the conversation's new state and its
+    event, under a lock on the conversation: a server that is killed leaves all of it or nothing, and another one takes
+    the turn; of two that took it, the first to record has answered.
     """
-    async with connection(outside.pool) as conn, conn.transaction():
-        session = await repository.lock(conn, session_id)
-        if session is None:
-            raise NotFound(f"There is no conversation {session_id}.")
-        known = await repository.reply_to(conn, message_id)
-        if known is not None or not states.is_answered_here(SessionState(session["state"])):
-            return known
-        given = await _answer(outside, conn, session, message_id)
-        await _record(conn, session, message_id, given)
-        return await repository.reply_to(conn, message_id)
+    async with outside.turns.alone(session_id):
+        async with connection(outside.pool) as conn:
+            session = await repository.find(conn, session_id)
+            if session is None:
+                raise NotFound(f"There is no conversation {session_id}.")
+            known = await repository.reply_to(conn, message_id)
+            if known is not None or not states.is_answered_here(SessionState(session["state"])):
+                return known
+            turn = _turn(session, await repository.messages(conn, session_id), message_id)
+        stages = Stages()
+        given = await _answer(outside, turn, stages)
+        return await _record(outside, turn, given, stages)
 
 
 async def read(outside: Outside, session_id: UUID, token: str | None) -> Session:
@@ -147,25 +181,43 @@ def require(session: DictRow | None, token: str | None) -> DictRow:
     return session
 
 
-async def _answer(outside: Outside, conn: Connection, session: DictRow, message_id: UUID) -> Answer:
-    said = await repository.messages(conn, session["id"])
+def _turn(session: DictRow, said: list[DictRow], message_id: UUID) -> Turn:
     place = next(i for i, one in enumerate(said) if one["id"] == message_id)
-    before, text = said[:place], said[place]["redacted"]
-    replies = [one["redacted"] for one in before if one["author"] == Author.ASSISTANT]
-    previous = tuple(one["redacted"] for one in before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
-    question = Question(text, previous, replies[-1] if replies else "")
-    scope = Scope(groups=tuple(session["groups"]))
-    asked_back = repository.was_asked_back(before)
-    return await answer(conn, outside.encoder, question, scope, outside.rules, asked_back=asked_back)
+    return Turn(message_id, session, said[:place], said[place]["redacted"])
 
 
-async def _record(conn: Connection, session: DictRow, message_id: UUID, given: Answer) -> None:
-    reply = Said(uuid7(), session["id"], Author.ASSISTANT, given.reply, given, replies_to=message_id)
-    await repository.say(conn, reply)
-    await repository.set_done(conn, message_id)
-    await repository.move(conn, session["id"], states.after(SessionState(session["state"]), given.action), given.reason)
-    detail = {"message": str(message_id), "reason": given.reason, "confidence": round(given.confidence, 4)}
-    await repository.note(conn, session["id"], states.EVENTS[given.action], detail)
+async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
+    replies = [one["redacted"] for one in turn.before if one["author"] == Author.ASSISTANT]
+    previous = tuple(one["redacted"] for one in turn.before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
+    question = Question(turn.text, previous, replies[-1] if replies else "")
+    scope = Scope(groups=tuple(turn.session["groups"]))
+
+    async def find(question: Question, vector: Vectors) -> Found:
+        async with connection(outside.pool) as conn:
+            return await search(conn, question, vector, outside.encoder.version, scope)
+
+    means = Means(outside.encoder, outside.rules, find)
+    return await answer(means, question, asked_back=repository.was_asked_back(turn.before), stages=stages)
+
+
+async def _record(outside: Outside, turn: Turn, given: Answer, stages: Stages) -> Message | None:
+    """What counts is the conversation as it is now: it may have been answered, handed over or erased meanwhile."""
+    session_id = turn.session["id"]
+    async with connection(outside.pool) as conn, conn.transaction():
+        session = await repository.lock(conn, session_id)
+        if session is None:
+            raise NotFound(f"There is no conversation {session_id}.")
+        known = await repository.reply_to(conn, turn.message_id)
+        state = SessionState(session["state"])
+        if known is not None or not states.is_answered_here(state):
+            return known
+        reply = Said(uuid7(), session_id, Author.ASSISTANT, given.reply, given, replies_to=turn.message_id)
+        await repository.say(conn, reply)
+        await repository.set_done(conn, turn.message_id)
+        await repository.move(conn, session_id, states.after(state, given.action), given.reason)
+        detail = {"message": str(turn.message_id), "reason": given.reason, "confidence": round(given.confidence, 4)}
+        await repository.note(conn, session_id, states.EVENTS[given.action], detail | {"ms": stages.ms})
+        return await repository.reply_to(conn, turn.message_id)
 
 
 async def _require_same(conn: Connection, session_id: UUID, message_id: UUID, text: str) -> None:

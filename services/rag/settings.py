@@ -15,7 +15,9 @@ class RagSettings(PlatformSettings):
     Without it, opening one takes an API key, whose holder may name the person's groups. `rag_connector` gets the
     tickets of conversations that a person takes over. `rag_index_cases` answers later questions from what agents
     resolved, redacted, for the conversation's own audience. `rag_sessions_per_minute` bounds what one address opens
-    without a key; what one call may cost is bounded by the same names as at the gateway.
+    without a key, `rag_messages_per_minute` what is said in one conversation, `rag_caller_messages_per_minute` what one
+    address says in all of them; what one call may cost is bounded by the same names as at the gateway. `rag_threads`
+    compute beside the event loop.
     """
 
     rag_host: str = "127.0.0.1"
@@ -30,6 +32,9 @@ class RagSettings(PlatformSettings):
     rag_poll_s: float = Field(default=5.0, gt=0)
     rag_origins: tuple[str, ...] = ()
     rag_sessions_per_minute: int = Field(default=60, ge=1)
+    rag_messages_per_minute: int = Field(default=20, ge=1)
+    rag_caller_messages_per_minute: int = Field(default=300, ge=1)
+    rag_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=131_072, ge=1024)  # the longest message, each character escaped
     body_timeout_s: float = Field(default=15, gt=0)
     head_timeout_s: float = Field(default=10, gt=0)

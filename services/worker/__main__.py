@@ -18,12 +18,12 @@ from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.core.llm.build import build_llm
 from services.core.llm.metered import MeteredLlm
+from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
 from services.worker.letters import deliver
 from services.worker.polling import poll
-from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep

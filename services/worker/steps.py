@@ -32,13 +32,13 @@ from services.core.kit.errors import (
 from services.core.llm import ledger
 from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
+from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
 from services.core.text.redact import Redacted
 from services.worker import repository
 from services.worker.decide import Gathered, decide, routed_event, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
-from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()

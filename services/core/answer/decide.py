@@ -1,10 +1,10 @@
 """One turn: a question and what was found -> an answer, a question back, or a person. Never a guess."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from psycopg import AsyncConnection
 
 from services.core.answer import clarify, wishes
 from services.core.answer.gate import Calibration, Mode
@@ -12,8 +12,9 @@ from services.core.answer.passage import contradicts, passage
 from services.core.answer.signals import Signals, read
 from services.core.contracts.conversation import Action, Answer, Claim, Reason
 from services.core.contracts.document import Evidence
-from services.core.search.encoder import TextEncoder
-from services.core.search.retrieve import Found, Question, Scope, retrieve
+from services.core.kit.stages import Stages
+from services.core.search.encoder import TextEncoder, Vectors
+from services.core.search.retrieve import Found, Question, meant_vector
 
 FAR_AWAY = 0.25  # cosine: nothing here is about that; the labelled unanswerable questions, which are about the same
 # products, lie at .4 to .7
@@ -28,6 +29,7 @@ SAID = {
     Reason.CONFLICTING_SOURCES: "The documents contradict each other about this. " + HANDED_OFF,
     Reason.ASKED_FOR_HUMAN: HANDED_OFF,
 }
+SAY_SOMETHING = "Please write what you would like to know."
 RESOLVED = "Glad to hear it. This conversation is closed; write again at any time."
 
 
@@ -39,22 +41,33 @@ class Rules:
     mode: Mode = Mode.STANDARD
 
 
-async def answer(
-    conn: AsyncConnection[Any],
-    encoder: TextEncoder,
-    question: Question,
-    scope: Scope,
-    rules: Rules,
-    *,
-    asked_back: bool = False,
-) -> Answer:
-    """The answer to a redacted question. Having just `asked_back`, it does not ask again."""
-    if wishes.asks_for_human(encoder, question.text):
-        return hand_off(Reason.ASKED_FOR_HUMAN)
-    if question.previous and wishes.says_done(encoder, question.text):
-        return Answer(action=Action.RESOLVE, reply=RESOLVED)
-    found = await retrieve(conn, encoder, question, scope)
-    return decide(encoder, found, read(encoder, found), rules, asked_back=asked_back)
+Search = Callable[[Question, Vectors], Awaitable[Found]]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an answer is made with. `search` finds what this caller may read."""
+
+    encoder: TextEncoder
+    rules: Rules
+    search: Search
+
+
+async def answer(means: Means, question: Question, *, asked_back: bool = False, stages: Stages | None = None) -> Answer:
+    """
+    The answer to a redacted question. Having just `asked_back`, it does not ask again.
+
+    Everything that computes does so beside the event loop: other conversations go on meanwhile.
+    """
+    clock = stages or Stages()
+    with clock.stage("understand"):
+        said = await asyncio.to_thread(_understand, means.encoder, question)
+    if isinstance(said, Answer):
+        return said
+    with clock.stage("search"):
+        found = await means.search(question, said)
+    with clock.stage("judge"):
+        return await asyncio.to_thread(_judge, means, found, asked_back)
 
 
 def decide(encoder: TextEncoder, found: Found, signals: Signals, rules: Rules, *, asked_back: bool = False) -> Answer:
@@ -108,6 +121,21 @@ def why_not(signals: Signals, calibration: Calibration) -> Reason:
     pulls = (np.array(signals.row()) - np.array(model.mean)) / np.array(model.scale) * np.array(model.weights)
     weakest = model.names[int(np.argmin(pulls))]
     return Reason.INSUFFICIENT_COVERAGE if weakest in ("coverage", "terms") else Reason.WEAK_EVIDENCE
+
+
+def _understand(encoder: TextEncoder, question: Question) -> Answer | Vectors:
+    """What is asked of the conversation itself is answered at once; else what to search for."""
+    if not question.text.strip():
+        return Answer(action=Action.CLARIFY, reply=SAY_SOMETHING)
+    if wishes.asks_for_human(encoder, question.text):
+        return hand_off(Reason.ASKED_FOR_HUMAN)
+    if question.previous and wishes.says_done(encoder, question.text):
+        return Answer(action=Action.RESOLVE, reply=RESOLVED)
+    return meant_vector(encoder, question)
+
+
+def _judge(means: Means, found: Found, asked_back: bool) -> Answer:
+    return decide(means.encoder, found, read(means.encoder, found), means.rules, asked_back=asked_back)
 
 
 def _is_unclear(found: Found, signals: Signals, rules: Rules) -> bool:

@@ -57,3 +57,19 @@ def test_floods_are_refused_and_right_keys_pass(rag: Rag, key: str | None, refus
     assert set(counts) <= {401 if key else 201, 429}
     assert counts[429] >= 200 - 2 * refused_from  # a minute may end in between
     assert 1 <= int(next(a for a in flood if a.status_code == 429).headers["retry-after"]) <= 60
+
+
+def test_a_flood_of_messages_is_refused_and_other_conversations_go_on(rag: Rag) -> None:
+    """429 beyond so many in a conversation and minute; what was refused was not stored."""
+    with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
+        flooded, other = (http.post("/sessions", json={}).json() for _ in range(2))
+        codes = Counter(_say(http, flooded, "Let me talk to a human").status_code for _ in range(45))
+        assert set(codes) == {200, 429}
+        assert codes[200] <= 2 * 20  # a minute may end in between
+        assert _say(http, other, "Let me talk to a human").status_code == 200
+    assert rag.rows("select count(*) from messages where author = 'user'") == [(codes[200] + 1,)]
+
+
+def _say(http: httpx.Client, opened: dict, text: str) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {opened['token']}"}
+    return http.post(f"/sessions/{opened['id']}/messages", json={"text": text}, headers=headers)

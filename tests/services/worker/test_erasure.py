@@ -25,12 +25,12 @@ from services.core.kit.security import Principal, Role
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
 from services.core.llm.metered import MeteredLlm
+from services.core.llm.redaction import Redaction
 from services.core.models.client import OUTPUTS, RouterClient
 from services.core.search import similar
 from services.core.text.redact import Redactor, build_redactor
 from services.gateway import service as gateway
 from services.worker import repository, solve, steps
-from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep

@@ -17,10 +17,10 @@ from services.core.kit.intake import ingest
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
 from services.core.llm.metered import MeteredLlm
+from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker import steps
-from services.worker.redaction import Redaction
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 

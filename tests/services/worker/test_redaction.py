@@ -12,9 +12,9 @@ from services.core.kit.database import build_pool
 from services.core.llm.build import build_llm
 from services.core.llm.ledger import Origin
 from services.core.llm.metered import MeteredLlm
+from services.core.llm.redaction import Redaction
 from services.core.text.redact import Redactor, build_redactor
 from services.core.text.slices import FIELD_MAX_CHARS, SLICE_CHARS, TICKET_MAX_CHARS
-from services.worker.redaction import Redaction
 from tests.services.core.llm.conftest import config_for
 from tests.services.core.llm.stub_server import Says, Stub, stub_server
 

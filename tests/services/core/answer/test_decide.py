@@ -1,20 +1,23 @@
 """A turn from question to answer, on real documents with the real encoder and the shipped gate."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from obstore.store import LocalStore
 from psycopg import AsyncConnection
 
-from services.core.answer.decide import Rules, answer, check
+from services.core.answer.decide import Means, Rules, answer, check
 from services.core.answer.gate import read_calibration
 from services.core.answer.wishes import asks_for_human, says_done
 from services.core.contracts.conversation import Action, Answer, Claim, Reason
-from services.core.search.encoder import TextEncoder
+from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.indexing import Source, index_store
-from services.core.search.retrieve import Question, Scope
+from services.core.search.retrieve import Found, Question, search
 
+GIVE_UP_S = 60.0
 PAGES = {
     "vpn": "# Connect to the VPN\n\nOpen the Harbour client and choose Sign in. Approve the prompt on your phone. "
     "The session ends after 10 hours.",
@@ -37,7 +40,10 @@ async def conn(database: str, text_encoder: TextEncoder, tmp_path: Path) -> Asyn
 
 
 async def ask(conn: AsyncConnection, encoder: TextEncoder, text: str, *previous: str) -> Answer:
-    return await answer(conn, encoder, Question(text, previous), Scope(), Rules(read_calibration()))
+    async def find(question: Question, vector: Vectors) -> Found:
+        return await search(conn, question, vector, encoder.version)
+
+    return await answer(Means(encoder, Rules(read_calibration()), find), Question(text, previous))
 
 
 async def test_an_answer_is_quoted_and_cited(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
@@ -137,3 +143,23 @@ def test_a_claim_that_its_source_does_not_hold_is_not_sent() -> None:
     uncited = (Claim(text="Use the portal.", citations=(2,)),)
     assert check(good.model_copy(update={"claims": uncited})).reason is Reason.MISSING_CITATION
     assert check(good.model_copy(update={"reply": "Use the portal. And more."})).reason is Reason.UNSUPPORTED_CLAIM
+
+
+async def test_others_go_on_while_an_answer_is_made(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
+    """Computing happens beside the event loop: an encoder that waits for another task would wait for ever."""
+    asked, went_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Waiting(TextEncoder):
+        def __init__(self) -> None:
+            vars(self).update(vars(text_encoder))
+
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            loop.call_soon_threadsafe(asked.set)
+            assert went_on.wait(GIVE_UP_S), "nothing else ran meanwhile"
+            return super().embed(texts)
+
+    turn = asyncio.create_task(ask(conn, Waiting(), "How do I reset my password in the account portal?"))
+    await asyncio.wait_for(asked.wait(), GIVE_UP_S)
+    went_on.set()
+    assert (await turn).action is Action.CONTINUE
