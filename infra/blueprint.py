@@ -93,6 +93,7 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
             "kind": identity.kind,
             "principals": dict(identity.principals),
             "platform": dict(identity.platform),
+            "operators": identity.operators,
         },
         "edge": _edge(edge),
         "ci": {"principal": ci.principal},
@@ -144,6 +145,7 @@ def _data(stores: c.Stores, identity: c.Identity) -> dict[str, Any]:
             "ca": database.ca,
             "users": dict(identity.users),
             "admin": identity.admin,
+            "admin_secret": database.admin_secret,
         },
         "objects": {"documents": urls["documents"], "models": urls["models"], "lake": urls.get("lake", "")},
         "bus": {"kind": bus.kind, "topic": bus.topic, "queue": bus.queue, "dead_letters": bus.dead_letters},
@@ -219,4 +221,5 @@ def _options(settings: Settings) -> dict[str, Any]:
         "spot_training": settings.training.spot,
         "fine_tune_limit_s": settings.training.time_limit_s,
         "event_lake": settings.objects.event_lake,
+        "publish_events": settings.bus.publish,
     }

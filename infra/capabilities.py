@@ -62,12 +62,12 @@ class Network:
 class Keys:
     """
     `holder` is the identity through which services reach the key (Azure); elsewhere services have their own.
-    `versioned` names one version of the key, for the service that cannot follow a rotation by itself.
+    `version` names the key's present version, where a service cannot follow a rotation by itself (Azure's AKS).
     `ready` stands once those who encrypt for us may use the key, and the cloud has heard of it.
     """
 
     data: Input[str]
-    versioned: Input[str] = ""
+    version: Input[str] = ""
     store: Input[str] = ""
     holder: Input[str] = ""
     holder_client: Input[str] = ""
@@ -96,23 +96,32 @@ class Objects:
 
 @dataclass(frozen=True)
 class Database:
+    """
+    `server` is what the cloud's own grants call the server. `admin_secret` holds the rotated password of `admin`, where
+    the cloud insists on one (AWS); elsewhere the administrator is an identity of ours, which identity.py makes.
+    """
+
     id: Input[str]
     host: Input[str]
     name: Input[str]
     auth: str
     ca: Input[str]
-    admin: Input[str] = ""  # AWS: ARN of the rotated administrator secret; elsewhere the migrator's identity
-    resource_id: Input[str] = ""
+    server: Input[str]
+    admin: Input[str] = ""
+    admin_secret: Input[str] = ""
 
 
 @dataclass(frozen=True)
 class Bus:
+    """`alarmed_by` is what the metric of dead letters is asked of: a queue's name, a namespace, a subscription."""
+
     kind: str
     topic: Input[str]
     queue: Input[str]
     dead_letters: Input[str]
     topic_id: Input[str]
-    dead_letters_name: Input[str] = ""
+    queue_id: Input[str]  # what a grant to read names
+    alarmed_by: Input[str] = ""
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """`node` is the identity of the single node in `small`, empty elsewhere; `issuer` federates pods to the cloud."""
+    """
+    `grant_id` is what a grant on a managed cluster names, `issuer` federates its pods to the cloud; both are empty in
+    `small`, whose one node acts as `node` (what a grant names), `node_name` (its name) and `node_client` (what a pod
+    says to sign in as it).
+    """
 
     name: Input[str]
     kind: str
@@ -161,10 +174,11 @@ class Cluster:
     manifests: Sequence[Mapping[str, Any]] = ()  # AWS: what the platform layer applies first
     firewall: Input[str] = ""  # AWS: the security group that all nodes and pods stand behind
     control: Input[str] = ""  # Azure: principal of the control plane
-    id: Input[str] = ""
+    grant_id: Input[str] = ""
     issuer: Input[str] = ""
     node: Input[str] = ""
     node_name: Input[str] = ""
+    node_client: Input[str] = ""
     address: Input[str] = ""
     hostname: Input[str] = ""
     deploy: Input[str] = ""
@@ -176,7 +190,8 @@ class Identity:
     principals: Mapping[str, Input[str]]
     platform: Mapping[str, Input[str]]
     users: Mapping[str, Input[str]]
-    admin: Input[str]
+    admin: Input[str]  # the database role that may make others
+    operators: Input[str] = ""  # AWS: the role they take
 
 
 @dataclass(frozen=True)

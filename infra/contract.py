@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from infra.settings import Cloud, Digest, Profile
 from services.core.kit.errors import ConfigurationInvalid
 
-VERSION = 2
+VERSION = 3
 Text = Annotated[str, Field(min_length=1)]
 Container = Literal["gateway", "router", "worker", "rag", "trainer", "migrator"]
 Platform = Literal["external-secrets", "cert-manager", "telemetry"]
@@ -64,7 +64,10 @@ class Database(Part):
     auth: Literal["aws-iam", "entra", "gcp-iam"]
     ca: Text = Field(description="PEM of the server's authority, the address of its vendor's bundle, or `system`")
     users: dict[Container, Text] = Field(description="database role per container; log in with an identity token")
-    admin: Text = Field(description="reference to the administrator: a secret's ARN or a principal, never a password")
+    admin: Text = Field(description="the role that may make the others; of the migrator alone")
+    admin_secret: str = Field(
+        "", description="AWS: the secret with its rotated password; empty: the migrator signs in by identity"
+    )
 
 
 class Objects(Part):
@@ -118,6 +121,9 @@ class Identity(Part):
     kind: Literal["eks-pod-identity", "azure-workload-identity", "gke-workload-identity", "node"]
     principals: dict[Container, Text]
     platform: dict[Platform, Text]
+    operators: str = Field(
+        "", description="AWS: the role that settings.operators take; elsewhere they act as themselves"
+    )
 
 
 class Edge(Part):
@@ -152,10 +158,11 @@ class Options(Part):
     spot_training: bool
     fine_tune_limit_s: int
     event_lake: bool
+    publish_events: bool = Field(description="workers send events to `bus.topic`")
 
 
 class Contract(Part):
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
     application: Text
     cloud: Cloud
     profile: Profile

@@ -7,6 +7,7 @@ class Access(StrEnum):
     DATABASE = "database"
     DATABASE_ADMIN = "database-admin"
     SECRETS_READ = "secrets-read"
+    SECRETS_WRITE = "secrets-write"
     DOCUMENTS_READ = "documents-read"
     DOCUMENTS_WRITE = "documents-write"
     MODELS_READ = "models-read"
@@ -14,6 +15,9 @@ class Access(StrEnum):
     LAKE_READ = "lake-read"
     LAKE_WRITE = "lake-write"
     BUS_PUBLISH = "bus-publish"
+    BUS_READ = "bus-read"
+    DEPLOY_WRITE = "deploy-write"
+    CLUSTER_VIEW = "cluster-view"
     LLM_INVOKE = "llm-invoke"
     DNS_EDIT = "dns-edit"
     TELEMETRY_SEND = "telemetry-send"
@@ -44,6 +48,19 @@ PLATFORM: dict[str, frozenset[Access]] = {
     "telemetry": frozenset({Access.TELEMETRY_SEND}),
 }
 WORKLOADS = {**GRANTS, **PLATFORM}
+OPERATORS = frozenset(
+    {
+        Access.SECRETS_WRITE,
+        Access.DOCUMENTS_WRITE,
+        Access.DEPLOY_WRITE,
+        Access.BUS_PUBLISH,
+        Access.BUS_READ,
+        Access.LLM_INVOKE,
+        Access.CLUSTER_VIEW,
+    }
+)
+"""People of `settings.operators`: they seed secrets, upload, run `smoke`. Never the database: it holds tickets."""
+
 NODE_GRANTS: frozenset[Access] = frozenset().union(*WORKLOADS.values())
 """What the one node of `small` holds: pods there share its identity (design/adr/0052)."""
 

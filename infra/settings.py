@@ -4,6 +4,7 @@ What an operator may choose for one stack. Cloud-neutral: a size is a name, each
 It knows no cloud SDK. Secrets never appear here: connector credentials are created empty and filled in the vault.
 """
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
@@ -85,7 +86,6 @@ class Cluster(Closed):
         pattern=r"^ssh-(rsa|ed25519) \S+",
         description="Azure `small`: a machine must have one; port 22 is closed",
     )
-    api_allowed_cidrs: tuple[IPv4Network, ...] = Field((), description="empty: the API server is private")
 
 
 class Database(Closed):
@@ -127,7 +127,10 @@ class Objects(Closed):
 
 
 class Bus(Closed):
-    private: bool = Field(True, description="Azure: Service Bus Premium, the one tier with endpoints and our key")
+    private: bool = Field(
+        False, description="Azure: Service Bus Premium, the one tier with endpoints and our key; 677 USD a month"
+    )
+    publish: bool = Field(False, description="workers publish ids of events; off: the bus stands empty and idle")
 
 
 class Registry(Closed):
@@ -185,6 +188,40 @@ class Ci(Closed):
     existing_oidc_provider_arn: str | None = Field(
         None, description="AWS: an account holds one GitHub provider at most"
     )
+
+
+class Operators(Closed):
+    """
+    People and machines that run the stack, beside its workloads: they seed secrets, upload, and check it (smoke).
+
+    A principal is an ARN on AWS, `user:`, `group:` or `service:` and an object id on Azure, an IAM member on Google.
+    """
+
+    principals: tuple[str, ...] = Field((), examples=[["group:platform@example.com"]])
+    cidrs: tuple[IPv4Network, ...] = Field(
+        (), description="networks they come from: API server, vaults and storage admit them; empty: all is private"
+    )
+
+    @model_validator(mode="after")
+    def networks_are_named(self) -> Self:
+        for cidr in self.cidrs:
+            if any(cidr.overlaps(inside) for inside in _NEVER_SEEN_OUTSIDE):
+                raise ValueError(
+                    f"operators.cidrs: {cidr} holds addresses that no cloud sees from outside, or everybody's; "
+                    "name the public network people come from, such as 203.0.113.0/24"
+                )
+        return self
+
+
+# RFC 1918 and 6598: a firewall rule of a vault or an API server with one of these is refused.
+_NEVER_SEEN_OUTSIDE = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+)
+_PRINCIPAL = {
+    Cloud.AWS: (r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", "arn:aws:iam::123456789012:role/platform"),
+    Cloud.AZURE: (r"(user|group|service):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "group:<object id in Entra>"),
+    Cloud.GCP: (r"(user|group|serviceAccount):[^@\s]+@[^@\s]+|principal(Set)?://.+", "group:platform@example.com"),
+}
 
 
 class Training(Closed):
@@ -245,8 +282,24 @@ class Settings(Closed):
     observability: Observability = Observability()
     budget: Budget
     ci: Ci = Ci()
+    operators: Operators = Operators()
     training: Training = Training()
     options: Options = Options()
+
+    @model_validator(mode="before")
+    @classmethod
+    def moved(cls, raw: dict[str, Any]) -> dict[str, Any]:
+        """What was called otherwise once."""
+        if "api_allowed_cidrs" in (raw.get("cluster") or {}):
+            raise ValueError("cluster.api_allowed_cidrs is operators.cidrs now: it opens vaults and storage as well")
+        return raw
+
+    @model_validator(mode="after")
+    def principals_are_the_clouds(self) -> Self:
+        pattern, example = _PRINCIPAL[self.cloud]
+        if wrong := [name for name in self.operators.principals if not re.fullmatch(pattern, name)]:
+            raise ValueError(f"operators.principals: {self.cloud} knows nobody called {wrong}; write {example}")
+        return self
 
     @model_validator(mode="after")
     def production_is_safe(self) -> Self:

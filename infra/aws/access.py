@@ -7,7 +7,8 @@ from typing import Any
 import pulumi_aws as aws
 from pulumi import Input, Output
 
-from infra.capabilities import Scope
+from infra.capabilities import Cluster, Scope
+from infra.grants import NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ def plain_trust(service: str) -> Output[str]:
     return Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def people_trust(principals: Sequence[str], networks: Sequence[str]) -> Output[str]:
+    """Named people and roles, and only from the named networks where there are any."""
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"AWS": list(principals)},
+        "Action": ["sts:AssumeRole"],
+    }
+    if networks:
+        statement["Condition"] = {"IpAddress": {"aws:SourceIp": list(networks)}}
+    return Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def role(scope: Scope, label: str, assume: Input[str]) -> aws.iam.Role:
     identity = scope.settings.identity
     return aws.iam.Role(
@@ -67,6 +80,21 @@ def attach(
         )
         for name in managed_policies
     ]
+
+
+def enter_cluster(scope: Scope, label: str, cluster: Cluster, who: aws.iam.Role, policy: str) -> None:
+    """One of EKS's own policies, in our namespace alone."""
+    entry = aws.eks.AccessEntry(
+        scope.name(label), cluster_name=cluster.name, principal_arn=who.arn, type="STANDARD", opts=scope.own()
+    )
+    aws.eks.AccessPolicyAssociation(
+        scope.name(label),
+        cluster_name=cluster.name,
+        principal_arn=entry.principal_arn,
+        policy_arn=f"arn:aws:eks::aws:cluster-access-policy/{policy}",
+        access_scope={"type": "namespace", "namespaces": [NAMESPACE]},
+        opts=scope.own(),
+    )
 
 
 def _statement(allow: Allow) -> dict[str, Any]:

@@ -44,9 +44,7 @@ def _alarms(scope: Scope, stores: Stores, edge: Edge) -> dict[str, Alarm]:
     database = {kind: _last(stores.database.id)}
     two_gib = 2 * 1024**3
     alarms = {
-        "dead-letters": Alarm(
-            "AWS/SQS", "ApproximateNumberOfMessagesVisible", 0, {"QueueName": stores.bus.dead_letters_name}
-        ),
+        "dead-letters": Alarm("AWS/SQS", "ApproximateNumberOfMessagesVisible", 0, {"QueueName": stores.bus.alarmed_by}),
         "database-cpu": Alarm("AWS/RDS", "CPUUtilization", 80, database, statistic="Average", periods=3),
     }
     if not scope.settings.database.scales:  # Aurora's storage has no end to come near

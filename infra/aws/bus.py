@@ -35,7 +35,8 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Bus:
         queue=queue.url,
         dead_letters=dead.url,
         topic_id=topic.arn,
-        dead_letters_name=dead.name,
+        queue_id=queue.arn,
+        alarmed_by=dead.name,
     )
 
 

@@ -7,7 +7,6 @@ from infra.aws import access
 from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Ci, Cluster, Ground, Scope, Stores
-from infra.grants import NAMESPACE
 
 _ISSUER = "token.actions.githubusercontent.com"
 _PUSH = [
@@ -34,8 +33,8 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
         deploy = Output.concat("arn:aws:s3:::", stores.objects.names["deploy"], "/*")
         statements += [Allow(["s3:PutObject"], [deploy]), Allow(["kms:GenerateDataKey"], [ground.keys.data])]
     else:
-        statements += [Allow(["eks:DescribeCluster"], [cluster.id])]
-        _edit_one_namespace(scope, cluster, role)
+        statements += [Allow(["eks:DescribeCluster"], [cluster.grant_id])]
+        access.enter_cluster(scope, "ci", cluster, role, "AmazonEKSEditPolicy")
     access.grant(scope, "ci", role, statements)
     return Ci(principal=role.arn)
 
@@ -59,17 +58,3 @@ def _provider(scope: Scope) -> Input[str]:
         scope.name("github"), url=f"https://{_ISSUER}", client_id_lists=["sts.amazonaws.com"], opts=scope.own()
     )
     return provider.arn
-
-
-def _edit_one_namespace(scope: Scope, cluster: Cluster, role: aws.iam.Role) -> None:
-    entry = aws.eks.AccessEntry(
-        scope.name("ci"), cluster_name=cluster.name, principal_arn=role.arn, type="STANDARD", opts=scope.own()
-    )
-    aws.eks.AccessPolicyAssociation(
-        scope.name("ci"),
-        cluster_name=cluster.name,
-        principal_arn=entry.principal_arn,
-        policy_arn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSEditPolicy",
-        access_scope={"type": "namespace", "namespaces": [NAMESPACE]},
-        opts=scope.own(),
-    )

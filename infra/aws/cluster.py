@@ -32,7 +32,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
         name=cluster.name,
         kind="eks",
         endpoint=cluster.endpoint,
-        id=cluster.arn,
+        grant_id=cluster.arn,
         issuer=cluster.identities[0].oidcs[0].issuer,
         ca=cluster.certificate_authority.data,
         arch=pools.ARCH,
@@ -51,7 +51,7 @@ def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Clust
     secrets = access.Allow(["kms:DescribeKey", "kms:Decrypt", "kms:Encrypt", "kms:ListGrants"], [ground.keys.data])
     ready.append(access.grant(scope, "control-plane", control, [secrets]))
     audit = log_group(scope, ground.keys, "cluster", name=f"/aws/eks/{name}/cluster")  # EKS writes to this very name
-    allowed = [str(cidr) for cidr in choices.api_allowed_cidrs]
+    allowed = [str(cidr) for cidr in scope.settings.operators.cidrs]
     return aws.eks.Cluster(
         name,
         name=name,

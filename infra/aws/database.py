@@ -18,6 +18,7 @@ from infra.settings import Size
 # pgvector 0.8 is in the extension list of every 17.x.
 ENGINE_VERSION = "17"
 DATABASE = "pointsman"
+ADMIN = "administrator"
 CLASS = {Size.SMALL: "db.t4g.micro", Size.MEDIUM: "db.m7g.large", Size.LARGE: "db.m7g.xlarge"}
 # The authorities of every region: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html (2026-11)
 CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
@@ -75,7 +76,7 @@ def _aurora(
         engine=aws.rds.EngineType.AURORA_POSTGRESQL,
         engine_version=ENGINE_VERSION,
         database_name=DATABASE,
-        master_username="administrator",
+        master_username=ADMIN,
         manage_master_user_password=True,
         master_user_secret_kms_key_id=key,
         iam_database_authentication_enabled=True,
@@ -104,8 +105,9 @@ def _aurora(
         name=DATABASE,
         auth="aws-iam",
         ca=CA,
-        admin=cluster.master_user_secrets[0].secret_arn,
-        resource_id=cluster.cluster_resource_id,
+        server=cluster.cluster_resource_id,
+        admin=ADMIN,
+        admin_secret=cluster.master_user_secrets[0].secret_arn,
     )
 
 
@@ -142,7 +144,7 @@ def _instance(
         engine_version=ENGINE_VERSION,
         instance_class=CLASS[choices.size],
         db_name=DATABASE,
-        username="administrator",
+        username=ADMIN,
         manage_master_user_password=True,
         master_user_secret_kms_key_id=key,
         iam_database_authentication_enabled=True,
@@ -171,8 +173,9 @@ def _instance(
         name=DATABASE,
         auth="aws-iam",
         ca=CA,
-        admin=instance.master_user_secrets[0].secret_arn,
-        resource_id=instance.resource_id,
+        server=instance.resource_id,
+        admin=ADMIN,
+        admin_secret=instance.master_user_secrets[0].secret_arn,
     )
 
 

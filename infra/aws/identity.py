@@ -13,7 +13,7 @@ from infra.aws import access
 from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
+from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Reach:
     ground: Ground[AwsFoundation]
     stores: Stores
     edge: Edge
+    cluster: Cluster
 
 
 def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
-    reach = Reach(ground, stores, edge)
+    reach = Reach(ground, stores, edge, cluster)
     if cluster.kind == "k3s":
         return _node(scope, reach, cluster)
     roles = {name: _workload(scope, reach, cluster, name).arn for name in WORKLOADS}
@@ -36,6 +37,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
         platform={name: roles[name] for name in PLATFORM},
         users={name: name for name in GRANTS},
         admin=stores.database.admin,
+        operators=_operators(scope, reach),
     )
 
 
@@ -64,11 +66,26 @@ def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
     )
     return Identity(
         kind="node",
-        principals=dict.fromkeys(GRANTS, cluster.node),
-        platform=dict.fromkeys(PLATFORM, cluster.node),
+        principals=dict.fromkeys(GRANTS, cluster.node_client),
+        platform=dict.fromkeys(PLATFORM, cluster.node_client),
         users={name: name for name in GRANTS},
         admin=reach.stores.database.admin,
+        operators=_operators(scope, reach),
     )
+
+
+def _operators(scope: Scope, reach: Reach) -> Input[str]:
+    """One role that the named principals may take: what they do then has their name in the trail."""
+    people = scope.settings.operators
+    if not people.principals:
+        return ""
+    trust = access.people_trust(people.principals, [str(cidr) for cidr in people.cidrs])
+    role = access.role(scope, "operators", trust)
+    statements = [s for a in sorted(OPERATORS) for s in _statements(scope, reach, a, ())]
+    access.grant(scope, "operators", role, [*statements, _key_use(reach.ground)])
+    if reach.cluster.kind != "k3s":
+        access.enter_cluster(scope, "operators", reach.cluster, role, "AmazonEKSViewPolicy")
+    return role.arn
 
 
 def _key_use(ground: Ground[AwsFoundation]) -> Allow:
@@ -82,11 +99,18 @@ def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]
         case Access.DATABASE:
             return [Allow(["rds-db:connect"], [_database_user(scope, ground, stores, user) for user in users])]
         case Access.DATABASE_ADMIN:
-            return [Allow(["secretsmanager:GetSecretValue"], [stores.database.admin])]
+            return [Allow(["secretsmanager:GetSecretValue"], [stores.database.admin_secret])]
         case Access.SECRETS_READ:
             return [Allow(["secretsmanager:GetSecretValue"], list(stores.secrets.connectors.values()))]
+        case Access.SECRETS_WRITE:
+            secrets = list(stores.secrets.connectors.values())
+            return [Allow(["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"], secrets)]
         case Access.BUS_PUBLISH:
             return [Allow(["sns:Publish"], [stores.bus.topic_id])]
+        case Access.BUS_READ:
+            return [Allow(["sqs:ReceiveMessage", "sqs:DeleteMessage"], [stores.bus.queue_id])]
+        case Access.CLUSTER_VIEW:
+            return [Allow(["eks:DescribeCluster"], [reach.cluster.grant_id])] if reach.cluster.kind != "k3s" else []
         case Access.LLM_INVOKE:
             actions = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
             return [Allow(actions, stores.models.grants)] if stores.models.grants else []
@@ -95,7 +119,8 @@ def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]
         case Access.TELEMETRY_SEND:
             return _telemetry(ground)
         case (
-            Access.DOCUMENTS_READ
+            Access.DEPLOY_WRITE
+            | Access.DOCUMENTS_READ
             | Access.DOCUMENTS_WRITE
             | Access.MODELS_READ
             | Access.MODELS_WRITE
@@ -133,9 +158,7 @@ def _zone(edge: Edge) -> list[Allow]:
 
 def _database_user(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, user: str) -> Output[str]:
     region, database = scope.settings.region, stores.database
-    return Output.concat(
-        f"arn:aws:rds-db:{region}:", ground.foundation.account, ":dbuser:", database.resource_id, "/", user
-    )
+    return Output.concat(f"arn:aws:rds-db:{region}:", ground.foundation.account, ":dbuser:", database.server, "/", user)
 
 
 def _bucket(name: Input[str], mode: str) -> list[Allow]:

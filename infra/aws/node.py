@@ -43,6 +43,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
         arch="arm64",
         endpoint=Output.concat("https://", address.public_ip, ":6443"),
         node=role.arn,
+        node_client=role.arn,
         node_name=role.name,
         address=address.public_ip,
         deploy=stores.objects.urls["deploy"],

@@ -47,7 +47,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, edge: E
 
 def _alarms(scope: Scope, stores: Stores, edge: Edge) -> dict[str, Alarm]:
     alarms = {
-        "dead-letters": Alarm(stores.bus.dead_letters_name, "DeadletteredMessages", 0, "Maximum"),
+        "dead-letters": Alarm(stores.bus.alarmed_by, "DeadletteredMessages", 0, "Maximum"),
         "database-cpu": Alarm(stores.database.id, "cpu_percent", 80),
         "database-disk": Alarm(stores.database.id, "storage_percent", 85),
     }

@@ -8,9 +8,9 @@ only, so there publisher and subscriber share one (design/adr/0053). Events hold
 from pulumi import Input, Output
 from pulumi_azure_native import servicebus as sb
 
-from infra.azure import private
+from infra.azure import keys, private
 from infra.azure.foundation import AzureFoundation
-from infra.azure.observability import diagnose, key_parts
+from infra.azure.observability import diagnose
 from infra.capabilities import Bus, Ground, Scope
 
 DELIVERIES_MAX = 5
@@ -48,7 +48,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Bus:
         queue=queue,
         dead_letters=Output.concat(queue, "/$deadletterqueue"),
         topic_id=topic.id,
-        dead_letters_name=namespace.id,
+        queue_id=subscription.id,
+        alarmed_by=namespace.id,
     )
 
 
@@ -69,7 +70,8 @@ def _queue_only(scope: Scope, ground: Ground[AzureFoundation], namespace: sb.Nam
         queue=address,
         dead_letters=Output.concat(address, "/$deadletterqueue"),
         topic_id=queue.id,
-        dead_letters_name=namespace.id,
+        queue_id=queue.id,
+        alarmed_by=namespace.id,
     )
 
 
@@ -101,7 +103,7 @@ def _namespace(scope: Scope, ground: Ground[AzureFoundation]) -> sb.Namespace:
 
 
 def _our_key(ground: Ground[AzureFoundation]) -> dict:
-    vault, name = key_parts(ground.keys)
+    vault, name = keys.parts(ground.keys)
     key = {
         "key_name": name,
         "key_vault_uri": vault,

@@ -33,7 +33,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster
         deploy = stores.objects.names["deploy"]
         access.assign(scope, foundation, "ci-deploy", Role.BLOB_CONTRIBUTOR, to=to, at=deploy)
     else:
-        namespace = Output.concat(cluster.id, f"/namespaces/{NAMESPACE}")
+        namespace = Output.concat(cluster.grant_id, f"/namespaces/{NAMESPACE}")
         access.assign(scope, foundation, "ci-deploy", Role.AKS_WRITER, to=to, at=namespace)
-        access.assign(scope, foundation, "ci-login", Role.AKS_CLUSTER_USER, to=to, at=cluster.id)
+        access.assign(scope, foundation, "ci-login", Role.AKS_CLUSTER_USER, to=to, at=cluster.grant_id)
     return Ci(principal=identity.client_id)

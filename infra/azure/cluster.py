@@ -43,7 +43,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         name=cluster.name,
         kind="aks",
         endpoint=Output.concat("https://", cluster.fqdn if _is_open(scope) else cluster.private_fqdn),
-        id=cluster.id,
+        grant_id=cluster.id,
         issuer=cluster.oidc_issuer_profile.apply(lambda p: p.issuer_url if p else ""),
         ca=_authority(ground, cluster),
         arch="amd64",
@@ -109,7 +109,7 @@ def _control_plane(scope: Scope, ground: Ground[AzureFoundation], identity: User
             "image_cleaner": {"enabled": True, "interval_hours": 168},
             "azure_key_vault_kms": {
                 "enabled": True,
-                "key_id": ground.keys.versioned,  # AKS follows no rotation: `pulumi up` hands it the new version
+                "key_id": ground.keys.version,  # AKS follows no rotation: `pulumi up` hands it the new version
                 "key_vault_network_access": "Private",
                 "key_vault_resource_id": ground.keys.store,
             },
@@ -144,7 +144,7 @@ def _cluster_rights(scope: Scope, ground: Ground[AzureFoundation], to: Input[str
 def _api_access(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
     """The API server stands in our network; it must, to use a key in a vault that is closed to the internet."""
     inside = {"enable_vnet_integration": True, "subnet_id": ground.network.api}
-    allowed = [str(cidr) for cidr in scope.settings.cluster.api_allowed_cidrs]
+    allowed = [str(cidr) for cidr in scope.settings.operators.cidrs]
     if _is_open(scope):
         return {**inside, "enable_private_cluster": False, "authorized_ip_ranges": allowed}
     return {**inside, "enable_private_cluster": True, "private_dns_zone": "system"}
@@ -152,7 +152,7 @@ def _api_access(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
 
 def _is_open(scope: Scope) -> bool:
     """To named networks. Such an API server has no private name, a private one no need of a public one."""
-    return bool(scope.settings.cluster.api_allowed_cidrs)
+    return bool(scope.settings.operators.cidrs)
 
 
 def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> Any:

@@ -53,7 +53,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Database:
         auth="entra",
         ca=CA,
         # Known once the last setting is made, so the administrator is not a second change at the same time.
-        resource_id=Output.all(server.name, last.id).apply(lambda found: found[0]),
+        server=Output.all(server.name, last.id).apply(lambda found: found[0]),
     )
 
 

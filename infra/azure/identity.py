@@ -7,15 +7,16 @@ In `small` there is no issuer; the node's identity carries the same grants for a
 from dataclasses import dataclass
 from typing import assert_never
 
-from pulumi import Input
+from pulumi import Input, Output
 from pulumi_azure_native import dbforpostgresql as pg
 from pulumi_azure_native import managedidentity
+from pulumi_azure_native.authorization import PrincipalType
 
 from infra.azure import access
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
+from infra.grants import GRANTS, NAMESPACE, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Principal:
     label: str
     id: Input[str]
     name: Input[str]
+    kind: PrincipalType = PrincipalType.SERVICE_PRINCIPAL
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,12 @@ class Reach:
     ground: Ground[AzureFoundation]
     stores: Stores
     edge: Edge
+    cluster: Cluster
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
-    reach = Reach(ground, stores, edge)
+    reach = Reach(ground, stores, edge, cluster)
+    _operators(scope, reach)
     if cluster.kind == "k3s":
         return _node(scope, reach, cluster)
     identities = {name: access.identity(scope, ground.foundation, name) for name in WORKLOADS}
@@ -67,11 +71,21 @@ def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
         _grant(scope, reach, who, what)
     return Identity(
         kind="node",
-        principals=dict.fromkeys(GRANTS, cluster.id),
-        platform=dict.fromkeys(PLATFORM, cluster.id),
+        principals=dict.fromkeys(GRANTS, cluster.node_client),
+        platform=dict.fromkeys(PLATFORM, cluster.node_client),
         users=dict.fromkeys(GRANTS, cluster.node_name),
         admin=cluster.node_name,
     )
+
+
+_KIND = {"user": PrincipalType.USER, "group": PrincipalType.GROUP, "service": PrincipalType.SERVICE_PRINCIPAL}
+
+
+def _operators(scope: Scope, reach: Reach) -> None:
+    for i, name in enumerate(scope.settings.operators.principals):
+        kind, _, id_ = name.partition(":")
+        for what in sorted(OPERATORS):
+            _grant(scope, reach, Principal(f"operator-{i}", id_, name, _KIND[kind]), what)
 
 
 def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
@@ -81,7 +95,7 @@ def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
         return
     for i, (role, at) in enumerate(_roles(reach, what)):
         label = f"{who.label}-{what}-{i}" if i else f"{who.label}-{what}"
-        access.assign(scope, reach.ground.foundation, label, role, to=who.id, at=at)
+        access.assign(scope, reach.ground.foundation, label, role, to=who.id, at=at, kind=who.kind)
 
 
 def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
@@ -91,8 +105,16 @@ def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
             return []  # inside the server
         case Access.SECRETS_READ:
             return [(Role.SECRETS_USER, stores.secrets.store)]
+        case Access.SECRETS_WRITE:
+            return [
+                (Role.SECRETS_OFFICER, stores.secrets.store)
+            ]  # it reads as well: Azure has no role that only writes
         case Access.BUS_PUBLISH:
             return [(Role.SERVICE_BUS_SENDER, stores.bus.topic_id)]
+        case Access.BUS_READ:
+            return [(Role.SERVICE_BUS_RECEIVER, stores.bus.queue_id)]
+        case Access.CLUSTER_VIEW:
+            return _view(reach.cluster)
         case Access.LLM_INVOKE:
             return [(Role.OPENAI_USER, account) for account in stores.models.grants]
         case Access.DNS_EDIT:
@@ -100,7 +122,8 @@ def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
         case Access.TELEMETRY_SEND:
             return [(Role.METRICS_PUBLISHER, inlet) for inlet in reach.ground.observability.inlets]
         case (
-            Access.DOCUMENTS_READ
+            Access.DEPLOY_WRITE
+            | Access.DOCUMENTS_READ
             | Access.DOCUMENTS_WRITE
             | Access.MODELS_READ
             | Access.MODELS_WRITE
@@ -114,11 +137,18 @@ def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
             assert_never(what)
 
 
+def _view(cluster: Cluster) -> list[tuple[Role, Input[str]]]:
+    if cluster.kind == "k3s":
+        return []
+    namespace = Output.concat(cluster.grant_id, f"/namespaces/{NAMESPACE}")
+    return [(Role.AKS_CLUSTER_USER, cluster.grant_id), (Role.AKS_READER, namespace)]
+
+
 def _database_admin(scope: Scope, reach: Reach, who: Principal) -> None:
     pg.AdministratorsMicrosoftEntra(
         scope.name(f"{who.label}-database"),
         resource_group_name=reach.ground.foundation.group,
-        server_name=reach.stores.database.resource_id,
+        server_name=reach.stores.database.server,
         object_id=who.id,
         principal_name=who.name,
         principal_type=pg.PrincipalType.SERVICE_PRINCIPAL,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pulumi import Output
 from pulumi_azure_native import keyvault
 
 from infra.azure import access
@@ -36,12 +37,18 @@ def build(scope: Scope, foundation: AzureFoundation) -> Keys:
     granted = access.assign(scope, foundation, "keys", Role.KEY_ENCRYPTION_USER, to=holder.principal_id, at=vault.id)
     return Keys(
         data=key.key_uri,
-        versioned=key.key_uri_with_version,
+        version=key.key_uri_with_version,
         store=vault.id,
         holder=holder.id,
         holder_client=holder.client_id,
         ready=access.settled(scope, "keys", [granted]),
     )
+
+
+def parts(keys: Keys) -> tuple[Output[str], Output[str]]:
+    """The vault's address and the key's name out of https://vault/keys/name, for the services that want them apart."""
+    uri = Output.from_input(keys.data)
+    return uri.apply(lambda u: u.rsplit("/keys/", 1)[0]), uri.apply(lambda u: u.rsplit("/", 1)[-1])
 
 
 def _key(scope: Scope, foundation: AzureFoundation, vault: keyvault.Vault) -> keyvault.Key:

@@ -5,9 +5,9 @@ from typing import Any
 from pulumi import Resource
 from pulumi_azure_native import cognitiveservices as ai
 
-from infra.azure import private
+from infra.azure import keys, private
 from infra.azure.foundation import AzureFoundation
-from infra.azure.observability import diagnose, key_parts
+from infra.azure.observability import diagnose
 from infra.capabilities import Ground, Models, Scope
 from infra.settings import Profile
 
@@ -40,8 +40,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
 
 def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:
     foundation = ground.foundation
-    is_private = scope.settings.network.private_endpoints
-    rules: Any = {"default_action": "Deny"} if is_private else private.closed(ground.network)
+    rules: Any = private.closed(scope, ground.network)
     name = foundation.unique(f"{scope.settings.prefix}-ai")
     return ai.Account(
         scope.name("models"),
@@ -55,7 +54,7 @@ def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:
         properties={
             "custom_sub_domain_name": name,
             "disable_local_auth": True,
-            "public_network_access": private.public_access(scope),
+            "public_network_access": "Disabled" if scope.settings.network.private_endpoints else "Enabled",
             "network_acls": rules,
             **(_our_key(ground) if scope.settings.profile is Profile.PROD else {}),
         },
@@ -64,7 +63,7 @@ def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:
 
 
 def _our_key(ground: Ground[AzureFoundation]) -> Any:
-    vault, name = key_parts(ground.keys)
+    vault, name = keys.parts(ground.keys)
     return {
         "encryption": {
             "key_source": ai.KeySource.MICROSOFT_KEY_VAULT,

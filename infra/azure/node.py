@@ -42,7 +42,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         endpoint=Output.concat("https://", hostname, ":6443"),
         node=identity.principal_id,
         node_name=identity.name,
-        id=identity.client_id,
+        node_client=identity.client_id,
         address=hostname,
         hostname=hostname,
         deploy=stores.objects.urls["deploy"],

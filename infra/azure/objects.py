@@ -6,18 +6,23 @@ from pulumi import Input, Output
 from pulumi_azure_native import storage
 
 from infra.azure import private
+from infra.azure.account import account_with_our_key
 from infra.azure.foundation import AzureFoundation
-from infra.azure.observability import account_with_our_key, diagnose
+from infra.azure.observability import diagnose
 from infra.capabilities import Ground, Objects, Scope
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
-    rules = (
-        None
-        if scope.settings.network.private_endpoints
-        else private.closed(ground.network, field="virtual_network_resource_id")
+    account = account_with_our_key(
+        scope,
+        ground.foundation,
+        ground.keys,
+        label="obj",
+        public=private.public_access(scope),
+        rules=private.closed(
+            scope, ground.network, subnet="virtual_network_resource_id", address="i_p_address_or_range"
+        ),
     )
-    account = account_with_our_key(scope, ground.foundation, ground.keys, label="obj", network_rules=rules)
     _keep_versions(scope, ground, account)
     wanted = ["documents", "models"]
     wanted += ["lake"] if scope.settings.objects.event_lake else []

@@ -13,6 +13,7 @@ from pulumi_azure_native import network as net
 
 from infra.azure import access
 from infra.azure.access import Role
+from infra.azure.account import account_with_our_key
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Keys, Network, Observability, Scope
 
@@ -130,8 +131,11 @@ def _action_group(scope: Scope, foundation: AzureFoundation) -> monitor.ActionGr
     )
 
 
+_TRUSTED = {"default_action": "Deny", "bypass": "AzureServices"}  # Azure's own log writers, and nobody else
+
+
 def _archive(scope: Scope, foundation: AzureFoundation, keys: Keys) -> Output[str]:
-    account = account_with_our_key(scope, foundation, keys, label="aud", network_rules=None)
+    account = account_with_our_key(scope, foundation, keys, label="aud", public="Disabled", rules=_TRUSTED)
     rule: Any = {
         "name": "expire",
         "type": "Lifecycle",
@@ -152,41 +156,6 @@ def _archive(scope: Scope, foundation: AzureFoundation, keys: Keys) -> Output[st
         opts=scope.own(),
     )
     return account.id
-
-
-def account_with_our_key(
-    scope: Scope, foundation: AzureFoundation, keys: Keys, *, label: str, network_rules: Any
-) -> storage.StorageAccount:
-    """A storage account as we want all of them: Entra only, TLS 1.2, our key, closed network."""
-    settings = scope.settings
-    vault, name = key_parts(keys)
-    return storage.StorageAccount(
-        f"{settings.application}{settings.environment}"[:13] + label,  # letters and digits only, and Pulumi adds eight
-        resource_group_name=foundation.group,
-        kind=storage.Kind.STORAGE_V2,
-        sku={"name": storage.SkuName.STANDARD_ZRS if settings.network.zones > 1 else storage.SkuName.STANDARD_LRS},
-        allow_blob_public_access=False,
-        allow_shared_key_access=False,
-        allow_cross_tenant_replication=False,
-        default_to_o_auth_authentication=True,
-        minimum_tls_version=storage.MinimumTlsVersion.TLS1_2,
-        enable_https_traffic_only=True,
-        public_network_access="Enabled" if network_rules else "Disabled",
-        network_rule_set=network_rules or {"default_action": storage.DefaultAction.DENY, "bypass": "AzureServices"},
-        identity={"type": storage.IdentityType.USER_ASSIGNED, "user_assigned_identities": [keys.holder]},
-        encryption={
-            "key_source": storage.KeySource.MICROSOFT_KEYVAULT,
-            "key_vault_properties": {"key_name": name, "key_vault_uri": vault},
-            "encryption_identity": {"encryption_user_assigned_identity": keys.holder},
-        },
-        opts=scope.own(protect=True, depends_on=keys.ready),
-    )
-
-
-def key_parts(keys: Keys) -> tuple[Output[str], Output[str]]:
-    """The vault's address and the key's name out of https://vault/keys/name, for the services that want them apart."""
-    uri = Output.from_input(keys.data)
-    return uri.apply(lambda u: u.rsplit("/keys/", 1)[0]), uri.apply(lambda u: u.rsplit("/", 1)[-1])
 
 
 def _flow_logs(scope: Scope, foundation: AzureFoundation, network: Network, archive: Input[str]) -> None:

@@ -74,16 +74,29 @@ def linked_zone(
     return dns, link
 
 
-def closed(network: Network, *, field: str = "id") -> dict:
+def closed(scope: Scope, network: Network, *, subnet: str = "id", address: str = "value") -> dict:
     """
-    Network rules of a service that has no private endpoint here: our node subnets, and nobody else.
+    Network rules of a service: the operators' networks; without private endpoints our node subnets; and nobody else.
 
     Args:
-        field: what the service calls a subnet's id; storage has a word of its own.
+        subnet, address: what the service calls a subnet's id and a range; storage has words of its own.
     """
-    rules = [{field: subnet} for subnet in network.nodes]
-    return {"default_action": "Deny", "bypass": "AzureServices", "virtual_network_rules": rules}
+    near = () if scope.settings.network.private_endpoints else network.nodes
+    return {
+        "default_action": "Deny",
+        "bypass": "AzureServices",
+        "virtual_network_rules": [{subnet: id_} for id_ in near],
+        "ip_rules": [{address: text} for text in admitted(scope)],
+    }
+
+
+def admitted(scope: Scope) -> list[str]:
+    """The operators' networks in words all of Azure takes: storage refuses a range of one address, or two."""
+    ranges = scope.settings.operators.cidrs
+    return [str(a) for cidr in ranges for a in (cidr if cidr.prefixlen >= 31 else [cidr])]
 
 
 def public_access(scope: Scope) -> str:
-    return "Disabled" if scope.settings.network.private_endpoints else "Enabled"
+    """Without any way in over the public name it is switched off; with one, `closed` says whose."""
+    wanted = scope.settings.operators.cidrs or not scope.settings.network.private_endpoints
+    return "Enabled" if wanted else "Disabled"

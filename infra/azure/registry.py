@@ -7,6 +7,8 @@ firewall answers one (github.com/MicrosoftDocs/azure-docs/issues/61064). They ho
 Azure cannot forbid overwriting a tag for a whole registry: CI locks each image it pushes, and workloads name digests.
 """
 
+from typing import Any
+
 from pulumi import Output
 from pulumi_azure_native import containerregistry as acr
 from pulumi_azure_native import security
@@ -29,7 +31,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
         admin_user_enabled=False,
         anonymous_pull_enabled=False,
         opts=scope.own(),
-        **(_private() if premium else {}),
+        **(_private(scope) if premium else {}),
     )
     private.endpoint(
         scope,
@@ -46,9 +48,11 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
     return Registry(url=registry.login_server, id=registry.id)
 
 
-def _private() -> dict:
+def _private(scope: Scope) -> dict:
+    named: Any = [{"action": "Allow", "i_p_address_or_range": text} for text in private.admitted(scope)]
     return {
-        "public_network_access": acr.PublicNetworkAccess.DISABLED,
+        "public_network_access": private.public_access(scope),
+        "network_rule_set": {"default_action": acr.DefaultAction.DENY, "ip_rules": named},
         "network_rule_bypass_options": acr.NetworkRuleBypassOptions.AZURE_SERVICES,
         "policies": {"retention_policy": {"days": 30, "status": acr.PolicyStatus.ENABLED}},
     }

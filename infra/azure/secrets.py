@@ -16,9 +16,7 @@ from infra.capabilities import Ground, Scope, Secrets
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
     foundation = ground.foundation
-    rules: Any = private.closed(ground.network)
-    if scope.settings.network.private_endpoints:
-        rules: Any = {**rules, "virtual_network_rules": []}
+    rules: Any = private.closed(scope, ground.network)
     vault = keyvault.Vault(
         scope.name("secrets"),
         resource_group_name=foundation.group,

@@ -7,7 +7,7 @@ import pulumi_gcp as gcp
 from pulumi import Input, Output, Resource
 
 from infra import wait
-from infra.capabilities import Scope
+from infra.capabilities import Cluster, Scope
 
 GRANT_SPREAD_S = 120  # cloud.google.com/iap/docs: IAM changes are everywhere within two minutes, seldom seven
 
@@ -39,6 +39,11 @@ def on_project(
         condition=condition,
         opts=scope.own(),
     )
+
+
+def only_cluster(cluster: Cluster) -> Output[str]:
+    kind = 'resource.type == "container.googleapis.com/Cluster" && resource.name == "'
+    return Output.concat(kind, cluster.grant_id, '"')
 
 
 def let_use_key(scope: Scope, key: Input[str], members: dict[str, Input[str]]) -> Sequence[Resource]:

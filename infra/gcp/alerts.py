@@ -39,14 +39,14 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, edge: Edg
 
 
 def _alarms(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> dict[str, Alarm]:
-    database = Output.concat(ground.foundation.project, ":", stores.database.resource_id)
+    database = Output.concat(ground.foundation.project, ":", stores.database.server)
     alarms = {
         "dead-letters": Alarm(
             Output.concat(
                 'resource.type="pubsub_subscription"'
                 ' AND metric.type="pubsub.googleapis.com/subscription/num_undelivered_messages"'
                 ' AND resource.labels.subscription_id="',
-                stores.bus.dead_letters_name,
+                stores.bus.alarmed_by,
                 '"',
             ),
             0,

@@ -33,7 +33,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Bus:
         queue=queue.id,
         dead_letters=kept.id,
         topic_id=topic.name,
-        dead_letters_name=kept.name,
+        queue_id=queue.name,
+        alarmed_by=kept.name,
     )
 
 

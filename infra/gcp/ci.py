@@ -7,8 +7,6 @@ from infra.capabilities import Ci, Cluster, Ground, Scope, Stores
 from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
 
-_CLUSTER = "container.googleapis.com/Cluster"
-
 
 def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster) -> Ci:
     repository = scope.settings.ci.repository
@@ -35,8 +33,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: 
             opts=scope.own(),
         )
     else:
-        only = Output.concat('resource.type == "', _CLUSTER, '" && resource.name == "', cluster.id, '"')
-        access.on_project(scope, "ci-deploy", "roles/container.developer", member, only=only)
+        access.on_project(scope, "ci-deploy", "roles/container.developer", member, only=access.only_cluster(cluster))
     return Ci(principal=account.email)
 
 

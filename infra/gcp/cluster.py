@@ -35,7 +35,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         name=cluster.name,
         kind="gke",
         endpoint=Output.concat("https://", cluster.endpoint),
-        id=cluster.id,
+        grant_id=cluster.id,
         # Google makes the pool with the project's first cluster, so who names it must wait for ours.
         issuer=cluster.workload_identity_config.apply(lambda _: f"{ground.foundation.project}.svc.id.goog"),
         ca=Output.unsecret(cluster.master_auth.cluster_ca_certificate),  # the provider hides it with a client's key
@@ -73,7 +73,8 @@ def _control_plane(
 ) -> gcp.container.Cluster:
     choices, region = scope.settings.cluster, scope.settings.region
     allowed: Any = [
-        {"cidr_block": str(cidr), "display_name": f"operators-{i}"} for i, cidr in enumerate(choices.api_allowed_cidrs)
+        {"cidr_block": str(cidr), "display_name": f"operators-{i}"}
+        for i, cidr in enumerate(scope.settings.operators.cidrs)
     ]
     existing = scope.settings.network.existing
     return gcp.container.Cluster(

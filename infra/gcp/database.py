@@ -63,7 +63,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
         name=DATABASE,
         auth="gcp-iam",
         ca=Output.unsecret(instance.server_ca_certs[0].cert),  # the provider hides it with its key; it is public
-        resource_id=instance.name,
+        server=instance.name,
     )
 
 

@@ -13,7 +13,7 @@ from pulumi import Input, Output
 from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
 from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
-from infra.grants import GRANTS, NODE_GRANTS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
+from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
 
 _INSTANCE = "sqladmin.googleapis.com/Instance"
 _RECORDS = [
@@ -28,6 +28,16 @@ class Principal:
     label: str
     email: Output[str]
 
+    @property
+    def member(self) -> Input[str]:
+        return access.of(self.email)
+
+
+@dataclass(frozen=True)
+class Operator:
+    label: str
+    member: Input[str]
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -36,10 +46,12 @@ class Reach:
     ground: Ground[GcpFoundation]
     stores: Stores
     edge: Edge
+    cluster: Cluster
 
 
 def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
-    reach = Reach(ground, stores, edge)
+    reach = Reach(ground, stores, edge, cluster)
+    _operators(scope, reach)
     if cluster.kind == "k3s":
         return _node(scope, reach, cluster)
     emails = {name: _workload(scope, reach, cluster, name).email for name in WORKLOADS}
@@ -74,8 +86,8 @@ def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
     user = _user(scope, reach.stores, who, admin=True)
     return Identity(
         kind="node",
-        principals=dict.fromkeys(GRANTS, cluster.node),
-        platform=dict.fromkeys(PLATFORM, cluster.node),
+        principals=dict.fromkeys(GRANTS, cluster.node_client),
+        platform=dict.fromkeys(PLATFORM, cluster.node_client),
         users=dict.fromkeys(GRANTS, user),
         admin=user,
     )
@@ -85,7 +97,7 @@ def _user(scope: Scope, stores: Stores, who: Principal, *, admin: bool) -> Outpu
     """Cloud SQL knows a service account by its address without the common ending."""
     user = gcp.sql.User(
         scope.name(who.label),
-        instance=stores.database.resource_id,
+        instance=stores.database.server,
         type="CLOUD_IAM_SERVICE_ACCOUNT",
         name=who.email.apply(lambda email: email.removesuffix(".gserviceaccount.com")),
         database_roles=["cloudsqlsuperuser"] if admin else None,
@@ -95,16 +107,34 @@ def _user(scope: Scope, stores: Stores, who: Principal, *, admin: bool) -> Outpu
     return user.name
 
 
-def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
+def _operators(scope: Scope, reach: Reach) -> None:
+    for i, member in enumerate(scope.settings.operators.principals):
+        for what in sorted(OPERATORS):
+            _grant(scope, reach, Operator(f"operator-{i}", member), what)
+
+
+def _grant(scope: Scope, reach: Reach, who: Principal | Operator, what: Access) -> None:
     """The cloud's words for one access; an access to something this stack does not have is nothing."""
-    label, member, stores = f"{who.label}-{what}", access.of(who.email), reach.stores
+    label, member, stores = f"{who.label}-{what}", who.member, reach.stores
     match what:
         case Access.DATABASE:
-            _database(scope, reach.ground, stores, who)
+            _database(scope, reach, who)
         case Access.DATABASE_ADMIN:
             pass  # a role inside the database: see _user
         case Access.SECRETS_READ:
-            _secrets(scope, stores, label, member)
+            _secrets(scope, stores, label, member, role="roles/secretmanager.secretAccessor")
+        case Access.SECRETS_WRITE:
+            _secrets(scope, stores, label, member, role="roles/secretmanager.secretVersionManager")  # cannot read
+        case Access.CLUSTER_VIEW:
+            _view(scope, reach.cluster, label, member)
+        case Access.BUS_READ:
+            gcp.pubsub.SubscriptionIAMMember(
+                scope.name(label),
+                subscription=stores.bus.queue_id,
+                role="roles/pubsub.subscriber",
+                member=member,
+                opts=scope.own(),
+            )
         case Access.BUS_PUBLISH:
             gcp.pubsub.TopicIAMMember(
                 scope.name(label),
@@ -122,7 +152,8 @@ def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
             for role in ("logging.logWriter", "monitoring.metricWriter", "cloudtrace.agent"):
                 access.on_project(scope, f"{who.label}-{role.split('.')[0]}", f"roles/{role}", member)
         case (
-            Access.DOCUMENTS_READ
+            Access.DEPLOY_WRITE
+            | Access.DOCUMENTS_READ
             | Access.DOCUMENTS_WRITE
             | Access.MODELS_READ
             | Access.MODELS_WRITE
@@ -150,21 +181,25 @@ def _zone(scope: Scope, edge: Edge, label: str, member: Input[str]) -> None:
     )
 
 
-def _database(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, who: Principal) -> None:
-    instance = Output.concat(f"projects/{ground.foundation.project}/instances/", stores.database.resource_id)
+def _view(scope: Scope, cluster: Cluster, label: str, member: Input[str]) -> None:
+    if cluster.kind != "k3s":
+        access.on_project(scope, label, "roles/container.viewer", member, only=access.only_cluster(cluster))
+
+
+def _database(scope: Scope, reach: Reach, who: Principal | Operator) -> None:
+    project, server = reach.ground.foundation.project, reach.stores.database.server
+    instance = Output.concat(f"projects/{project}/instances/", server)
     only = Output.concat('resource.name == "', instance, f'" && resource.type == "{_INSTANCE}"')
     for role in ("client", "instanceUser"):
-        access.on_project(
-            scope, f"{who.label}-sql-{role.lower()}", f"roles/cloudsql.{role}", access.of(who.email), only=only
-        )
+        access.on_project(scope, f"{who.label}-sql-{role.lower()}", f"roles/cloudsql.{role}", who.member, only=only)
 
 
-def _secrets(scope: Scope, stores: Stores, label: str, member: Input[str]) -> None:
+def _secrets(scope: Scope, stores: Stores, label: str, member: Input[str], *, role: str) -> None:
     for name, secret in stores.secrets.connectors.items():
         gcp.secretmanager.SecretIamMember(
             scope.name(f"{label}-{name}"),
             secret_id=secret,
-            role="roles/secretmanager.secretAccessor",
+            role=role,
             member=member,
             opts=scope.own(),
         )

@@ -49,6 +49,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         endpoint=Output.concat("https://", address.address, ":6443"),
         node=account.email,
         node_name=account.name,
+        node_client=account.email,
         address=address.address,
         deploy=stores.objects.urls["deploy"],
     )

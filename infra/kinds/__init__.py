@@ -23,12 +23,21 @@ class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class When(_Closed):
+    """A claim that only some resources of a type can make, and what the posture says of the others."""
+
+    at: str
+    allowed: tuple[Any, ...] = Field(alias="is", min_length=1)
+    otherwise: str = Field(min_length=1)
+
+
 class Claim(_Closed):
     """Where an input stands and what it must be (empty: anything that is set), or why there is none."""
 
     at: str = ""
     allowed: tuple[Any, ...] = Field((), alias="is")
     profiles: tuple[str, ...] = ("dev", "small", "prod")
+    when: When | None = None
     none: str = ""
 
     @model_validator(mode="after")

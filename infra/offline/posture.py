@@ -1,5 +1,6 @@
 """How a stack stands, as one word per capability: which rules speak about it, and what they found."""
 
+from infra.kinds import Question, kinds
 from infra.offline.report import StackPlan
 from infra.policies.rules.base import dig
 
@@ -80,11 +81,24 @@ def _way_out(stack: StackPlan) -> str:
     return zones[stack.cloud] if count else "an address of the machine's own"
 
 
+_ASKED: dict[str, Question] = {"private": "private", "encrypted": "key"}
+
+
+def _unclaimed(stack: StackPlan, question: str) -> list[str]:
+    """What a record says of a resource that cannot claim it (infra/kinds)."""
+    if question not in _ASKED:
+        return []
+    services = kinds(stack.cloud).services
+    found = [(r, services[r.type].claim(_ASKED[question]).when) for r in stack.resources if r.type in services]
+    return [when.otherwise for r, when in found if when and dig(r.inputs, when.at) not in when.allowed]
+
+
 def _answer(stack: StackPlan, question: str, broken: list[str]) -> str:
     if broken:
         return "NO: " + ", ".join(broken)
-    gaps = [gap for type_ in {r.type for r in stack.resources} for gap in CLUSTER_GAPS.get((type_, question), ())]
+    gaps = _unclaimed(stack, question)
+    gaps += [gap for type_ in {r.type for r in stack.resources} for gap in CLUSTER_GAPS.get((type_, question), ())]
     types = {r.type for r in stack.resources if r.capability == "models"}
     gaps += [gap for (t, q, near), gap in ABSENT_GAPS.items() if q == question and near in types and t not in types]
-    given_up = [*GIVEN_UP.get((stack.profile, question), ()), *sorted(gaps)]
+    given_up = [*GIVEN_UP.get((stack.profile, question), ()), *sorted(set(gaps))]
     return f"yes, but {'; '.join(given_up)}" if given_up else "yes"

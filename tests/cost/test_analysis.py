@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from cost.bill import BAND_USD, TICKETS_MAX, assumptions_of, estimate, is_beyond
-from cost.changes import on_demand, without_nat
+from cost.changes import edited, on_demand, with_input, without_nat
 from cost.curve import VOLUMES, curve
 from cost.levers import savings
 from cost.migrate import migrate, steps
@@ -50,9 +50,15 @@ def test_levers_are_sorted_and_each_saves_what_it_says(plans: Plans):
     assert no_nat.usd_per_month >= 3 * 730 * (Decimal("0.045") + Decimal("0.005"))
 
 
-def test_the_bus_of_azure_is_the_largest_lever_there(plans: Plans):
-    found = savings(plans["azure", "prod"], 24_000, scenario=LIST, today=TODAY)
-    assert found[0].name.startswith("Service Bus Standard")
+def test_a_premium_bus_is_the_largest_lever_and_nobody_pays_it_unasked(plans: Plans):
+    """`bus.private` turns Standard into Premium: 677 USD a month."""
+    plan = plans["azure", "prod"]
+    assert not [s for s in savings(plan, 24_000, scenario=LIST, today=TODAY) if "Service Bus" in s.name]
+    premium = edited(plan, lambda r: with_input(r, _PREMIUM, "sku") if r.type.endswith("servicebus:Namespace") else r)
+    assert savings(premium, 24_000, scenario=LIST, today=TODAY)[0].name.startswith("Service Bus Standard")
+
+
+_PREMIUM = {"name": "Premium", "tier": "Premium", "capacity": 1}
 
 
 def test_a_lever_that_saves_nothing_is_not_offered(plans: Plans):

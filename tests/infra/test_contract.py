@@ -33,12 +33,12 @@ def test_planned_contract_is_read(plans: Plans, cloud: str, profile: str) -> Non
     ("version", "words"),
     [
         (
-            1,
-            r"version 1, this program reads 2\. Run `pulumi up` from this.*pulumi stack output contract --json",
+            VERSION - 1,
+            rf"version {VERSION - 1}, this program reads {VERSION}\. Run `pulumi up` .*stack output contract --json",
         ),
-        (VERSION + 1, "version 3, this program reads 2: update this program"),
+        (VERSION + 1, f"version {VERSION + 1}, this program reads {VERSION}: update this program"),
         (None, "names no version"),
-        ("2", "names no version"),
+        ("3", "names no version"),
     ],
 )
 def test_contract_of_another_version_is_refused(plans: Plans, version: Any, words: str) -> None:

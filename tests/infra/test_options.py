@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from infra.offline.plan import CLOUDS, STACKS, plan_stacks
+from infra.offline.posture import posture
 from infra.offline.report import StackPlan
 
 OWN_NETWORK = {
@@ -230,11 +231,15 @@ def test_small_with_a_domain_gets_its_zone(plan: Plan, cloud: str) -> None:
     assert kinds(found, "edge") & {"Zone", "ManagedZone"}
 
 
-def test_azure_bus_may_be_standard_in_prod_and_the_rule_says_so(plan: Plan) -> None:
-    """Premium costs more than all the rest; who goes without hears it from ENC-001."""
-    found = plan("azure", bus={"private": False})
-    assert found.problems == ()
-    assert [f.policy for f in found.findings] == ["ENC-001", "NET-006"]
+def test_azure_bus_is_standard_unless_premium_is_asked_for(plan: Plan) -> None:
+    """Ids alone are on it. The posture says what Standard lacks, and falls silent when Premium is paid for."""
+    standard, premium = plan("azure"), plan("azure", bus={"private": True})
+    for found in (standard, premium):
+        assert (found.problems, found.findings) == ((), ())
+    assert "the bus has a public address" in posture(standard)["private"]
+    assert "the bus, which holds ids alone, lies under Microsoft's key" in posture(standard)["encrypted"]
+    assert posture(premium)["private"] == "yes"
+    assert "the bus" not in posture(premium)["encrypted"]
 
 
 def test_aws_models_are_asked_through_their_profiles(plan: Plan) -> None:
@@ -310,7 +315,68 @@ def test_azure_backup_names_the_containers_it_copies(plan: Plan) -> None:
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_api_server_may_be_opened_to_named_networks(plan: Plan, cloud: str) -> None:
     """Operators' networks only; on Azure the endpoint is then the public name, for there is no private one."""
-    found = plan(cloud, cluster={"api_allowed_cidrs": ["203.0.113.0/24"]})
+    found = plan(cloud, operators={"cidrs": ["203.0.113.0/24"]})
     assert (found.problems, found.findings) == ((), ())
     assert "203.0.113.0/24" in json.dumps([r.inputs for r in found.resources if r.capability == "cluster"])
     assert "private" not in found.contract["cluster"]["endpoint"].lower()
+
+
+OPERATORS = {
+    "aws": "arn:aws:iam::123456789012:role/platform",
+    "azure": "group:11111111-2222-3333-4444-555555555555",
+    "gcp": "group:platform@example.com",
+}
+# What lets an operator write a connector's secret, and the words that would let one into the database.
+SEED = {
+    "aws": "secretsmanager:PutSecretValue",
+    "azure": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+    "gcp": "roles/secretmanager.secretVersionManager",
+}
+DATABASE = ("rds-db:connect", "secretsmanager:GetSecretValue", "roles/cloudsql.", "AdministratorsMicrosoftEntra")
+
+
+def operators_part(found: StackPlan) -> list[str]:
+    """What was planned for them, as text."""
+    return [json.dumps([r.type, r.inputs]) for r in found.resources if "operator" in r.name]
+
+
+@pytest.mark.parametrize("profile", ["prod", "small"])
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_operators_seed_upload_and_check_and_read_no_ticket(plan: Plan, cloud: str, profile: str) -> None:
+    """A new stack's owner may fill the vault and run smoke; the database stays the migrator's."""
+    nobody = plan(cloud, profile)
+    assert not operators_part(nobody)
+    found = plan(cloud, profile, operators={"principals": [OPERATORS[cloud]], "cidrs": ["203.0.113.0/24"]})
+    assert (found.problems, found.findings) == ((), ())
+    texts = operators_part(found)
+    assert any(SEED[cloud] in text for text in texts)
+    assert not [text for text in texts if any(word in text for word in DATABASE)]
+    assert bool(found.contract["identity"]["operators"]) is (cloud == "aws")
+    who = OPERATORS[cloud].removeprefix("group:") if cloud == "azure" else OPERATORS[cloud]
+    assert any(who in text for text in texts)
+
+
+def test_operators_networks_open_vault_storage_and_registry_on_azure(plan: Plan) -> None:
+    """Private endpoints close the public names; named networks alone come in, and the key's vault stays shut."""
+    found = plan("azure", operators={"cidrs": ["203.0.113.0/24", "198.51.100.7/32"]})
+    assert (found.problems, found.findings) == ((), ())
+    vaults = [r.inputs["properties"] for r in found.resources if r.type.endswith(":keyvault:Vault")]
+    opened = [v for v in vaults if v["publicNetworkAccess"] == "Enabled"]
+    assert [v["networkAcls"]["ipRules"] for v in opened] == [[{"value": "203.0.113.0/24"}, {"value": "198.51.100.7"}]]
+    assert len(vaults) == 2
+    stores = {r.name: r.inputs for r in found.resources if r.type.endswith((":StorageAccount", ":Registry"))}
+    open_stores = sorted(name for name, inputs in stores.items() if inputs["publicNetworkAccess"] == "Enabled")
+    assert open_stores == ["pointsmanprod", "pointsmanprodobj"]
+    for name in open_stores:
+        rules = stores[name]["networkRuleSet"]
+        assert rules["defaultAction"] == "Deny"
+        assert [r["iPAddressOrRange"] for r in rules["ipRules"]] == ["203.0.113.0/24", "198.51.100.7"]
+
+
+def test_operators_take_their_role_from_their_network(plan: Plan) -> None:
+    """AWS has no firewall before its vault: the role's trust asks where one comes from."""
+    found = plan("aws", operators={"principals": [OPERATORS["aws"]], "cidrs": ["203.0.113.0/24"]})
+    (role,) = [r for r in found.resources if r.type == "aws:iam/role:Role" and r.name.endswith("-operators")]
+    (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+    assert statement["Principal"] == {"AWS": [OPERATORS["aws"]]}
+    assert statement["Condition"] == {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from infra.kinds import Question, kinds
+from infra.kinds import Claim, Question, kinds
 from infra.offline.report import Finding, Resource, StackPlan
 
 ALL_CLOUDS = ("aws", "azure", "gcp")
@@ -123,7 +123,11 @@ def claimed(stack: Stack, question: Question, message: str) -> Iterator[Breach]:
     for type_, service in kinds(stack.cloud).services.items():
         claim = service.claim(question)
         if claim.at and stack.profile in claim.profiles:
-            yield from must(stack.of(type_), claim.at, claim.holds, message)
+            yield from must(_asked(stack.of(type_), claim), claim.at, claim.holds, message)
+
+
+def _asked(resources: list[Resource], claim: Claim) -> list[Resource]:
+    return [r for r in resources if claim.when is None or dig(r.inputs, claim.when.at) in claim.when.allowed]
 
 
 def is_true(value: Any) -> bool:

@@ -192,7 +192,9 @@ MISTAKES = (
     Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
     Mistake("ENC-001", "aws", "an unencrypted database", put(RDS, "storageEncrypted", False)),
     Mistake("ENC-001", "azure", "Microsoft's key", put(ACCOUNT, "encryption.keyVaultProperties", None)),
-    Mistake("ENC-001", "azure", "a bus without our key", put("azure-native:servicebus:Namespace", "encryption", None)),
+    Mistake(
+        "ENC-001", "azure", "Premium without our key", put("azure-native:servicebus:Namespace", "sku.tier", "Premium")
+    ),
     Mistake("ENC-001", "gcp", "Google's key", put(GCS, "encryption", None)),
     Mistake(
         "ENC-002",
