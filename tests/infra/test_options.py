@@ -337,7 +337,9 @@ DATABASE = ("rds-db:connect", "secretsmanager:GetSecretValue", "roles/cloudsql."
 
 def operators_part(found: StackPlan) -> list[str]:
     """What was planned for them, as text."""
-    return [json.dumps([r.type, r.inputs]) for r in found.resources if "operator" in r.name]
+    return [
+        json.dumps([r.type, r.inputs]) for r in found.resources if r.capability == "identity" and "operator" in r.name
+    ]
 
 
 @pytest.mark.parametrize("profile", ["prod", "small"])
