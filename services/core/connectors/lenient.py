@@ -22,7 +22,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 # Words that ticketing systems use for the four priorities, lower-cased.
 PRIORITY_WORDS: Mapping[Priority, str] = {
-    Priority.URGENT: "urgent critical blocker highest p1 dringend kritisch critique",
+    Priority.URGENT: "urgent critical blocker highest immediate p1 dringend sofort kritisch critique",
     Priority.HIGH: "high major p2 hoch haute",
     Priority.NORMAL: "normal medium moderate p3 mittel moyenne",
     Priority.LOW: "low minor trivial lowest planning p4 p5 niedrig basse",
@@ -103,6 +103,16 @@ def child(value: Any, key: str) -> dict[str, Any]:
     """The object under `key`, or an empty one."""
     found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none where it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None: what a system is to change."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def text(value: Any) -> str:

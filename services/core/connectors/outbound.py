@@ -4,17 +4,19 @@ HTTP to ticketing systems: one client for all, and vendor answers become our err
 How a system words its errors is the connector's to say (`reads_error`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, UpdateConflict
 
 ErrorReader = Callable[[Any], str]
+ConflictReader = Callable[[int, Any], bool]
 
 _REASON_MAX_CHARS = 300
 # 408, 425 and 429 are answers to "not now"; every other 4xx stays the same however often we ask.
@@ -25,6 +27,30 @@ def common_error(answer: Any) -> str:
     """The words of an error in the fields most systems use; no others, so that no ticket text gets into our logs."""
     said = [answer.get(key) for key in ("error", "description", "details")] if isinstance(answer, dict) else []
     return " ".join(str(word) for word in said if word)
+
+
+def segment(external_id: str) -> str:
+    """An id as one part of a path: whatever is in it, it leads nowhere else."""
+    return quote(external_id, safe="")
+
+
+def common_conflict(status: int, answer: Any) -> bool:
+    """Whether the ticket changed while we wrote, as most systems say it."""
+    return status in (409, 412)
+
+
+async def every(page: Callable[[int], Awaitable[Sequence[Any]]], *, size: int) -> list[Any]:
+    """All rows of a list: `page(start)` gives those from the `start`-th on, `size` of them unless it is the last."""
+    rows: list[Any] = []
+    for _ in range(PAGES_MAX):
+        found = await page(len(rows))
+        rows += found
+        if len(found) < size:
+            break
+    return rows
+
+
+PAGES_MAX = 1_000  # a system that ignores where to start would go on for ever
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,7 @@ class Api:
     headers: Mapping[str, str] = field(default_factory=dict)
     auth: httpx.Auth | None = None
     reads_error: ErrorReader = common_error
+    is_conflict: ConflictReader = common_conflict
 
     async def send(self, method: str, path: str, **content: Any) -> httpx.Response:
         """
@@ -54,7 +81,14 @@ class Api:
         headers = {**self.headers, **content.pop("headers", {})}
         url = f"{self.base_url}/{path}"
         request = self.http.build_request(method, url, timeout=self.timeout_s, headers=headers, **content)
-        return await send(self.http, request, system=self.system, auth=self.auth, reads_error=self.reads_error)
+        return await send(
+            self.http,
+            request,
+            system=self.system,
+            auth=self.auth,
+            reads_error=self.reads_error,
+            is_conflict=self.is_conflict,
+        )
 
     async def json(self, method: str, path: str, **content: Any) -> Any:
         """
@@ -85,6 +119,7 @@ async def send(
     system: str,
     auth: httpx.Auth | None = None,
     reads_error: ErrorReader = common_error,
+    is_conflict: ConflictReader = common_conflict,
 ) -> httpx.Response:
     """The answer to `request`, always a 2xx; raises as `Api.send`."""
     try:
@@ -96,7 +131,7 @@ async def send(
         ) from exc
     if response.is_success:
         return response
-    raise _error(response, system=system, reads_error=reads_error)
+    raise _error(response, system=system, reads_error=reads_error, is_conflict=is_conflict)
 
 
 def _json(response: httpx.Response, *, system: str) -> Any:
@@ -106,13 +141,16 @@ def _json(response: httpx.Response, *, system: str) -> Any:
         raise ConnectorUnavailable(f"{system} {response.request.url.path}: the answer is not JSON.") from exc
 
 
-def _error(response: httpx.Response, *, system: str, reads_error: ErrorReader) -> Exception:
-    status = response.status_code
-    said = f"{system} {response.request.method} {response.request.url.path}: {status}{_reason(response, reads_error)}"
+def _error(
+    response: httpx.Response, *, system: str, reads_error: ErrorReader, is_conflict: ConflictReader
+) -> Exception:
+    status, answer = response.status_code, _answer(response)
+    reason = f" {reads_error(answer)}"[:_REASON_MAX_CHARS].rstrip()
+    said = f"{system} {response.request.method} {response.request.url.path}: {status}{reason}"
+    if is_conflict(status, answer):
+        return UpdateConflict(f"{said}. The ticket changed meanwhile; the write is tried again.")
     if status in _TRY_LATER or status >= 500:
         return ConnectorUnavailable(said, retry_after_s=_retry_after_s(response.headers, now=datetime.now(UTC)))
-    if status in (409, 412):
-        return UpdateConflict(f"{said}. The ticket changed meanwhile; the write is tried again.")
     if status in (404, 410):
         return NotFound(f"{said}. Check the ticket's id and that our user may see it.")
     if status in (401, 403):
@@ -120,12 +158,12 @@ def _error(response: httpx.Response, *, system: str, reads_error: ErrorReader) -
     return ConnectorRejected(said)
 
 
-def _reason(response: httpx.Response, reads_error: ErrorReader) -> str:
+def _answer(response: httpx.Response) -> Any:
+    """The JSON of an answer that refuses; None where it is none."""
     try:
-        said = reads_error(response.json())
+        return response.json()
     except (ValueError, RecursionError):
-        return ""
-    return f" {said}"[:_REASON_MAX_CHARS] if said else ""
+        return None
 
 
 def _retry_after_s(headers: Mapping[str, str], *, now: datetime) -> float | None:

@@ -50,3 +50,18 @@ async def by_time(
         if whole:
             return [row for row in whole if row.at <= until]
     return [row for row in rows if after.at < row.at <= until]
+
+
+async def by_key(
+    same: Callable[[Position], Awaitable[Sequence[Changed]]],
+    later: Callable[[Position], Awaitable[Sequence[Changed]]],
+    after: Position,
+    *,
+    until: datetime,
+) -> list[Changed]:
+    """
+    For systems that order by time and id and can be asked for both: `same` gives the next page of the position's own
+    time with a greater id, `later` the next page of greater times. However many share a time, a page is enough.
+    """
+    rows = (await same(after) if after.id else ()) or await later(after)
+    return [row for row in rows if row.at <= until]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from services.core.connectors import hearing, lenient, writing
 from services.core.connectors.door import Call, Door
-from services.core.connectors.hearing import Told, Unusable
+from services.core.connectors.hearing import OWN_ACTOR, Told, Unusable
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.writing import Change, Names, Opened, Pause, Standing, WriteResult
@@ -164,6 +164,12 @@ class Connector:
     def ticket_url(self, external_id: str) -> str | None:
         """Where an agent opens the ticket."""
         return None
+
+    def author(self, *known_as: Any) -> str | None:
+        """Who wrote a comment, for `Comment.author_id`: `OWN_ACTOR` where one of the names is ours."""
+        names = [name for name in map(lenient.optional_id, known_as) if name]
+        is_ours = any(name.lower() in self.own_actors for name in names)
+        return OWN_ACTOR if is_ours else names[0] if names else None
 
     def _as_signed(self, call: Call) -> Call:
         """With the address as the system knows it: a proxy may have changed what reached us."""

@@ -86,8 +86,7 @@ def _requester(data: Mapping[str, Any]) -> Requester:
 
 
 def _comments(value: Any) -> tuple[Comment, ...]:
-    found = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    return tuple(map(_comment, found))
+    return tuple(map(_comment, lenient.objects(value)))
 
 
 def _comment(item: Mapping[str, Any]) -> Comment:

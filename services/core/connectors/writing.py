@@ -89,7 +89,7 @@ class Change:
 
     @property
     def marked_note(self) -> str:
-        return f"{self.note}\n\n[{self.mark}]"
+        return marked(self.note or "", self.key)
 
 
 class Hands(Protocol):
@@ -141,6 +141,17 @@ class Names:
 def mark_of(key: str) -> str:
     """What says that this update has taken effect. 48 bits: a ticket carries a handful of them."""
     return MARKER_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def marked(text: str, key: str) -> str:
+    """The text with the mark of `key` in its last line."""
+    return f"{text}\n\n[{mark_of(key)}]".lstrip()
+
+
+def unmarked(text: str) -> str:
+    """The text without the mark that `marked` put in its last line."""
+    before, found, _ = text.rpartition(f"[{MARKER_PREFIX}")
+    return before.rstrip() if found else text
 
 
 async def write_once(hands: Hands, update: TicketUpdate, names: Names, pause: Pause) -> WriteResult:

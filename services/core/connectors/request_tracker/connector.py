@@ -15,7 +15,7 @@ import httpx
 from services.core.connectors import lenient, polling
 from services.core.connectors.door import Call, Signed
 from services.core.connectors.hearing import OWN_ACTOR, Told
-from services.core.connectors.outbound import Api
+from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.request_tracker.settings import RequestTrackerSettings
@@ -78,7 +78,7 @@ class RequestTracker(Connector):
     async def standing(self, external_id: str, key: str) -> Standing:
         raw, stamp = await self._read(external_id)
         ticket = self._ticket(raw)
-        notes = await self._all(f"ticket/{external_id}/attachments", fields="Subject,Creator")
+        notes = await self._all(f"ticket/{segment(external_id)}/attachments", fields="Subject,Creator")
         is_marked = any(note.get("Subject") == mark_of(key) for note in notes)
         is_locked = ticket.status is Status.DELETED
         return Standing(ticket.group, ticket.priority, ticket.status, is_marked, stamp, is_locked)
@@ -92,11 +92,11 @@ class RequestTracker(Connector):
         fields = {name: value for name, value in wanted.items() if value is not None}
         guard = {"if-match": standing.stamp} if standing.stamp else {}
         if fields:
-            await self._api.send("PUT", f"ticket/{change.external_id}", json=fields, headers=guard)
+            await self._api.send("PUT", f"ticket/{segment(change.external_id)}", json=fields, headers=guard)
 
     async def note(self, change: Change) -> None:
         note = {"Subject": change.mark, "Content": change.note, "ContentType": "text/plain"}
-        await self._api.send("POST", f"ticket/{change.external_id}/comment", json=note)
+        await self._api.send("POST", f"ticket/{segment(change.external_id)}/comment", json=note)
 
     async def find(self, key: str) -> str | None:
         query = f"RefersTo = '{REFERENCE}{mark_of(key)}'"
@@ -132,14 +132,16 @@ class RequestTracker(Connector):
 
     async def _read(self, external_id: str) -> tuple[dict[str, Any], str | None]:
         """The ticket, and its stamp: RT numbers every change."""
-        answer = await self._api.send("GET", f"ticket/{external_id}", params=FIELDS)
+        answer = await self._api.send("GET", f"ticket/{segment(external_id)}", params=FIELDS)
         return self._api.read(answer), answer.headers.get("etag")
 
     async def _messages(self, external_id: str) -> list[Comment]:
         """What people wrote, oldest first, the description before the rest. Files are not opened."""
-        history = await self._all(f"ticket/{external_id}/history", fields="Type,Creator,Created")
+        history = await self._all(f"ticket/{segment(external_id)}/history", fields="Type,Creator,Created")
         said = {str(row["id"]): row for row in history if row.get("Type") in MESSAGES}
-        parts = await self._all(f"ticket/{external_id}/attachments", fields="ContentType,TransactionId,Filename")
+        parts = await self._all(
+            f"ticket/{segment(external_id)}/attachments", fields="ContentType,TransactionId,Filename"
+        )
         texts = {str(part["TransactionId"]): part["id"] for part in reversed(parts) if _is_text(part)}
         return [await self._message(said[number], texts[number]) for number in said if number in texts]
 

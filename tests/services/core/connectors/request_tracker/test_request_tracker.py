@@ -22,6 +22,7 @@ from tests.services.core.connectors.conformance import BOTH, NOW, Inbound, Outbo
 from tests.services.core.connectors.conftest import Serve
 
 INITIAL_DATA = Path(__file__).parents[5] / "design/guides/request-tracker/pointsman.initialdata"
+HANG_S = 3  # what a hang costs a test
 PASSWORD = "only-on-this-machine"
 PRIORITIES = {"low": 10, "normal": 50, "high": 75, "urgent": 100}
 TYPES = {
@@ -65,6 +66,8 @@ class System:
         return str((await self.call("POST", "ticket", json=ticket | fields))["id"])
 
     async def fail_next_write(self, fault: str, *, skip: int = 0) -> None:
+        if "hang" in fault:
+            self.connector = connector(self.url, self.http, timeout_s=HANG_S)
         self.between.fail_next_write(fault, skip)
 
     async def is_struck(self) -> bool:
