@@ -34,6 +34,7 @@ ADVANCE = """
 update positions set at = %(at)s, last_id = %(id)s
 where connector = %(connector)s and (at, last_id) < (%(at)s, %(id)s)
 """
+OURS = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED})  # all that a letter of ours does to a ticket
 KNOWN = "select external_id, status, current_group from tickets where connector = %s and external_id = any(%s)"
 
 
@@ -84,10 +85,14 @@ async def _take_in(conn: Connection, connector: Connector, changes: Sequence[Cha
 
 
 def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delivery | None:
-    """The change as a delivery; None for an echo of our own write."""
+    """
+    The change as a delivery; None for an echo of our own write.
+
+    Only the last hand on a ticket is known: where we wrote after a person had solved or deleted it, it is told.
+    """
     is_ours = (change.actor or "").strip().lower() in connector.own_actors
     kind = kind_of(change, known)
-    if is_ours and known is not None and kind is not DeliveryKind.DELETED:
+    if is_ours and kind in OURS:
         return None
     ticket = change.ticket
     return Delivery(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -9,7 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from services.core.connectors.desk import Desk, DeskSettings
-from services.core.contracts.ticket import TicketUpdate
+from services.core.connectors.polling import Changed
+from services.core.contracts.delivery import DeliveryKind
+from services.core.contracts.ticket import Status, Ticket, TicketUpdate
 from services.core.kit.database import Pool, build_pool
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
@@ -17,7 +20,7 @@ from services.core.llm.metered import MeteredLlm
 from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
-from services.worker.polling import hear, poll
+from services.worker.polling import hear, poll, tell
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 
@@ -83,6 +86,21 @@ async def test_our_own_write_does_not_come_back(outside: Outside) -> None:
     await run(outside.pool, CHANGE.format("subject = subject"), opened["id"])
     await turn(outside)
     assert await kinds(outside.pool) == ["created", "updated"]
+
+
+def test_what_a_person_solved_before_our_note_is_told() -> None:
+    """The list names the last hand only: ours, a moment after theirs."""
+    desk = Desk(DeskSettings(), None)  # ty: ignore[invalid-argument-type]  nothing is asked
+    known = {"status": "open", "current_group": "Billing"}
+    for status, group, kind in (
+        (Status.SOLVED, "Billing", DeliveryKind.SOLVED),
+        (Status.OPEN, "Billing", None),
+        (Status.OPEN, "Support", None),
+        (Status.DELETED, "Billing", DeliveryKind.DELETED),
+    ):
+        ticket = Ticket(connector="desk", external_id="1", status=status, group=group)
+        told = tell(desk, Changed(datetime(2026, 11, 20, tzinfo=UTC), ticket, next(iter(desk.own_actors))), known)
+        assert (told.kind if told else None) == kind
 
 
 async def test_several_workers_take_turns(outside: Outside) -> None:
