@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from services.core.connectors.desk import DeskSettings
 from services.core.connectors.generic import GenericSettings
 from services.core.connectors.port import Connector
+from services.core.connectors.redmine.settings import RedmineSettings
 from services.core.connectors.request_tracker.settings import RequestTrackerSettings
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk.settings import ZendeskSettings
@@ -21,6 +22,7 @@ class ConnectorsSettings(BaseModel):
 
     desk: DeskSettings = DeskSettings()
     generic: GenericSettings = GenericSettings()
+    redmine: RedmineSettings = RedmineSettings()
     request_tracker: RequestTrackerSettings = RequestTrackerSettings()
     zendesk: ZendeskSettings = ZendeskSettings()
 

@@ -1,0 +1,1 @@
+"""Redmine: REST out, polling, or the signed webhooks of Redmine 7."""
