@@ -16,6 +16,14 @@ REVOKE = """
 update api_keys set revoked_at = now() where (id = %(id)s or opened_by = %(id)s) and revoked_at is null
 """
 
+# Sessions of the console are in the same table, each under the key that opened it.
+LIST = """
+select id, name, role, created_at, revoked_at,
+       (select count(*) from api_keys s
+        where s.opened_by = k.id and s.revoked_at is null and s.expires_at > now()) as sessions
+from api_keys k where opened_by is null order by created_at
+"""
+
 app = typer.Typer(no_args_is_help=True, help="API keys: made, listed, revoked.")
 
 
@@ -51,19 +59,15 @@ def create(
 @app.command("list")
 def list_keys(format: FormatOption = Format.TABLE) -> None:
     """
-    The keys there are, without their secrets.
+    The keys there are, without their secrets, and how many sessions of the console each has open.
 
     Examples:
 
       pointsman keys list --format json
     """
-    columns = ("id", "name", "role", "created_at", "revoked_at")
+    columns = ("id", "name", "role", "created_at", "revoked_at", "sessions")
     with open_platform() as settings, connect(settings) as conn:
-        rows = (
-            conn.cursor(row_factory=dict_row)
-            .execute("select id, name, role, created_at, revoked_at from api_keys order by created_at")
-            .fetchall()
-        )
+        rows = conn.cursor(row_factory=dict_row).execute(LIST).fetchall()
     if format is Format.JSON:
         print_json(rows)
     else:

@@ -64,6 +64,8 @@ def _findings(
         yield f"The audit chain is intact: {report.entries} entries. Head: {report.head}"
         newest = kept[-1].seq if kept else 0
         yield f"{len(kept)} anchors outside the table agree; {report.entries - newest} entries are newer than the last."
+    if report.pending:
+        yield f"{report.pending} entries wait to be linked, which a running worker does: nothing proves them yet."
 
 
 @app.callback()

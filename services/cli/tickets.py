@@ -124,7 +124,10 @@ def _sections(found: dict[str, Any]) -> list[tuple[str, list[tuple[Any, Any]]]]:
         ),
         (
             "Audit",
-            [(f"{entry['seq']} {entry['at']}", f"{entry['actor']} {entry['action']}") for entry in found["audit"]],
+            [
+                (f"{entry['seq'] or 'not linked'} {entry['at']}", f"{entry['actor']} {entry['action']}")
+                for entry in found["audit"]
+            ],
         ),
     ]
 

@@ -58,7 +58,7 @@ class GuardedRoute(APIRoute):
 
 def needs_in_console(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """
-    A dependency for console pages: a session or a key in the cookie. Where a call comes from proves nothing.
+    A dependency for console pages: a session in the cookie or a key in a header. Where it comes from proves nothing.
 
     Source of the same-origin rule: OWASP CSRF cheat sheet, "Fetch Metadata".
     """

@@ -69,7 +69,8 @@ PARTS: dict[str, LiteralString] = {
     "where ticket_id = %s order by id",
     "model_calls": "select task, model, prompt_version, input_tokens, output_tokens, usd, outcome, at from llm_calls "
     "where ticket_id = %s::text order by id",
-    "audit": "select seq, at, actor, action, detail, hash from audit where subject = 'ticket/' || %s order by seq",
+    "audit": "select seq, at, actor, action, detail, hash from audit_log where subject = 'ticket/' || %s "
+    "order by seq nulls last, pending",
 }
 REVIEWS = """
 select t.id, t.connector, t.external_id, t.subject, t.body, r.reason, r.opened_at, d.decision

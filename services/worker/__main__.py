@@ -23,6 +23,7 @@ from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
 from services.worker.letters import deliver
+from services.worker.linking import link_chain
 from services.worker.polling import poll
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
@@ -71,6 +72,7 @@ async def run(settings: WorkerSettings) -> None:
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop, lanes=Lanes(connectors)),
             upkeep(outside, stop=stop),
+            link_chain(pool, stop=stop),
             anchor_chain(outside, http, stop=stop),
             poll(outside, stop=stop),
         )

@@ -1,6 +1,6 @@
 """The worker's Prometheus metrics."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 DECISIONS = Counter("pointsman_decisions_total", "Decisions by group and band", ["group", "band"])
 DECISION_SECONDS = Histogram(
@@ -9,3 +9,5 @@ DECISION_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 WRITES = Counter("pointsman_writes_total", "Write-backs by connector and result", ["connector", "result"])
+AUDIT_PENDING = Gauge("pointsman_audit_pending_entries", "Audit entries that are not linked into the chain yet")
+AUDIT_PENDING_SECONDS = Gauge("pointsman_audit_pending_seconds", "Age of the audit entry that waits longest")

@@ -32,9 +32,9 @@ def test_end_to_end_counts_processor_time_by_container() -> None:
 
 
 def test_the_chain_is_measured_beside_the_same_work_without_it() -> None:
-    """Both sides keep the rate in their few rounds, and both come with median and tail."""
+    """All three sides keep the rate in their few rounds, and each comes with median and tail."""
     rows = audit.measure(seconds=0.3, rounds=1)
-    assert len({row.what for row in rows}) == 4
+    assert len({row.what for row in rows}) == 6
     assert all(row.value > 0 for row in rows)
 
 

@@ -65,6 +65,7 @@ def assert_nothing_lost_or_repeated(platform: Platform, external_ids: list[str])
         comments = platform.zendesk.get(f"/api/v2/tickets/{row['external_id']}/comments.json").json()["comments"]
         notes = [comment for comment in comments if "Pointsman" in comment["body"]]
         assert len(notes) == (0 if row["band"] == "HUMAN_REVIEW" else 1), (row, notes)
+    platform.wait_until(lambda: not platform.value("select count(*) from audit_pending"), "the linker", DRAIN_S)
     done = platform.cli("audit", "verify", "--format", "json")
     assert json.loads(done.stdout)["intact"], done.stdout
     assert platform.value("select count(*) from audit where action = 'ticket.decided'") == len(external_ids)

@@ -47,24 +47,25 @@ def create_key(conn: Connection, *, name: str, role: Role) -> str:
 
 async def authenticate(conn: AsyncConnection[Any], key: str | None, *, takes_session: bool = False) -> Principal:
     """
-    The holder of `key`. A browser's session counts only where `takes_session`: it is no API key.
+    The holder of `key`; of a browser's session where `takes_session`. Neither is taken for the other: a key in a
+    cookie would outlive every logout.
 
     Raises:
         Unauthenticated: no key, or not one that is valid now.
     """
     if not key:
         raise KeyMissing("No API key. Send the header `Authorization: Bearer pm_...` or `X-API-Key: pm_...`.")
-    parts = key.split("_", 2)
-    if len(parts) != 3 or parts[0] != "pm" or "\0" in parts[1]:
+    key_id = id_of(key)
+    if not key_id:
         raise Unauthenticated("This is not an API key of Pointsman: it reads pm_ID_SECRET.")
     cursor = await conn.execute(
         "select name, secret_hash, role from api_keys where id = %s and revoked_at is null"
-        " and (expires_at is null or expires_at > now()) and (opened_by is null or %s)",
-        (parts[1], takes_session),
+        " and (expires_at is null or expires_at > now()) and (opened_by is not null) = %s",
+        (key_id, takes_session),
     )
     row = await cursor.fetchone()
     # Compare even when the id is unknown, so that the time taken does not tell which ids exist.
-    is_right = hmac.compare_digest(row["secret_hash"] if row else _digest(""), _digest(parts[2]))
+    is_right = hmac.compare_digest(row["secret_hash"] if row else _digest(""), _digest(_parts(key)[2]))
     if row is None or not is_right:
         raise Unauthenticated("This API key is not known or was revoked. Make one with: pointsman keys create NAME")
     return Principal(name=row["name"], role=Role[row["role"].upper()])
@@ -80,7 +81,7 @@ async def secret_hashes(conn: AsyncConnection[Any]) -> dict[str, str]:
 
 def holds(secret_hashes: Mapping[str, str], key: str) -> bool:
     """Whether `key` is one of those with these hashes."""
-    _, key_id, secret = [*key.split("_", 2), "", ""][:3]
+    _, key_id, secret = _parts(key)
     return hmac.compare_digest(secret_hashes.get(key_id, _digest("")), _digest(secret)) and key_id in secret_hashes
 
 
@@ -90,6 +91,12 @@ def key_in(headers: Mapping[str, str]) -> str | None:
     return token if scheme.lower() == "bearer" else headers.get("x-api-key")
 
 
+def id_of(key: str) -> str:
+    """What names a key without opening anything; empty where it is no key."""
+    prefix, key_id, secret = _parts(key)
+    return key_id if prefix == "pm" and secret and "\0" not in key_id else ""
+
+
 def require(principal: Principal, role: Role) -> None:
     """
     Raises:
@@ -97,6 +104,11 @@ def require(principal: Principal, role: Role) -> None:
     """
     if principal.role < role:
         raise Forbidden(f"This needs the role {role.name.lower()}; {principal.name} is {principal.role.name.lower()}.")
+
+
+def _parts(key: str) -> tuple[str, str, str]:
+    prefix, key_id, secret = [*key.split("_", 2), "", ""][:3]
+    return prefix, key_id, secret
 
 
 def _digest(secret: str) -> str:

@@ -25,16 +25,17 @@ async def show_login(request: Request, next: str = "/") -> Response:
 
 @router.post("/login")
 async def log_in(request: Request) -> Response:
-    """Tries the key and goes on to where the person wanted to be."""
+    """A session for the key, which stays out of the cookie; on to where the person wanted to be."""
     require_same_origin(request)
     form = await read_form(request)
     key, back = form.get("key", "").strip(), safe_path(form.get("next"))
     try:
         await sign_in(request, key)
+        async with connection(request.app.state.pool) as conn:
+            return _signed_in(request, await sessions.open_session(conn, key), back)
     except Unauthenticated:
         problem = "This API key is not known or was revoked. Make one with: pointsman keys create NAME"
         return render(request, "login.html", {"next": back, "problem": problem}, status=401)
-    return _signed_in(request, key, back)
 
 
 @router.get("/enter")
@@ -43,7 +44,7 @@ async def enter(request: Request, link: Annotated[str, Query(max_length=100)] = 
     try:
         with counting_failures(request):
             async with connection(request.app.state.pool) as conn:
-                return _signed_in(request, await sessions.open_session(conn, link), "/")
+                return _signed_in(request, await sessions.follow_link(conn, link), "/")
     except Unauthenticated as exc:
         if COOKIE in request.cookies:
             return RedirectResponse("/", 303)
@@ -61,10 +62,10 @@ async def log_out(request: Request) -> Response:
     return answer
 
 
-def _signed_in(request: Request, key: str, back: str) -> Response:
+def _signed_in(request: Request, session: str, back: str) -> Response:
     answer = RedirectResponse(back, 303)
     life_s = int(sessions.SESSION_LIFE.total_seconds())
-    answer.set_cookie(COOKIE, key, max_age=life_s, httponly=True, samesite="strict", secure=_is_https(request))
+    answer.set_cookie(COOKIE, session, max_age=life_s, httponly=True, samesite="strict", secure=_is_https(request))
     return answer
 
 

@@ -14,7 +14,7 @@ from services.core.kit import anchors, audit
 from services.core.kit.objects import open_store
 from services.core.models import registry
 from tests.services.core.kit.test_audit import tamper
-from tests.services.trainer.bundles import small_bundle
+from tests.services.trainer.bundles import other_bundle, small_bundle
 
 COMPANY = "default"
 
@@ -37,6 +37,7 @@ def conn(database: str) -> Iterator[psycopg.Connection]:
 def append(conn: psycopg.Connection, count: int, word: str = "n") -> None:
     for number in range(count):
         conn.execute(audit.APPEND, ("worker", "ticket.decided", f"ticket/{number}", Jsonb({word: number})))
+    conn.execute(audit.LINK, (audit.LINK_MAX,))
 
 
 def keep_head(conn: psycopg.Connection, objects: str) -> None:
@@ -86,6 +87,15 @@ def test_a_rewrite_from_the_middle_is_found(conn: psycopg.Connection, objects: s
     assert (code, "from entry 3 to 6" in said) == (1, True), said
 
 
+def test_what_is_not_linked_yet_is_told(conn: psycopg.Connection, objects: str) -> None:
+    """An operator reads how much nothing proves yet; the chain is no less whole for it."""
+    append(conn, 3)
+    conn.execute(audit.APPEND, ("worker", "ticket.decided", "ticket/9", Jsonb({})))
+    code, said = verify()
+    assert (code, "1 entries wait to be linked" in said) == (0, True), said
+    assert json.loads(verify("--format", "json")[1])["pending"] == 1
+
+
 def test_an_anchor_is_never_overwritten(conn: psycopg.Connection, objects: str) -> None:
     append(conn, 1)
     keep_head(conn, objects)
@@ -103,12 +113,19 @@ def test_keys_and_promotions_are_in_the_chain(conn: psycopg.Connection, objects:
         version = registry.register(conn, open_store(objects), small_bundle())
         registry.promote(conn, version)
         registry.promote(conn, version)  # changes nothing, tells nothing
-    rows = conn.execute("select action, subject, detail from audit order by seq").fetchall()
+    with conn.transaction():
+        better = registry.register(conn, open_store(objects), other_bundle())
+        registry.promote(conn, better)
+    assert registry.rollback(conn) == version
+    rows = conn.execute("select action, subject, detail from audit_log order by pending").fetchall()
     assert [(action, subject) for action, subject, _ in rows] == [
         ("key.created", f"key/{key_id}"),
         ("key.revoked", f"key/{key_id}"),
         ("model.promoted", f"model/{version}"),
+        ("model.promoted", f"model/{better}"),
+        ("model.rolled_back", f"model/{version}"),
     ]
+    assert [detail["before"] for _, _, detail in rows[2:]] == [None, version, better]
     assert rows[0][2] == {"name": "n8n", "role": "viewer"}
     assert set(rows[2][2]) == {"before", "files"}
     assert made.output.strip().split("_", 2)[2] not in json.dumps([row[2] for row in rows])

@@ -114,7 +114,7 @@ def test_a_ticket_is_erased_by_command(platform: Platform, tmp_path: Path) -> No
     state = "select state from tickets where id = %s"
     platform.wait_until(lambda: platform.value(state, ticket_id) == "erased", "the erasure")
     assert platform.rows("select 1 from raw.texts where ticket_id = %s", ticket_id) == []
-    actions = platform.rows("select action from audit where subject = %s", f"ticket/{ticket_id}")
+    actions = platform.rows("select action from audit_log where subject = %s", f"ticket/{ticket_id}")
     assert [row["action"] for row in actions].count("erasure.requested") == 1
     assert platform.cli("erase", "999999999", "--yes").returncode == 1
 

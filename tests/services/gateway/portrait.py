@@ -22,7 +22,6 @@ from services.core.contracts.ticket import Ticket
 from services.core.kit.database import migrate
 from services.core.kit.security import Principal, Role, create_key
 from services.gateway import service
-from services.gateway.access import COOKIE
 from services.gateway.settings import GatewaySettings
 from services.local.mock.catalogue import labels
 from services.local.mock.tickets import MockTicket, live
@@ -131,7 +130,7 @@ async def _age(url: str, ids: list[int], rng: Random) -> None:
         waiting = await (
             await conn.execute("select ticket_id from reviews where state = 'open' order by ticket_id desc")
         ).fetchall()
-        agent = Principal("maria", Role.AGENT, "default")
+        agent = Principal("maria", Role.AGENT)
         await service.close_review(conn, waiting[0]["ticket_id"], agent)
         await service.close_review(conn, waiting[1]["ticket_id"], agent, group=labels()[-1].name)
 
@@ -141,8 +140,10 @@ def _take(url: str, target: Path) -> None:
         key = create_key(conn, name="maria", role=Role.AGENT)
     with serving(GatewaySettings(database_url=SecretStr(url))) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 860}, color_scheme="light")
-        page.context.add_cookies([{"name": COOKIE, "value": key, "url": address}])
-        page.goto(address)
+        page.goto(f"{address}/login")
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{address}/")
         target.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=target)
 

@@ -25,7 +25,8 @@ TEAM = {"name": "SAP / Finance", "department": "Finance", "system": "SAP", "desc
 def audited(database: str) -> list[dict]:
     with psycopg.connect(database) as conn:
         return [
-            row[0] for row in conn.execute("select detail from audit where action = 'catalogue.changed' order by seq")
+            row[0]
+            for row in conn.execute("select detail from audit_log where action = 'catalogue.changed' order by pending")
         ]
 
 

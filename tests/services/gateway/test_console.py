@@ -12,7 +12,9 @@ import psycopg
 import pytest
 
 from services.core.contracts.prediction import Band, ScoredGroup
+from services.core.kit import audit
 from services.gateway import pages
+from services.gateway.access import COOKIE
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import add_groups, decision, take_in, ticket
 
@@ -23,8 +25,8 @@ ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
 def as_(key: str, *more: dict[str, str]) -> dict[str, str]:
-    """The headers of a browser that is logged in with `key`."""
-    headers = {"Cookie": f"pointsman_key={key}", **SAME_ORIGIN}
+    """The headers of a console page's request, with `key` in place of a session."""
+    headers = {**Keys.header(key), **SAME_ORIGIN}
     for some in more:
         headers |= some
     return headers
@@ -54,6 +56,7 @@ async def test_a_key_becomes_a_cookie_that_opens_the_console(gateway: httpx.Asyn
     cookie = answer.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
     assert "Secure" not in cookie
+    assert keys.viewer not in cookie
     assert (await gateway.get("/reviews")).status_code == 200
     assert (await gateway.post("/logout", headers=SAME_ORIGIN)).status_code == 303
     assert (await gateway.get("/reviews")).status_code == 303
@@ -105,7 +108,8 @@ async def test_a_form_of_another_site_is_refused(
     gateway: httpx.AsyncClient, keys: Keys, waiting: int, headers: dict[str, str]
 ) -> None:
     """403, although the cookie is right."""
-    cookie = {"Cookie": f"pointsman_key={keys.agent}"}
+    await gateway.post("/login", data={"key": keys.agent}, headers=SAME_ORIGIN)
+    cookie = {"Cookie": f"{COOKIE}={gateway.cookies[COOKIE]}"}
     form = {"group": "Network & VPN", "key": keys.agent}
     for path in ("/login", "/logout", "/tickets/1/review", "/tickets/1/feedback", "/reviews/1"):
         answer = await gateway.post(path, data=form, headers=cookie | headers)
@@ -116,7 +120,8 @@ async def test_a_browser_without_fetch_metadata_is_known_by_its_origin(
     gateway: httpx.AsyncClient, keys: Keys, waiting: int
 ) -> None:
     """Over plain HTTP browsers send no Sec-Fetch-Site; our own Origin will do."""
-    headers = {"Cookie": f"pointsman_key={keys.agent}", "Origin": "http://gateway.test"}
+    await gateway.post("/login", data={"key": keys.agent}, headers=SAME_ORIGIN)
+    headers = {"Origin": "http://gateway.test"}
     answer = await gateway.post(f"/reviews/{waiting}", data={"group": "Network & VPN"}, headers=headers)
     assert answer.status_code == 200
     assert answer.headers["referrer-policy"] == "same-origin"
@@ -379,7 +384,9 @@ async def test_a_tickets_page_tells_what_it_cost_and_what_failed(
             },
         )
         conn.execute("select audit_append('worker', 'ticket.decided', %s, '{}')", (f"ticket/{waiting}",))
+        conn.execute(audit.LINK, (audit.LINK_MAX,))
         row = conn.execute("select hash from audit where action = 'ticket.decided'").fetchone()
+        conn.execute("select audit_append('ann', 'feedback.given', %s, '{}')", (f"ticket/{waiting}",))
     assert row is not None
     page = (await gateway.get(f"/tickets/{waiting}", headers=as_(keys.viewer))).text
     for words in (
@@ -389,6 +396,7 @@ async def test_a_tickets_page_tells_what_it_cost_and_what_failed(
         "priority-3",
         "Write-back failed for good",
         "8 attempts",
+        "waits to be linked",
         "ConnectorRejected: the ticket is closed",
         "VPN fails",
         "H-9",

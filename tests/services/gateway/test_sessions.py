@@ -1,6 +1,7 @@
 """Into the console: a one-time link becomes a session; where a call comes from proves nothing, proxies included."""
 
 import asyncio
+import json
 import os
 import pty
 import re
@@ -16,7 +17,9 @@ from socket import create_connection, create_server, socket
 import httpx
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from services.cli.__main__ import app
 from services.cli.admin import REVOKE
 from services.gateway.access import COOKIE
 from tests.conftest import free_port
@@ -127,6 +130,53 @@ async def test_logging_out_ends_the_session_everywhere(gateway: httpx.AsyncClien
     await link_of(gateway, keys.agent)
     await gateway.post("/logout", headers=SAME_ORIGIN | {"Cookie": f"{COOKIE}={keys.agent}"})
     await link_of(gateway, keys.agent)
+
+
+async def test_a_typed_key_opens_a_session_and_is_none(gateway: httpx.AsyncClient, keys: Keys) -> None:
+    """The cookie holds another secret, which a logout ends everywhere; the key itself opens no page from a cookie."""
+    await gateway.post("/login", data={"key": keys.agent}, headers=SAME_ORIGIN)
+    copy = {"Cookie": f"{COOKIE}={gateway.cookies[COOKIE]}"}
+    assert keys.agent.rpartition("_")[2] not in copy["Cookie"]
+    assert (await gateway.get("/counts", headers=copy)).status_code == 200
+    assert (await gateway.post("/logout", headers=SAME_ORIGIN)).status_code == 303
+    gateway.cookies.clear()
+    assert (await gateway.get("/counts", headers=copy)).status_code == 303
+    assert (await gateway.get("/counts", headers={"Cookie": f"{COOKIE}={keys.agent}"})).status_code == 303
+
+
+async def test_the_list_of_keys_holds_no_session(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
+    """Three keys were made; the sessions of one are counted beside it."""
+    await gateway.get(await link_of(gateway, keys.agent))
+    gateway.cookies.clear()
+    await gateway.post("/login", data={"key": keys.agent}, headers=SAME_ORIGIN)
+    listed = CliRunner().invoke(app, ["keys", "list", "--format", "json"], env={"POINTSMAN_DATABASE_URL": database})
+    rows = json.loads(listed.stdout)
+    assert {row["name"]: row["sessions"] for row in rows} == {"viewer": 0, "agent": 2, "admin": 0}
+
+
+async def test_links_sessions_and_logouts_are_in_the_audit_log(
+    gateway: httpx.AsyncClient, keys: Keys, database: str
+) -> None:
+    """Who came in how and when, under the key's id; no secret. What failed tells nothing."""
+    path = await link_of(gateway, keys.agent)
+    for _ in range(2):
+        await gateway.get(path)
+    secrets = {path.rpartition("=")[2], keys.agent, gateway.cookies[COOKIE].rpartition("_")[2]}
+    for _ in range(2):
+        await gateway.post("/logout", headers=SAME_ORIGIN)
+    await gateway.post("/login", data={"key": keys.viewer}, headers=SAME_ORIGIN)
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "select actor, action, subject, detail from audit_log where action like 'session.%' order by pending"
+        ).fetchall()
+    agent, viewer = (f"key/{key.split('_')[1]}" for key in (keys.agent, keys.viewer))
+    assert rows == [
+        ("user/agent", "session.link_made", agent, {}),
+        ("user/agent", "session.opened", agent, {"by": "link"}),
+        ("user/agent", "session.ended", agent, {}),
+        ("user/viewer", "session.opened", viewer, {"by": "key"}),
+    ]
+    assert not any(secret in str(rows) for secret in secrets)
 
 
 @pytest.fixture

@@ -69,8 +69,9 @@ async def test_accepting_writes_back_labels_and_audits(
         assert conn.execute('select "group", source, by from labels').fetchall() == [
             {"group": "Network", "source": "review", "by": "agent"}
         ]
-        entries = conn.execute("select action from audit where subject = 'ticket/1'").fetchall()
+        entries = conn.execute("select action from audit_log where subject = 'ticket/1'").fetchall()
         assert [row["action"] for row in entries] == ["review.accepted"]
+        conn.execute(audit.LINK, (audit.LINK_MAX,))
         assert audit.verify(conn).is_intact
 
 

@@ -47,7 +47,7 @@ TEXT_TABLES = (
     "llm_cache",
     "decisions",
     "reviews",
-    "audit",
+    "audit_log",
 )
 SEED = f"""
 insert into catalogue (kind, name) values ('group', 'Network');

@@ -165,12 +165,12 @@ async def test_erasure_leaves_no_text_anywhere(platform: Platform) -> None:
         "ticket_vectors",
         "llm_cache",
         "decisions",
-        "audit",
+        "audit_log",
         "deliveries",
     )
     for table in tables:
         assert platform.value(f"select count(*) from {table} t where t::text like '%%{CANARY}%%'") == 0, table
-    assert platform.value("select count(*) from audit where action = 'ticket.erased'") >= 1
+    assert platform.value("select count(*) from audit_log where action = 'ticket.erased'") >= 1
 
 
 async def test_a_ticket_that_is_solved_already_is_left_alone(platform: Platform) -> None:
@@ -182,7 +182,7 @@ async def test_a_ticket_that_is_solved_already_is_left_alone(platform: Platform)
     await tell(platform, event)
     platform.wait_until(lambda: ticket_row(platform, "desk", event.ticket_id)["state"] == "filtered", "the filter")
     subject = f"ticket/{ticket_row(platform, 'desk', event.ticket_id)['id']}"
-    assert platform.value("select detail from audit where subject = %s", subject) == {"why": "it is solved already"}
+    assert platform.value("select detail from audit_log where subject = %s", subject) == {"why": "it is solved already"}
     assert decisions(platform, "desk", event.ticket_id) == []
 
 

@@ -141,6 +141,7 @@ def test_the_audit_chain_holds_across_the_upgrade(before: str) -> None:
     migrate(before, "acme")
     with psycopg.connect(before) as conn:
         conn.execute("select audit_append('worker', 'ticket.erased', 'ticket/1', '{}')")
+        conn.execute(audit.LINK, (audit.LINK_MAX,))
         conn.commit()
         report = audit.verify(conn)
         assert (report.entries, report.is_intact, audit.has_anchor(conn, anchor)) == (4, True, True)

@@ -213,7 +213,7 @@ async def test_a_superseded_letter_says_why_and_is_in_the_audit_log(pool: Pool) 
     row = await letter(pool, "1:new")
     assert (row["state"], row["result"]) == ("superseded", "its group is Support by now")
     async with pool.connection() as conn:
-        entries = await (await conn.execute("select action, subject, detail from audit")).fetchall()
+        entries = await (await conn.execute("select action, subject, detail from audit_log")).fetchall()
         assert await outbox.replay(conn) == 0
     detail = {"key": "1:new", "why": "its group is Support by now"}
     assert entries == [{"action": "letter.superseded", "subject": "ticket/1", "detail": detail}]
