@@ -1,5 +1,6 @@
 """A ticket's text as every model sees it: one copy for training and serving, so that the two cannot drift apart."""
 
+import html
 import re
 import unicodedata
 
@@ -12,6 +13,8 @@ _HTML = re.compile(
     re.I,
 )
 _HTML_ROUNDS = 3  # systems escape HTML twice; more often is an attack
+_ENTITY = re.compile(r"&(?:#\d{1,8}|#x[\da-f]{1,8}|[a-z][a-z0-9]{1,30});", re.I)
+_FORMS = ("<wide>", "<small>", "<font>")  # of Unicode: other shapes of a letter or sign that mean the same
 _BLOCK_END = re.compile(r"(?=<(?:br|/p|/div|/tr|/li|/h[1-6]|/table|/ul|/ol|hr|/blockquote|/title)\b)", re.I)
 _KEPT_CONTROL = frozenset("\n\t")
 _SPACES = re.compile(r"[^\S\n]+")
@@ -41,15 +44,16 @@ def normalise(text: str) -> str:
     """
     Plain NFC text with single spaces and at most one blank line; every script, error code and number stays.
 
-    HTML becomes text; quoted history and a signature go only where their mark is unambiguous.
-    Doing it twice is doing it once.
+    HTML becomes text, and so does an entity without any: `ann&#64;example.com` is an address. Quoted history and a
+    signature go only where their mark is unambiguous. Doing it twice is doing it once.
     """
     text = _visible(text)
     for _ in range(_HTML_ROUNDS):
-        if not _HTML.search(text):
+        if not (is_html := _HTML.search(text)) and not _ENTITY.search(text):
             break
-        text = _visible(_html_to_text(text))
-    text = _HTML.sub(" ", text) if _HTML.search(text) else text
+        text = _visible(_ENTITY.sub(_said, _html_to_text(text) if is_html else text))
+    else:
+        text = _HTML.sub(" ", _ENTITY.sub(_unsaid, text))
     text = _collapse(text)
     while (shorter := _collapse(_without_history(text))) != text:
         text = shorter
@@ -64,15 +68,30 @@ def model_text(subject: str, body: str, max_chars: int = MODEL_MAX_CHARS) -> str
 
 def _visible(text: str) -> str:
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    hidden = {
-        ord(char): _replacement(char) for char in set(text) if not char.isprintable() and char not in _KEPT_CONTROL
-    }
-    return unicodedata.normalize("NFC", text.translate(hidden)) if hidden else text
+    replaced = {ord(char): _replacement(char) for char in set(text) if not char.isascii() or not char.isprintable()}
+    return unicodedata.normalize("NFC", text.translate(replaced)) if replaced else text
 
 
 def _replacement(char: str) -> str:
-    """Blank for an odd space or line end, nothing for control and zero-width characters and lone surrogates."""
+    """
+    Blank for an odd space or line end, nothing for control and zero-width characters and lone surrogates, the usual
+    form for a full-width or ornate one.
+    """
+    if char.isprintable():
+        return unicodedata.normalize("NFKC", char) if unicodedata.decomposition(char).startswith(_FORMS) else char
+    if char in _KEPT_CONTROL:
+        return char
     return " " if unicodedata.category(char) in ("Zs", "Zl", "Zp") or char in "\v\f\x85" else ""
+
+
+def _said(entity: re.Match[str]) -> str:
+    """What it stands for; but `&lt;` in a plain text is meant so."""
+    meant = html.unescape(entity.group())
+    return entity.group() if meant in "<>" else meant
+
+
+def _unsaid(entity: re.Match[str]) -> str:
+    return entity.group() if _said(entity) == entity.group() else " "
 
 
 def _html_to_text(html: str) -> str:

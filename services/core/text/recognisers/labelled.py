@@ -28,6 +28,9 @@ _NUMBER = (
 _NUMBERED = ("NATIONAL_ID", "TAX_ID", "BANK_ACCOUNT", "DEVICE_ID", "EMPLOYEE_ID", "LICENSE_PLATE")
 _MIN_DIGITS = {"LICENSE_PLATE": 1}
 _USUAL_MIN_DIGITS = 4
+_PASSWORD_WORDS = "password passwd passcode passphrase pwd pw passwort kennwort mdp contraseña wachtwoord hasło senha"  # noqa: S105  words for one, none itself
+_PASSWORD = frozenset(_PASSWORD_WORDS.split())
+_PASSWORD_MIN_CHARS = 5
 _WORTH = r"[^\s'\"<>,;]{3,128}"
 _BETWEEN = r"(?: (?!(?:is|ist|est|es)\b)[\w.’'/-]{1,20}){0,3}?"
 _PAIR = re.compile(
@@ -89,7 +92,7 @@ def _secrets(text: str) -> Iterator[Span]:
         value = match["value"].rstrip(".:)!?") or match["value"]
         if not _is_value(value, said=bool(match["sign"]), sure_word=False):
             continue
-        if match["copula"] or match["sign"] or _is_key(value):
+        if match["copula"] or match["sign"] or _is_key(value) or _is_password(match["label"], value):
             yield Span(match.start("value"), match.start("value") + len(match["value"].rstrip(".:)")), "SECRET")
 
 
@@ -111,6 +114,14 @@ def _is_key(value: str) -> bool:
     if not value.isdigit() and not any(map(str.isalpha, value)):
         return False  # a date, a time
     return (value.isdigit() and 3 <= digits <= 8) or (digits >= 2 and len(value) >= 8)
+
+
+def _is_password(label: str, value: str) -> bool:
+    """Directly after a word for nothing but a password: letters with a digit among them, "pw hunter2"."""
+    letters = value.strip("0123456789").lower()
+    if label.lower() not in _PASSWORD or letters in words("technology") or len(value) < _PASSWORD_MIN_CHARS:
+        return False
+    return any(map(str.isalpha, value)) and any(map(str.isdigit, value))
 
 
 def _alternatives(phrase: list[str]) -> str:
@@ -147,7 +158,7 @@ _USER = re.compile(
     rf"['\"]?(?P<value>[A-Za-z][\w.\\@-]{{2,40}})"
 )
 _SECRET = re.compile(
-    rf"(?<![\w.])(?i:{_alternatives(list(phrases('label_secret')))})['\"]?(?=[ :=])"
+    rf"(?<![\w.])(?P<label>(?i:{_alternatives(list(phrases('label_secret')))}))['\"]?(?=[ :=])"
     rf"(?:{_BETWEEN}(?:[ ]?(?P<sign>[:=])[ ]?| (?P<copula>(?i:{_COPULA}))(?: now| jetzt)?:? )| (?=\S{{0,60}}\d))"
     rf"['\"]?(?P<value>{_WORTH})"
 )

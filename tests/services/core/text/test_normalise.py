@@ -6,7 +6,15 @@ from services.core.text.normalise import model_text, normalise
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.text(), st.text(alphabet="<>/&;bpbrlt gtam\n-> ", max_size=80)))
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="<>/&;bpbrlt gtam\n-> ", max_size=80),
+        st.lists(st.sampled_from(["&#", "&amp;", "38;", "#x26;", "&", "lt;", "#", "60;", "6", "4;", "<p>", "＆"])).map(
+            "".join
+        ),
+    )
+)
 def test_twice_is_once(text: str) -> None:
     """Training on normalised text and serving normalised text see the same."""
     once = normalise(text)
@@ -35,6 +43,24 @@ def test_html_becomes_lines_of_text() -> None:
         "<html><style>p{}</style><body><p>Hi&nbsp;there</p><div>a &lt; b<br>c</div><script>x()</script></body></html>"
     )
     assert normalise(html) == "Hi there\na < b\nc"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("ann＠example.com", "ann@example.com"),
+        ("ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ann@example.com"),
+        ("𝐚𝐧𝐧﹫example.com", "ann@example.com"),
+        ("ann&#64;example.com", "ann@example.com"),
+        ("ann&#x40;example&period;com", "ann@example.com"),
+        ("ann&amp;#64;example.com", "ann@example.com"),
+        ("M&uuml;ller &amp; Co", "Müller & Co"),
+        ("x² of 打印机 &lt;value&gt; R&D; &foo;", "x² of 打印机 &lt;value&gt; R&D; &foo;"),
+    ],
+)
+def test_other_ways_to_write_a_character_are_read(text: str, meant: str) -> None:
+    """Full-width and ornate forms and entities would hide an address from the recognisers; others stay."""
+    assert normalise(text) == meant
 
 
 def test_hidden_characters_go() -> None:

@@ -135,6 +135,25 @@ def test_names_and_addresses_go_in_every_language(redactor: Redactor, language: 
     assert hidden not in redactor.redact(text, language).fields["text"]
 
 
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("write to ann＠example.com please", "ann"),
+        ("write to ann&#64;example.com please", "ann"),
+        ("admin pw hunter2 for the switch", "hunter2"),
+        ("das kennwort sommer24 geht nicht", "sommer24"),
+    ],
+)
+def test_what_a_stranger_wrote_otherwise_is_hidden_too(redactor: Redactor, text: str, hidden: str) -> None:
+    """Addresses in other characters, and a password directly after its word."""
+    assert hidden not in redactor.redact(text).fields["text"]
+
+
+@pytest.mark.parametrize("text", ["the password policy changed", "my password vpn1 says no", "pw v2 is out"])
+def test_what_follows_a_password_and_is_a_word_stays(redactor: Redactor, text: str) -> None:
+    assert redactor.redact(text).fields["text"] == text
+
+
 def test_fields_share_their_placeholders(redactor: Redactor) -> None:
     """The same person in subject and body is the same placeholder, so a summary can refer to them."""
     redacted = redactor.redact_fields(
