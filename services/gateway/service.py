@@ -60,6 +60,7 @@ async def receive(intake: Intake, heard: Sequence[Delivery | Unusable], body: by
 
     Raises:
         DatabaseUnavailable: not everything was stored; sent again, what was stored is a duplicate.
+        IdempotencyKeyReused: the call's signed id came before with other content, which alone took effect.
     """
     digest = hashlib.sha256(body).hexdigest()
     return list(await asyncio.gather(*(_receive_one(intake, one, digest) for one in heard)))
@@ -71,6 +72,11 @@ async def _receive_one(intake: Intake, delivery: Delivery | Unusable, digest: st
     if delivery.kind is DeliveryKind.IGNORED:
         return Received("ignored", None, delivery.external_id, delivery.why_ignored)
     done = await intake.submit(Arrived(delivery, digest))
+    if done.is_other:
+        raise IdempotencyKeyReused(
+            "A call with this id and other content was taken in before; nothing of this one was. Send what is new "
+            "under a new id, and repeat a call as it was."
+        )
     outcome: Outcome = "duplicate" if done.is_duplicate else "accepted"
     return Received(outcome, str(done.ticket_id) if done.ticket_id else None, delivery.external_id)
 

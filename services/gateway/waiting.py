@@ -11,12 +11,12 @@ from services.core.kit.errors import DatabaseUnavailable
 WAIT_MAX_S = 30  # proxies give up after a minute or so
 WAITERS_MAX = 100  # each asks the database five times a second; who comes beyond is answered at once
 LOOK_S = 0.2
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})(?:$|[,;\s])")
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,200})\"?(?:$|[,;\s])", re.ASCII | re.IGNORECASE)
 NEWEST = "select decision from decisions where ticket_id = %s order by id desc limit 1"
 
 
 def wanted_s(prefer: str | None) -> int:
-    """The seconds a caller prefers to wait, 0 without the preference; what cannot be read is no preference."""
+    """The seconds a caller prefers to wait, at most WAIT_MAX_S; 0 without it, and for what is no whole number."""
     found = WAIT.search(prefer or "")
     return min(int(found[1]), WAIT_MAX_S) if found else 0
 

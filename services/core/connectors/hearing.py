@@ -24,6 +24,7 @@ OWN_ACTOR = "pointsman"  # how our writes are signed where a system lets us choo
 MARKER_PREFIX = "pointsman_"  # every mark that our writes leave starts so
 EVENTS_MAX = 1_000  # in one call; the busiest sender known bundles 100
 MUST_BE_HEARD = frozenset({DeliveryKind.DELETED, DeliveryKind.ERASED})  # whoever did it, the text must go
+TIMES = {"created_at", "updated_at", "stamp"}
 _BY_TAG = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED, DeliveryKind.COMMENTED})
 
 
@@ -83,9 +84,10 @@ def hear(ears: Ears, call: Call) -> list[Delivery | Unusable]:
         raise PayloadInvalid(f"The {ears.name} call holds {len(events)} events; at most {EVENTS_MAX} are taken.")
     heard: list[Delivery | Unusable] = []
     for position, event in enumerate(events):
+        place = f":{position}" if len(events) > 1 else ""
         try:
             told = ears.understand(event, call)
-            heard.append(_delivery(ears, told, key=told.key or _key(ears, call, event, position, len(events))))
+            heard.append(_delivery(ears, call, told, _key(ears, call, told, event, place)))
         except (PayloadInvalid, ValidationError) as exc:
             why = exc.message if isinstance(exc, PayloadInvalid) else _where(exc)
             if len(events) == 1:
@@ -94,7 +96,7 @@ def hear(ears: Ears, call: Call) -> list[Delivery | Unusable]:
     return heard
 
 
-def _delivery(ears: Ears, told: Told, *, key: str) -> Delivery:
+def _delivery(ears: Ears, call: Call, told: Told, key: str) -> Delivery:
     why_ignored = told.why_ignored or why_ours(told, ears.own_actors)
     return Delivery(
         connector=ears.name,
@@ -106,6 +108,7 @@ def _delivery(ears: Ears, told: Told, *, key: str) -> Delivery:
         actor_id=told.actors[0] if told.actors else None,
         occurred_at=told.occurred_at,
         why_ignored=why_ignored,
+        content_sha256=_content(told) if _signed_id(ears, call) and not told.key else None,
     )
 
 
@@ -123,13 +126,29 @@ def why_ours(told: Told, own_actors: frozenset[str]) -> str | None:
     return "no actor is named and the ticket carries our tag" if is_marked else None
 
 
-def _key(ears: Ears, call: Call, event: Any, position: int, count: int) -> str:
+def _key(ears: Ears, call: Call, told: Told, event: Any, place: str) -> str:
     """What is signed, less what changes between attempts: the id where it is signed, else the event itself."""
-    signed_id = lenient.storable(ears.door.signed_id(call) if ears.door else "", system="id").strip()
-    if signed_id:
-        return signed_id if count == 1 else f"{signed_id}:{position}"
+    if told.key:
+        return told.key
+    if signed_id := _signed_id(ears, call):
+        return signed_id + place
     content = json.dumps(event, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _signed_id(ears: Ears, call: Call) -> str:
+    return lenient.storable(ears.door.signed_id(call) if ears.door else "", system="id").strip()
+
+
+def _content(told: Told) -> str:
+    """Of what is meant, not of the body: senders write a new time, or the same in another order, when they repeat."""
+    said = {
+        "kind": told.kind,
+        "id": told.external_id,
+        "ticket": told.ticket.model_dump(mode="json", exclude=TIMES) if told.ticket else None,
+        "comment": told.comment.model_dump(mode="json", exclude={"at"}) if told.comment else None,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _where(error: ValidationError) -> str:

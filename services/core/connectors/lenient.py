@@ -1,7 +1,8 @@
 """
 Reading what other systems send: strict about JSON and ids, lenient about the rest.
 
-What comes out can be stored: no NUL, no lone surrogate, no NaN (PostgreSQL's text and jsonb refuse all three).
+What comes out can be stored: no NUL, no lone surrogate, no NaN (PostgreSQL's text and jsonb refuse all three). Text
+goes on without them, an id that has one is refused: without it, it would be another's.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ DEPTH_MAX = 32  # deepest JSON seen from a ticketing system is 6; deeper is an a
 EXTERNAL_ID_MAX_CHARS = 128
 DELIVERY_ID_MAX_CHARS = 200
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MARK = "\ufffe"  # stands where one was; no character of Unicode, so nobody writes it
 
 # Words that ticketing systems use for the four priorities, lower-cased.
 PRIORITY_WORDS: Mapping[Priority, str] = {
@@ -85,17 +87,17 @@ def _read_json(body: bytes, *, system: str) -> Any:
 
 
 def storable(value: Any, *, system: str, depth: int = 0) -> Any:
-    """`value` with everything PostgreSQL cannot hold taken out."""
+    """`value` with a mark in place of what PostgreSQL cannot hold: `text` leaves it out, an id must not have it."""
     if depth > DEPTH_MAX:
         raise PayloadInvalid(f"The {system} body is nested deeper than {DEPTH_MAX} levels. Send a flatter object.")
     if isinstance(value, str):
-        return _UNSTORABLE.sub("", value)
+        return _UNSTORABLE.sub(_MARK, value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
         return [storable(item, system=system, depth=depth + 1) for item in value]
     if isinstance(value, dict):
-        return {_UNSTORABLE.sub("", key): storable(v, system=system, depth=depth + 1) for key, v in value.items()}
+        return {_UNSTORABLE.sub(_MARK, key): storable(v, system=system, depth=depth + 1) for key, v in value.items()}
     return value
 
 
@@ -118,7 +120,7 @@ def given(**fields: Any) -> dict[str, Any]:
 def text(value: Any) -> str:
     """A string as it is, a number spelled out, anything else empty."""
     if isinstance(value, str):
-        return value
+        return value.replace(_MARK, "")
     return str(value) if _is_number(value) else ""
 
 
@@ -131,12 +133,29 @@ def long_text(value: Any) -> str:
 
 
 def optional_id(value: Any) -> str | None:
-    """An id as string whether it came as int or string; None when absent, blank or 0 (Zendesk's 'nobody')."""
+    """
+    An id as string whether it came as int or string; None when absent, blank or 0 (Zendesk's 'nobody').
+
+    Raises:
+        PayloadInvalid: it held a character that cannot be stored.
+    """
     if isinstance(value, str):
-        stripped = value.strip()
+        stripped = storable_id(value).strip()
     else:
         stripped = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
     return stripped if stripped not in ("", "0") else None
+
+
+def storable_id(value: str) -> str:
+    """
+    The same.
+
+    Raises:
+        PayloadInvalid: it held a character that cannot be stored.
+    """
+    if _MARK in value:
+        raise PayloadInvalid("An id holds NUL or half a surrogate pair, which cannot be stored. Send it without.")
+    return value
 
 
 def external_id(value: Any, *, where: str) -> str:
@@ -144,7 +163,7 @@ def external_id(value: Any, *, where: str) -> str:
     The ticket's id, always a string.
 
     Raises:
-        PayloadInvalid: absent or longer than 128 characters; `where` names the field in the message.
+        PayloadInvalid: absent, not storable, or longer than 128 characters; `where` names the field in the message.
     """
     found = optional_id(value)
     if found is None:

@@ -25,6 +25,8 @@ class Delivery(Contract):
     `delivery_id` is unique per connector: the same id twice is the same event twice.
     `ticket` holds what the call itself carried, at least the ticket's id; the workflow fetches the rest. `comment` is
     what was written, where the call carries it.
+    `content_sha256` is of what it says, its times left out, where the sender gave the call this id and signed it: the
+    id with other content is refused.
     """
 
     connector: str
@@ -36,3 +38,4 @@ class Delivery(Contract):
     actor_id: str | None = None
     occurred_at: datetime | None = None
     why_ignored: str | None = None
+    content_sha256: str | None = None

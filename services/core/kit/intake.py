@@ -23,8 +23,8 @@ from services.core.kit.workflows import APPLICATION, QUEUE
 # filtered; a creation that comes later makes it received, unless its workflow began already and left it alone.
 INGEST = """
 with delivery as (
-    insert into deliveries (connector, delivery_id, kind, external_id, body_sha256)
-    values (%(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s)
+    insert into deliveries (connector, delivery_id, kind, external_id, body_sha256, content_sha256)
+    values (%(connector)s, %(delivery_id)s, %(kind)s, %(external_id)s, %(body_sha256)s, %(content_sha256)s)
     on conflict (connector, delivery_id) do nothing
     returning id
 ), ticket as (
@@ -60,7 +60,11 @@ case when (select is_retold from text) then dbos.enqueue_workflow(
     application_name => %(application)s::text) end as retold_id
 from ticket
 """
-FIND = "select id from tickets where connector = %s and external_id = %s"
+FIND = """
+select t.id, d.content_sha256 from deliveries d
+left join tickets t on t.connector = d.connector and t.external_id = d.external_id
+where d.connector = %s and d.delivery_id = %s
+"""
 
 # Which workflow a delivery starts. What may happen again carries the delivery's id, or counts (solving).
 WORKFLOWS = {
@@ -81,10 +85,14 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Ingested:
-    """`ticket_id` is None only for a duplicate of a delivery whose ticket was erased since."""
+    """
+    `ticket_id` is None only for a duplicate of a delivery whose ticket was erased since. `is_other`: the delivery's id
+    came before with other content, whose ticket this is; nothing was done.
+    """
 
     ticket_id: int | None
     is_duplicate: bool
+    is_other: bool = False
 
 
 async def ingest(conn: Connection, delivery: Delivery, *, body_sha256: str) -> Ingested:
@@ -105,9 +113,9 @@ async def ingest_all(conn: Connection, arrived: Sequence[Arrived]) -> list[Inges
 async def _ingested(conn: Connection, delivery: Delivery, row: DictRow | None) -> Ingested:
     if row is not None:
         return Ingested(row["id"], is_duplicate=False)
-    cursor = await conn.execute(FIND, (delivery.connector, delivery.external_id))
-    row = await cursor.fetchone()
-    return Ingested(row["id"] if row else None, is_duplicate=True)
+    seen = await (await conn.execute(FIND, (delivery.connector, delivery.delivery_id))).fetchone() or {}
+    is_other = seen.get("content_sha256") not in (None, delivery.content_sha256)
+    return Ingested(seen.get("id"), is_duplicate=True, is_other=is_other)
 
 
 def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
@@ -120,6 +128,7 @@ def ingest_values(delivery: Delivery, *, body_sha256: str) -> dict[str, Any]:
         "kind": delivery.kind,
         "external_id": delivery.external_id,
         "body_sha256": body_sha256,
+        "content_sha256": delivery.content_sha256,
         "status": _status(delivery),
         "group": ticket.group,
         "occurred_at": delivery.occurred_at,

@@ -3,13 +3,13 @@
 import hashlib
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from services.core.connectors import lenient
 from services.core.connectors.desk_agents import NewDeskTicket
@@ -23,6 +23,8 @@ from services.gateway import service, waiting
 from services.gateway.access import Guard, GuardedRoute
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
 from services.gateway.openapi import Refusal, refusals
+
+IGNORED_MAX, IGNORED_MAX_CHARS = 20, 100  # names in an answer, and how much of each
 
 router = APIRouter(tags=["webhooks"])
 plain = APIRouter(tags=["webhooks"], route_class=GuardedRoute)
@@ -38,9 +40,13 @@ class HookAnswer(BaseModel):
 
 
 class TicketAnswer(HookAnswer):
-    """`decision`: how the ticket was routed, where the caller asked to wait and it was decided in time."""
+    """
+    `decision`: how the ticket was routed, where the caller asked to wait and it was decided in time. `ignored`: fields
+    of the call that mean nothing here; a misspelt one shows.
+    """
 
     decision: Decision | None = None
+    ignored: list[str] | None = None
 
 
 class HookAnswers(BaseModel):
@@ -49,19 +55,24 @@ class HookAnswers(BaseModel):
     events: list[HookAnswer]
 
 
+Text = Annotated[str, BeforeValidator(lambda value: lenient.text(value) if isinstance(value, str) else value)]
+
+
 class PlainTicket(BaseModel):
     """
     A ticket as plain JSON, for forms, scripts and n8n. `metadata.external_id`, where given, makes a repeated call a
     duplicate instead of a second ticket, as the header Idempotency-Key does; with other content the key is refused.
+    Other fields are not kept, and named in the answer: forms and flows send more than a ticket has. What is to be kept
+    goes into `metadata`.
     """
 
     model_config = ConfigDict(extra="ignore")
 
-    title: str = Field(min_length=1, max_length=SUBJECT_MAX_CHARS)
-    description: str = Field(default="", max_length=200_000)
-    email: str | None = Field(default=None, max_length=320)
+    title: Text = Field(min_length=1, max_length=SUBJECT_MAX_CHARS)
+    description: Text = Field(default="", max_length=200_000)
+    email: Text | None = Field(default=None, max_length=320)
     priority: Priority | None = None
-    source: str = Field(default="api", max_length=64)
+    source: Annotated[str, AfterValidator(lenient.storable_id)] = Field(default="api", max_length=64)
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -131,11 +142,12 @@ async def receive_plain_ticket(
     state = request.app.state
     body = await request.body()
     try:
-        plain = PlainTicket.model_validate(lenient.read_object(body, system="JSON"))
+        sent = lenient.read_object(body, system="JSON")
+        plain = PlainTicket.model_validate(sent)
     except ValidationError as exc:
         raise PayloadInvalid(_problems(exc)) from exc
     # Two forms that both number their tickets 1, 2, 3 must not swallow each other's.
-    number = f"{plain.source}\0{plain.metadata.get('external_id') or uuid.uuid4()}"
+    number = f"{plain.source}\0{lenient.optional_id(plain.metadata.get('external_id')) or uuid.uuid4()}"
     key = hashlib.sha256(f"{who.name}\0{idempotency_key or number}".encode()).hexdigest()
     opened = NewDeskTicket(
         subject=plain.title,
@@ -146,11 +158,12 @@ async def receive_plain_ticket(
     )
     done = await service.open_in_desk(state.intake_pool, opened, key=key)
     DELIVERIES.labels("json", done.outcome).inc()
-    decision = await waiting.decision(state.pool, done.ticket_id, waiting.wanted_s(prefer), state.waiters)
-    if decision is None:
-        return _answer(done)
-    answer = TicketAnswer(**_said(done).model_dump(), decision=decision)
-    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), headers={"Preference-Applied": prefer or ""})
+    wait_s = waiting.wanted_s(prefer)
+    decision = await waiting.decision(state.pool, done.ticket_id, wait_s, state.waiters)
+    answer = TicketAnswer(**_said(done).model_dump(), decision=decision, ignored=_ignored(sent))
+    headers = {"Preference-Applied": f"wait={wait_s}"} if decision else {}
+    is_open = done.outcome == "accepted" and decision is None
+    return JSONResponse(answer.model_dump(mode="json", exclude_none=True), 202 if is_open else 200, headers)
 
 
 def _answer(done: service.Received) -> JSONResponse:
@@ -165,6 +178,12 @@ def _answer_each(done: Sequence[service.Received]) -> JSONResponse:
 
 def _said(done: service.Received) -> HookAnswer:
     return HookAnswer(status=done.outcome, ticket_id=done.ticket_id, external_id=done.external_id, why=done.why)
+
+
+def _ignored(sent: Mapping[str, Any]) -> list[str] | None:
+    """The first few, cut: the answer does not repeat a body."""
+    names = [lenient.text(name)[:IGNORED_MAX_CHARS] for name in sent if name not in PlainTicket.model_fields]
+    return names[:IGNORED_MAX] or None
 
 
 def _problems(error: ValidationError) -> str:

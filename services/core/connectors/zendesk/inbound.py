@@ -63,7 +63,7 @@ def understand(call: Mapping[str, Any]) -> Told:
 def _from_event(call: Mapping[str, Any]) -> Told:
     detail = lenient.child(call, "detail")
     event_type = lenient.text(call.get("type")).removeprefix(EVENT_PREFIX)
-    number = detail.get("id") or lenient.text(call.get("subject")).removeprefix("zen:ticket:")
+    number = detail.get("id") or (lenient.optional_id(call.get("subject")) or "").removeprefix("zen:ticket:")
     external_id = lenient.external_id(number, where="detail.id")
     kind = _event_kind(event_type, lenient.child(call, "event"), tags=lenient.tags(detail.get("tags")))
     return Told(
