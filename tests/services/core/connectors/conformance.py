@@ -609,7 +609,8 @@ class Outbound:
         assert begun is not None
         position = Position(begun - timedelta(seconds=2))
         first = await changes(system, position)
-        assert [row.ticket.external_id for row in first if row.ticket.external_id in opened] == opened
+        assert sorted(row.ticket.external_id for row in first if row.ticket.external_id in opened) == sorted(opened)
+        assert [row.at for row in first] == sorted(row.at for row in first)
         last = first[-1].position
         assert await changes(system, last) == []
         await system.person_changes(opened[2], group="Support")
