@@ -10,6 +10,7 @@ from services.core.connectors.generic import GenericSettings
 from services.core.connectors.port import Connector
 from services.core.connectors.redmine.settings import RedmineSettings
 from services.core.connectors.request_tracker.settings import RequestTrackerSettings
+from services.core.connectors.servicenow.settings import ServiceNowSettings
 from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.zendesk.settings import ZendeskSettings
 from services.core.kit.database import Pool
@@ -24,6 +25,7 @@ class ConnectorsSettings(BaseModel):
     generic: GenericSettings = GenericSettings()
     redmine: RedmineSettings = RedmineSettings()
     request_tracker: RequestTrackerSettings = RequestTrackerSettings()
+    servicenow: ServiceNowSettings = ServiceNowSettings()
     zendesk: ZendeskSettings = ZendeskSettings()
 
     def of(self, connector: str) -> ConnectorSettings:

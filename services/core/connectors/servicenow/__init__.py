@@ -1,0 +1,1 @@
+"""ServiceNow incidents: the Table API out, a signed business rule in, or polling."""
