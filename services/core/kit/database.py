@@ -13,7 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from services.core.kit import login, schema
-from services.core.kit.errors import DatabaseUnavailable
+from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
 from services.core.kit.locks import Lock
 
 Connection = AsyncConnection[DictRow]
@@ -151,6 +151,10 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
         schema.refuse_foreign(database_url, company)  # another process may have been first
     except sa.exc.OperationalError as exc:
         raise DatabaseUnavailable(f"PostgreSQL does not answer, so it cannot be migrated: {exc.orig}") from exc
+    except sa.exc.ProgrammingError as exc:
+        if not isinstance(exc.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        raise ConfigurationInvalid(f"Only the database's administrator can migrate it: {exc.orig}") from exc
     finally:
         engine.dispose()
 

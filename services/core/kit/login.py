@@ -74,8 +74,7 @@ def resolve(database_url: str) -> str:
         ConfigurationInvalid: no such way to sign in, or a token would go to a server that nobody has verified.
         psycopg.OperationalError: no token can be had; it is as if the server did not answer, and may pass.
     """
-    scheme, _, rest = database_url.partition("://")
-    way = scheme.partition("+")[2]
+    way, rest = way_of(database_url), database_url.partition("://")[2]
     if not way:
         return database_url
     if way not in WAYS:
@@ -92,9 +91,24 @@ def resolve(database_url: str) -> str:
     return f"postgresql://{where}{parts.path}?{urlencode(parameters)}"
 
 
+def way_of(database_url: str) -> str:
+    """One of WAYS; empty: by password."""
+    return database_url.partition("://")[0].partition("+")[2]
+
+
 def connect(database_url: str, **arguments: Any) -> psycopg.Connection:
     """A new connection, signed in. Raises like `resolve`."""
     return psycopg.connect(resolve(database_url), **arguments)
+
+
+def entra_token(resource: str) -> str:
+    """
+    A token of Entra that opens `resource` to this workload now.
+
+    Raises:
+        psycopg.OperationalError: none can be had.
+    """
+    return _entra_tokens(WorkloadIdentity(), resource).get()
 
 
 def _refuse_unverified(parameters: dict[str, str]) -> None:
@@ -146,7 +160,7 @@ def _aws_secret(address: Address) -> Credentials:
 
 
 def _entra(address: Address) -> Credentials:
-    return address.user, _entra_tokens(WorkloadIdentity()).get()
+    return address.user, entra_token(ENTRA_RESOURCE)
 
 
 def _gcp_iam(address: Address) -> Credentials:
@@ -161,10 +175,10 @@ def _aws_session() -> "Session":
     return get_session()
 
 
-@lru_cache(maxsize=1)
-def _entra_tokens(identity: WorkloadIdentity) -> Tokens:
+@lru_cache(maxsize=2)
+def _entra_tokens(identity: WorkloadIdentity, resource: str) -> Tokens:
     file = identity.azure_federated_token_file
-    return Tokens(partial(_federated, identity, file) if file else partial(_of_machine, identity))
+    return Tokens(partial(_federated, identity, resource, file) if file else partial(_of_machine, identity, resource))
 
 
 @lru_cache(maxsize=1)
@@ -173,7 +187,7 @@ def _google_tokens(identity: WorkloadIdentity) -> Tokens:
     return Tokens(partial(_metadata, url, params=asked, headers={"Metadata-Flavor": "Google"}))
 
 
-def _federated(identity: WorkloadIdentity, file: Path) -> tuple[str, float]:
+def _federated(identity: WorkloadIdentity, resource: str, file: Path) -> tuple[str, float]:
     """AKS: the pod's own token, which the cluster renews in its file, for one of Entra."""
     try:
         own = file.read_text("utf-8").strip()
@@ -184,15 +198,15 @@ def _federated(identity: WorkloadIdentity, file: Path) -> tuple[str, float]:
         "client_assertion": own,
         "client_assertion_type": ASSERTION,
         "grant_type": "client_credentials",
-        "scope": f"{ENTRA_RESOURCE}/.default",
+        "scope": f"{resource}/.default",
     }
     authority = identity.azure_authority_host.rstrip("/")
     return _token("POST", f"{authority}/{identity.azure_tenant_id}/oauth2/v2.0/token", data=form)
 
 
-def _of_machine(identity: WorkloadIdentity) -> tuple[str, float]:
+def _of_machine(identity: WorkloadIdentity, resource: str) -> tuple[str, float]:
     """`small`: the machine's identity, from Azure's metadata service."""
-    asked = {"api-version": "2018-02-01", "resource": ENTRA_RESOURCE}
+    asked = {"api-version": "2018-02-01", "resource": resource}
     if identity.azure_client_id:
         asked["client_id"] = identity.azure_client_id
     url = f"{identity.azure_pod_identity_authority_host.rstrip('/')}/metadata/identity/oauth2/token"

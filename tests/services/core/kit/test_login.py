@@ -1,11 +1,8 @@
 """Signing in by identity: real signatures, real metadata services' HTTP, TLS, and a token per new connection."""
 
 import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,63 +17,18 @@ from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
 from services.local.postgres import EmbeddedPostgres
 from tests.conftest import free_port
 from tests.doorman import Doorman, doorman, is_signed, trust_this_machine
+from tests.metadata import Metadata, metadata_services
 
 KEY, SECRET_KEY = "AKIAEXAMPLE", "a-secret-access-key"
 WHO = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"
 
 
-@dataclass
-class Metadata:
-    """The metadata services of Azure and Google and Entra's token endpoint: each answer a new token."""
-
-    port: int = 0
-    life_s: int = 3600
-    is_down: bool = False
-    given: list[str] = field(default_factory=list)
-    asked: list[tuple[str, str, dict[str, str], str]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def answer(self, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, dict]:
-        self.asked.append((method, path, headers, body))
-        is_metadata = headers.get("metadata") == "true" or headers.get("metadata-flavor") == "Google"
-        if self.is_down or not (is_metadata or "client_assertion" in body):
-            return 403, {"error": "not for you"}
-        self.given.append(f"token-{len(self.given)}-of-{urlsplit(path).path}")
-        return 200, {"access_token": self.given[-1], "expires_in": str(self.life_s), "token_type": "Bearer"}
-
-
 @pytest.fixture
 def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
-    state = Metadata()
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            status, answer = state.answer(self.command, self.path, headers, body)
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        do_GET = do_POST = handle_any
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.port = server.server_port
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", state.url)
-    monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{state.url}/")
-    monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{state.port}")
-    yield state
-    server.shutdown()
-    server.server_close()
+    with metadata_services() as state:
+        for name, value in state.environment.items():
+            monkeypatch.setenv(name, value)
+        yield state
 
 
 @pytest.fixture

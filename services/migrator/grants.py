@@ -1,0 +1,107 @@
+"""
+What each container may do in the database: read it beside the container's own SQL. What is not here, it may not.
+
+Nobody but the worker reads what customers wrote in tickets, and of conversations nobody reads the vault: text is handed
+in through `raw.take_text`, entries of the audit log through `audit_append`, which run with their owner's rights.
+"""
+
+from collections.abc import Mapping
+
+Rights = Mapping[str, str]  # table, or function with its arguments' types -> privileges
+
+READ, WRITE, ALL = "select", "select, insert, update", "select, insert, update, delete"
+
+_APPEND = {"function public.audit_append(text, text, text, jsonb)": "execute"}
+_TAKE_IN: Rights = {  # services/core/kit/intake.py
+    "public.deliveries": "select, insert",
+    "public.tickets": WRITE,
+    "function raw.take_text(bigint, jsonb, boolean, boolean)": "execute",
+    "dbos.workflow_status": WRITE,
+    "dbos.workflow_input": "select (workflow_uuid), insert",
+}
+_DESK: Rights = {  # services/core/connectors/desk.py: the system of record of whoever has no other
+    "public.desk_tickets": WRITE,
+    "public.desk_comments": "select, insert",
+    "public.desk_writes": "select, insert",
+}
+_LOOK: Rights = {"public.schema_version": READ, "public.company": READ}
+
+GATEWAY: Rights = {
+    **_LOOK,
+    **_TAKE_IN,
+    **_DESK,
+    **_APPEND,
+    "public.api_keys": "select, insert, delete",
+    "public.audit": READ,
+    "public.catalogue": WRITE,
+    "public.console_links": "select, insert, delete",
+    "public.decisions": READ,
+    "public.executors": READ,
+    "public.labels": WRITE,
+    "public.llm_calls": READ,
+    "public.models": READ,
+    "public.notes": READ,
+    "public.outbox": WRITE,
+    "public.reviews": "select, update",
+    "public.tallies": READ,
+    "dbos.operation_outputs": "select, delete",
+}
+ROUTER: Rights = {**_LOOK, "public.models": READ}
+WORKER: Rights = {
+    **_LOOK,
+    **_TAKE_IN,
+    **_DESK,
+    **_APPEND,
+    "public.audit": READ,
+    "public.catalogue": READ,
+    "public.decisions": WRITE,
+    "public.documents": "select, delete",
+    "public.executors": ALL,
+    "public.history": READ,
+    "public.labels": WRITE,
+    "public.llm_cache": "select, insert, delete",
+    "public.llm_calls": "select, insert",
+    "public.models": READ,
+    "public.notes": "select, insert, delete",
+    "public.outbox": ALL,
+    "public.positions": WRITE,
+    "public.reviews": ALL,
+    "public.sessions": "select, delete",
+    "public.tallies": "select, update",
+    "public.ticket_vectors": ALL,
+    "raw.texts": "select, update, delete",
+    "all tables in schema dbos": ALL,
+    "all sequences in schema dbos": "usage, select",
+}
+RAG: Rights = {
+    **_LOOK,
+    **_TAKE_IN,
+    **_DESK,
+    "public.api_keys": READ,
+    "public.chunk_terms": "select, insert",
+    "public.chunks": "select, insert, delete",
+    "public.documents": ALL,
+    "public.messages": WRITE,
+    "public.session_events": "select, insert",
+    "public.sessions": WRITE,
+    "public.shelves": WRITE,
+    "raw.messages": "select (message_id, text), insert",
+}
+TRAINER: Rights = {
+    **_LOOK,
+    **_APPEND,
+    "public.catalogue": "select, insert",
+    "public.history": READ,
+    "public.labels": READ,
+    "public.models": WRITE,
+    "public.tickets": READ,
+}
+GRANTS: Mapping[str, Rights] = {
+    "gateway": GATEWAY,
+    "router": ROUTER,
+    "worker": WORKER,
+    "rag": RAG,
+    "trainer": TRAINER,
+}
+# Only commands that an operator runs as administrator touch these.
+OPERATORS = ("public.history_imports",)

@@ -1,0 +1,270 @@
+"""What each container may do in the database, and what it may not, asked as that container's user."""
+
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.errors import InsufficientPrivilege, RaiseException
+
+from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.ticket import Ticket
+from services.core.kit.database import build_pool, connection
+from services.core.kit.intake import ingest
+from services.migrator.grants import GRANTS, OPERATORS
+from tests.services.migrator.conftest import Server
+from tests.services.migrator.statements import statements
+
+# Whose statements each module of core holds, besides the container's own folder.
+SHARED = {
+    "services/core/kit/intake": ("gateway", "worker", "rag"),
+    "services/core/kit/outbox": ("gateway", "worker"),
+    "services/core/kit/schema": tuple(GRANTS),
+    "services/core/kit/tallies": ("gateway", "worker"),
+    "services/core/kit/workflows": ("worker",),
+    "services/core/connectors/desk": ("gateway", "worker", "rag"),
+    "services/core/connectors/desk_agents": ("gateway",),
+    "services/core/llm/ledger": ("worker",),
+    "services/core/search/documents": ("rag",),
+    "services/core/search/retrieve": ("rag",),
+    "services/core/search/similar": ("worker",),
+}
+# Words put together where they are used; what they become is among the statements of a whole ticket (test_ticket.py).
+WORKERS_OWN = "update tallies"  # folding them is upkeep
+FRAGMENTS = {
+    "services.core.search.retrieve",
+    "services.gateway.repository",
+    "services.gateway.service",
+    "services.worker.upkeep",
+}
+EXECUTORS = "insert into executors (executor_id) values ('x')"
+FORGED = "insert into audit values (1, now(), 'a', 'b', 'c', '{}', '', 'forged')"
+APPEND = "select audit_append('a', 'b', 'c', '{}')"
+REFUSED = {
+    "gateway": f"""
+        select ticket from raw.texts
+        select vault from raw.texts
+        update raw.texts set vault = '{{}}'
+        delete from raw.texts
+        insert into raw.texts (ticket_id, ticket) values (1, '{{}}')
+        select * from raw.messages
+        delete from tickets
+        delete from outbox
+        insert into decisions default values
+        update api_keys set role = 'admin'
+        update models set status = 'champion'
+        {EXECUTORS}
+        {FORGED}
+        delete from audit
+        alter table audit disable trigger all
+        select * from history
+        select * from llm_cache
+        select * from chunks
+        select * from dbos.notifications
+        drop table tickets
+        create table public.mine (id int)
+        create temp table mine (id int)
+    """,
+    "router": f"""
+        select * from tickets
+        update models set status = 'champion'
+        select * from raw.texts
+        select * from api_keys
+        select * from history
+        select * from dbos.workflow_status
+        {APPEND}
+        {EXECUTORS}
+        select raw.take_text(1, '{{}}', true, true)
+    """,
+    "worker": f"""
+        select * from raw.messages
+        select * from api_keys
+        select * from console_links
+        update models set status = 'champion'
+        insert into catalogue (kind, name) values ('group', 'x')
+        delete from history
+        delete from llm_calls
+        {FORGED}
+        update audit set detail = '{{}}'
+        select * from chunks
+        select * from messages
+        insert into documents default values
+        drop table tickets
+        create table dbos.mine (id int)
+    """,
+    "rag": f"""
+        select * from raw.texts
+        select vault from raw.messages
+        update raw.messages set text = ''
+        select * from audit
+        {APPEND}
+        select * from decisions
+        select * from outbox
+        select * from history
+        select * from ticket_vectors
+        insert into api_keys default values
+        select * from llm_calls
+        {EXECUTORS}
+        select * from dbos.operation_outputs
+    """,
+    "trainer": f"""
+        select * from raw.texts
+        update tickets set subject = ''
+        delete from history
+        select * from api_keys
+        insert into labels default values
+        select * from messages
+        select * from outbox
+        {FORGED}
+        update catalogue set active = true
+        select * from dbos.workflow_status
+    """,
+}
+TABLES = """
+select table_schema || '.' || table_name from information_schema.tables
+where table_schema in ('public', 'raw') and table_type = 'BASE TABLE'
+"""
+RIGHTS = """
+select coalesce(json_agg(r order by r::text), '[]')::text from (
+    select grantee, table_schema, table_name, column_name, privilege_type from information_schema.column_privileges
+    where grantee = any(%(users)s)
+    union all
+    select r.rolname, n.nspname, p.proname, null, 'EXECUTE' from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace, pg_roles r
+    where r.rolname = any(%(users)s) and n.nspname in ('public', 'raw') and p.prosecdef
+      and has_function_privilege(r.rolname, p.oid, 'execute')) r
+"""
+
+
+@pytest.mark.parametrize("container", GRANTS)
+def test_every_statement_of_a_container_is_allowed_to_it(container: str, server: Server) -> None:
+    """Planned as its user: the server looks at every table and column that the statement names."""
+    folders = [f"services/{container}", *(module for module, users in SHARED.items() if container in users)]
+    refused, planned, unclear = [], 0, set()
+    with psycopg.connect(server.of(container), autocommit=True) as conn:
+        for module, statement in [one for folder in folders for one in statements(folder)]:
+            if container == "gateway" and WORKERS_OWN in statement:
+                continue
+            try:
+                conn.execute(f"explain {statement}".encode())
+                planned += 1
+            except InsufficientPrivilege as exc:
+                refused.append(f"{module}: {exc.diag.message_primary}: {statement.strip()[:60]}")
+            except psycopg.Error as exc:
+                unclear.add((module, str(exc)[:80]))
+    assert refused == []
+    assert {module for module, _ in unclear} <= FRAGMENTS, unclear
+    assert planned > len(unclear)
+
+
+@pytest.mark.parametrize(
+    ("container", "statement"),
+    [(container, line.strip()) for container, lines in REFUSED.items() for line in lines.strip().splitlines()],
+)
+def test_what_a_container_may_not_do(container: str, statement: str, server: Server) -> None:
+    """Refused by the server for want of a right, not for another mistake in it."""
+    with pytest.raises(InsufficientPrivilege):
+        server.run(container, statement)
+
+
+def test_the_log_takes_entries_through_its_one_door(server: Server) -> None:
+    """Who may append cannot forge, and the trigger refuses even the owner a change."""
+    (seq,) = server.run("gateway", APPEND)[0]
+    assert server.run("worker", "select actor from audit order by seq desc limit 1") == [("a",)]
+    with psycopg.connect(server.url) as owner, pytest.raises(RaiseException, match="append-only"):
+        owner.execute("update audit set actor = 'b' where seq = %s", (seq,))
+
+
+def test_every_table_is_somebodys(server: Server) -> None:
+    """A table that a new revision makes and nobody is granted shows here, not in production."""
+    tables = {name for (name,) in server.run("postgres", TABLES)}
+    granted = {what for rights in GRANTS.values() for what in rights}
+    assert tables - granted == set(OPERATORS)
+    assert {what for what in granted if what.startswith(("public.", "raw."))} <= tables
+
+
+def test_running_it_again_changes_nothing_and_takes_back_what_is_not_granted(server: Server) -> None:
+    """Somebody's grant by hand is gone after the next rollout."""
+    users = {"users": sorted(GRANTS)}
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        before = conn.execute(RIGHTS, users).fetchone()
+        conn.execute("grant select on raw.texts to gateway")
+        conn.execute("grant all on schema raw to router")
+        assert conn.execute(RIGHTS, users).fetchone() != before
+        done = server.migrate()
+        assert done.returncode == 0, done.stderr
+        assert conn.execute(RIGHTS, users).fetchone() == before
+
+
+def test_nobody_else_may_even_connect(server: Server) -> None:
+    """A managed server lets every principal of its directory log in; this database does not take them."""
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        conn.execute("create role passer_by login")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        server.run("passer_by", "select 1")
+
+
+def test_containers_may_share_a_user_and_the_administrator_stays_whole(server: Server) -> None:
+    """`small`: on two clouds the node is one user for all of them, and the administrator too."""
+    users = '{"gateway": "node", "worker": "node", "router": "postgres"}'
+    done = server.migrate(POINTSMAN_MIGRATOR_USERS=users)
+    assert done.returncode == 0, done.stderr
+    assert server.run("node", "select count(*) from raw.texts") == [(0,)]
+    assert server.run("node", "select count(*) from api_keys") == [(0,)]
+    assert server.run("postgres", "select count(*) from raw.messages") == [(0,)]
+
+
+def test_each_cloud_makes_users_in_its_own_words(server: Server) -> None:
+    """RDS by a membership, Entra by a function of the maintenance database, Cloud SQL not at all."""
+    from services.core.kit.errors import ConfigurationInvalid
+    from services.migrator.users import MAKERS
+
+    names = sql.Identifier("of_rds"), sql.Identifier("of_entra")
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        conn.execute("create role rds_iam")
+        MAKERS["aws-secret"](server.url, conn, "of_rds")
+        assert conn.execute("select pg_has_role('of_rds', 'rds_iam', 'member')").fetchone() == (True,)
+        with pytest.raises(ConfigurationInvalid, match=r"no user 'of_google'.*pulumi up"):
+            MAKERS["gcp-iam"](server.url, conn, "of_google")
+        with psycopg.connect(server.url.replace("/pointsman", "/postgres"), autocommit=True) as maintenance:
+            maintenance.execute(ENTRA)
+        MAKERS["entra"](server.url, conn, "of_entra")
+        assert conn.execute("select 1 from pg_roles where rolname = 'of_entra'").fetchone() == (1,)
+        for name in names:
+            conn.execute(sql.SQL("drop role {}").format(name))
+
+
+ENTRA = """
+create function pgaadauth_create_principal(role_name text, is_admin boolean, is_mfa boolean) returns text
+language plpgsql as $$ begin execute format('create role %I login', role_name); return 'Created'; end $$
+"""
+
+
+def test_one_who_is_no_administrator_is_told_so(server: Server) -> None:
+    done = server.migrate(POINTSMAN_DATABASE_URL=server.of("gateway"))
+    assert done.returncode == 1
+    assert "administrator" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("container", ["gateway", "worker", "rag"])
+async def test_each_that_takes_tickets_in_may(container: str, server: Server) -> None:
+    """A delivery, its raw text and its workflow, and newer text for it, which is told apart without being read."""
+    first, second = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    ticket = Ticket(connector="generic", external_id=container, subject="vpn", body="down")
+    delivery = Delivery(
+        connector="generic",
+        delivery_id=f"{container}-1",
+        external_id=container,
+        kind=DeliveryKind.CREATED,
+        occurred_at=first,
+        ticket=ticket,
+    )
+    changed = {"delivery_id": f"{container}-2", "kind": DeliveryKind.UPDATED, "occurred_at": second}
+    newer = delivery.model_copy(update=changed | {"ticket": ticket.model_copy(update={"body": "up"})})
+    async with build_pool(server.of(container), min_size=1, max_size=1) as pool, connection(pool) as conn:
+        for one in (delivery, newer, newer):
+            await ingest(conn, one, body_sha256="")
+    told = "select workflow_uuid from dbos.workflow_status where workflow_uuid like 'retold:%%' || %s || '-2'"
+    with psycopg.connect(server.url) as conn:
+        assert len(conn.execute(told, (container,)).fetchall()) == 1
