@@ -39,6 +39,7 @@ FRAGMENTS = {
 }
 EXECUTORS = "insert into executors (executor_id) values ('x')"
 FORGED = "insert into audit values (1, now(), 'a', 'b', 'c', '{}', '', 'forged')"
+PENDING = "insert into audit_pending (actor, action, subject, detail) values ('a', 'b', 'c', '{}')"
 APPEND = "select audit_append('a', 'b', 'c', '{}')"
 REFUSED = {
     "gateway": f"""
@@ -55,7 +56,10 @@ REFUSED = {
         update models set status = 'champion'
         {EXECUTORS}
         {FORGED}
+        {PENDING}
         delete from audit
+        delete from audit_pending
+        select audit_link(1)
         alter table audit disable trigger all
         select * from history
         select * from llm_cache
@@ -85,6 +89,7 @@ REFUSED = {
         delete from history
         delete from llm_calls
         {FORGED}
+        {PENDING}
         update audit set detail = '{{}}'
         select * from chunks
         select * from messages
@@ -122,7 +127,7 @@ REFUSED = {
 }
 TABLES = """
 select table_schema || '.' || table_name from information_schema.tables
-where table_schema in ('public', 'raw') and table_type = 'BASE TABLE'
+where table_schema in ('public', 'raw') and table_type in ('BASE TABLE', 'VIEW')
 """
 RIGHTS = """
 select coalesce(json_agg(r order by r::text), '[]')::text from (
@@ -169,10 +174,12 @@ def test_what_a_container_may_not_do(container: str, statement: str, server: Ser
 
 def test_the_log_takes_entries_through_its_one_door(server: Server) -> None:
     """Who may append cannot forge, and the trigger refuses even the owner a change."""
-    (seq,) = server.run("gateway", APPEND)[0]
-    assert server.run("worker", "select actor from audit order by seq desc limit 1") == [("a",)]
-    with psycopg.connect(server.url) as owner, pytest.raises(RaiseException, match="append-only"):
-        owner.execute("update audit set actor = 'b' where seq = %s", (seq,))
+    server.run("gateway", APPEND)
+    assert server.run("worker", "select audit_link(100) > 0") == [(True,)]
+    assert server.run("gateway", "select actor from audit_log order by seq desc limit 1") == [("a",)]
+    for table in ("audit", "audit_pending"):
+        with psycopg.connect(server.url) as owner, pytest.raises(RaiseException, match="append-only"):
+            owner.execute(f"update {table} set actor = 'b'".encode())
 
 
 def test_every_table_is_somebodys(server: Server) -> None:
