@@ -85,7 +85,12 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      answers as (delete from llm_cache where ticket_id = %(id)s::text),
      talks as (delete from sessions s using tickets t
                where t.id = %(id)s and s.connector = t.connector and s.ticket = t.external_id returning s.id),
-     cases as (delete from documents d using talks where d.source = 'cases' and d.uri = 'case:' || talks.id)
+     cases as (delete from documents d using talks where d.source = 'cases' and d.uri = 'case:' || talks.id),
+     past as (delete from history h using tickets t
+              where t.id = %(id)s and h.source = t.connector and h.external_id = t.external_id returning h.id),
+     past_vectors as (delete from ticket_vectors v using past where v.ref = 'history/' || past.id),
+     desk as (delete from desk_tickets d using tickets t where t.id = %(id)s and t.connector = 'desk'
+              and d.id = case when t.external_id ~ '^[0-9]{1,18}$' then t.external_id::bigint end)
 update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
 """
 
@@ -194,8 +199,9 @@ async def hold_free(conn: Connection, ticket_ids: list[int]) -> set[int]:
 
 async def erase(conn: Connection, ticket_id: int) -> None:
     """
-    Text, vault, vectors, notes, reasons that quote and the conversation it was handed over from go; ids, decisions'
-    numbers and the audit log stay.
+    Text, vault, vectors, notes, reasons that quote and the conversation it was handed over from go; so do its ticket on
+    the built-in desk, and what was imported under its system's name and its id. Ids, decisions' numbers and the audit
+    log stay.
 
     Needs the caller's transaction. Whoever writes text that was read before holds the ticket while writing.
     """

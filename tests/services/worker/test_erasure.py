@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
+from services.core.connectors.desk import Desk, DeskSettings
 from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Band
 from services.core.kit.database import build_pool
@@ -48,6 +49,9 @@ TEXT_TABLES = (
     "decisions",
     "reviews",
     "audit_log",
+    "history",
+    "desk_tickets",
+    "desk_comments",
 )
 SEED = f"""
 insert into catalogue (kind, name) values ('group', 'Network');
@@ -294,6 +298,39 @@ async def _until_waiting(database: str) -> None:
     async with await AsyncConnection.connect(database, autocommit=True) as conn, asyncio.timeout(60):
         while await (await conn.execute(query)).fetchone() is None:  # noqa: ASYNC110  # the server is asked, it does not tell
             await asyncio.sleep(0.01)
+
+
+async def test_an_erasure_reaches_the_desk_and_what_was_imported(outside: Outside, seeded: str) -> None:
+    """The desk is a ticketing system of our own; history is known by its system's name and the ticket's id there."""
+    desk = Desk(DeskSettings(), outside.pool)
+    with psycopg.connect(seeded) as conn:
+        conn.execute(
+            "insert into desk_tickets (subject, body, requester_email) "
+            f"select 'vpn {CANARY}' || n, 'dns', n || '@x' from generate_series(1, 2) n".encode()
+        )
+        conn.execute(
+            f"insert into desk_comments (ticket_id, body, public, author) values (1, '{CANARY}1', true, 'a')".encode()
+        )
+        conn.execute("update tickets set connector = 'desk' where id = 1")
+        conn.execute(
+            "insert into history (source, external_id, subject, body, content_hash) values "
+            f"('desk', '1', '{CANARY}1', '', 'h'), ('desk', '2', 'b', '', 'h'), ('other', '1', 'c', '', 'h')".encode()
+        )
+        conn.execute(
+            b"insert into ticket_vectors (ref, kind, external_id, title, model_version, embedding) "
+            b"select 'history/' || id, 'history', '', '', 'v1', array_fill(0.05, array[384])::halfvec from history"
+        )
+    await solve.erase(outside, 1)
+    assert left(seeded) == []
+    with psycopg.connect(seeded) as conn:
+        assert conn.execute("select id from desk_tickets").fetchall() == [(2,)]
+        assert conn.execute("select source, external_id from history order by id").fetchall() == [
+            ("desk", "2"),
+            ("other", "1"),
+        ]
+        assert conn.execute("select count(*) from ticket_vectors where kind = 'history'").fetchone() == (2,)
+    with pytest.raises(NotFound):
+        await desk.fetch("1")
 
 
 async def test_a_review_of_an_erased_ticket_writes_nothing(outside: Outside, seeded: str) -> None:
