@@ -7,7 +7,7 @@ import httpx
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
-from services.core.kit.errors import Unavailable
+from services.core.kit.errors import InputInvalid, PointsmanError, Unauthenticated, Unavailable
 from services.core.kit.settings import read_settings
 from services.local.home import Home, LocalSettings
 
@@ -30,6 +30,8 @@ def ask(
     """
     with httpx.Client(base_url=Home(read_settings(LocalSettings)).rag_url, timeout=TIMEOUT_S) as http:
         session_id, _, token = session.partition(":")
+        if session and not (session_id and token):
+            raise typer.BadParameter("--session reads ID:TOKEN, as an earlier answer shows it.")
         if not session:
             opened = _post(http, "/sessions", None, {})
             session_id, token = opened["id"], opened["token"]
@@ -54,5 +56,15 @@ def _post(http: httpx.Client, path: str, token: str | None, body: dict[str, Any]
     except httpx.HTTPError as exc:
         raise Unavailable(f"No chat answers at {http.base_url} ({type(exc).__name__}). Start it: pointsman up") from exc
     if not answer.is_success:
-        raise Unavailable(answer.json().get("message", f"The chat answered {answer.status_code}."))
+        raise _refused(answer)
     return answer.json()
+
+
+def _refused(answer: httpx.Response) -> PointsmanError:
+    if answer.status_code == 401:
+        return Unauthenticated("The chat does not know this --session; it may have been erased. Ask without it.")
+    try:
+        message = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        message = f"Something answered {answer.status_code} at {answer.url}, and it is not the chat."
+    return InputInvalid(message) if answer.status_code == 422 else Unavailable(message)

@@ -32,7 +32,10 @@ def import_(
     file: Annotated[Path | None, typer.Argument(help="CSV, JSON lines or a JSON array; .gz too.")] = None,
     columns: Annotated[str, typer.Option("--map", help="field=column,... where the guess is wrong.")] = "",
     mock: Annotated[int | None, typer.Option(min=1, help="Instead of a file: this many made-up tickets.")] = None,
-    source: Annotated[str, typer.Option(help="Origin; a ticket with the same origin and id is replaced.")] = "",
+    source: Annotated[
+        str,
+        typer.Option(help="Origin, best the system's name (zendesk); the same with one id is replaced."),
+    ] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier import of the file stopped.")] = True,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that redact.")] = PROCESSES,

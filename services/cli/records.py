@@ -9,6 +9,7 @@ import csv
 import gzip
 import json
 import zlib
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,16 +90,19 @@ def count(file: TicketFile) -> int:
 
 def _read_csv(file: TicketFile, stream: IO[str]) -> Iterator[tuple[int, Record | Malformed]]:
     csv.field_size_limit(max(csv.field_size_limit(), BODY_MAX_CHARS))
-    reader = csv.reader(stream, delimiter=file.delimiter, strict=True)
+    lines = _Lines(stream)
+    reader = csv.reader(lines, delimiter=file.delimiter, strict=True)
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1
+        line = lines.begin()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as exc:
-            yield line, Malformed(f"broken CSV up to line {reader.line_num}: {exc}")
+            more = lines.give_back()
+            follow = f"; the {more} lines that it swallowed are read by themselves" if more else ""
+            yield line, Malformed(f"broken CSV: {exc}{follow}")
             continue
         if header is None:
             header = _named(cells)
@@ -106,6 +110,39 @@ def _read_csv(file: TicketFile, stream: IO[str]) -> Iterator[tuple[int, Record |
             yield line, Malformed(f"{len(cells)} fields where the header has {len(header)}")
         elif cells:
             yield line, dict(zip(header, cells, strict=True))
+
+
+class _Lines:
+    """
+    A file's lines for a reader of records. A quote that nobody closed swallows what follows, to the end of the file if
+    it must: the first line of such a record is lost, the others are read again as records of their own.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._again: deque[str] = deque()
+        self._record: list[str] = []
+        self._read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self._record.append(self._again.popleft() if self._again else next(self._stream))
+        self._read += 1
+        return self._record[-1]
+
+    def begin(self) -> int:
+        """The number of the line that the next record starts on."""
+        self._record = []
+        return self._read + 1
+
+    def give_back(self) -> int:
+        """All of this record but its first line; how many lines these are."""
+        swallowed = self._record[1:]
+        self._again.extendleft(reversed(swallowed))
+        self._read -= len(swallowed)
+        return len(swallowed)
 
 
 def _read_jsonl(file: TicketFile, stream: IO[str]) -> Iterator[tuple[int, Record | Malformed]]:

@@ -12,7 +12,7 @@ MOCK_TICKETS = 24
 
 
 def up(
-    once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged; no chat.")] = False,
     mock: Annotated[int, typer.Option(min=0, help="How many mock tickets to send at the start.")] = MOCK_TICKETS,
     browser: BrowserOption = True,
     hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
@@ -21,7 +21,8 @@ def up(
     Start PostgreSQL, router, worker, gateway and chat here, send mock tickets through the signed webhook, keep serving.
 
     Prints a one-time link into the console and opens it where there is a browser. Ctrl-C stops everything; the data
-    stays in .pointsman.
+    stays in .pointsman. Ports: POINTSMAN_GATEWAY_PORT, POINTSMAN_RAG_PORT (the chat), POINTSMAN_POSTGRES_PORT,
+    POINTSMAN_ROUTER_HTTP_PORT, POINTSMAN_ROUTER_GRPC_PORT and POINTSMAN_WORKER_METRICS_PORT.
 
     Examples:
 
@@ -29,7 +30,7 @@ def up(
 
       pointsman up --once          show mock tickets triaged, then exit
 
-      POINTSMAN_GATEWAY_PORT=9080 pointsman up --mock 0
+      POINTSMAN_GATEWAY_PORT=9080 POINTSMAN_RAG_PORT=9093 pointsman up --mock 0
     """
     from services.cli.docs import home_encoder
     from services.cli.first_model import ensure_model, improve_first_model

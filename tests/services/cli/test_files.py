@@ -123,11 +123,18 @@ def test_malformed_records_are_reported_and_the_rest_is_read(tmp_path: Path) -> 
     assert rows[-1].line == 10
 
 
-def test_a_quote_that_never_closes_is_one_bad_row(tmp_path: Path) -> None:
-    """The end of the file inside a quote is not taken for a ticket."""
-    rows = rows_of(write(tmp_path, "t.csv", 'subject,body\na,b\nc,"d\ne,f\n'))
-    assert [type(row) for row in rows] == [Row, BadRow]
-    assert rows[1].line == 3
+@pytest.mark.parametrize("after", ["e,f", 'e,"f"', '"e","f\ng"', '"e","f""g"'])
+def test_a_quote_that_never_closes_is_one_bad_row(tmp_path: Path, after: str) -> None:
+    """It swallows neither the rest of the file nor the next row with a quote; its line is named."""
+    path = write(tmp_path, "t.csv", f'subject,body\na,b\nc,"d\n{after}\nh,i\n')
+    rows = rows_of(path)
+    assert [type(row) for row in rows] == [Row, BadRow, Row, Row]
+    assert [row.line for row in rows[:3]] == [2, 3, 4]
+    assert rows[2].subject == "e"
+    assert rows[3].line == 5 + after.count("\n")
+    assert isinstance(rows[1], BadRow)
+    assert "are read by themselves" in rows[1].why
+    assert count(inspect(path)) == 4
 
 
 def test_broken_json_lines_are_bad_rows(tmp_path: Path) -> None:

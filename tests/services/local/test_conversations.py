@@ -5,10 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.__main__ import app
 from services.cli.docs import home_encoder
 from services.local.conversations import HANDBOOK, start_conversations
 from services.local.platform import Running, claim, prepare
 from services.local.processes import Supervisor
+from tests.conftest import free_port
 from tests.platform import build_home, user_environment
 
 TIMEOUT_S = 300
@@ -45,3 +50,15 @@ def test_the_chat_answers_from_the_handbook_and_from_a_terminal(open_folder: Pat
     finally:
         supervisor.stop()
         home.postgres.stop()
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "says"),
+    [("abc", 2, "ID:TOKEN"), (":x", 2, "ID:TOKEN"), ("abc:", 2, "ID:TOKEN"), ("a:b", 1, "No chat answers")],
+)
+def test_a_session_that_is_none_is_told_in_words(tmp_path: Path, session: str, code: int, says: str) -> None:
+    """Exit 2 for what no answer ever showed, 1 where the chat is away; never a trace."""
+    environment = {"POINTSMAN_HOME": str(tmp_path), "POINTSMAN_RAG_PORT": str(free_port()), "COLUMNS": "200"}
+    done = CliRunner().invoke(app, ["ask", "why?", "--session", session], env=environment)
+    assert (done.exit_code if code == 2 else int(done.exception is not None)) == code
+    assert says in done.output + str(done.exception)
