@@ -193,6 +193,11 @@ def time(value: Any) -> datetime | None:
         return None
 
 
+def time_ms(value: Any) -> datetime | None:
+    """A UTC time from unix milliseconds; None when it is no number."""
+    return time(value / 1000) if _is_number(value) else None
+
+
 def priority(value: Any) -> Priority | None:
     """Our word for the system's (`1 - Critical` is urgent). A bare number has none: 1 is the highest or the lowest."""
     return PRIORITIES.get(re.sub(r"^\d+\s*-\s*", "", text(value).strip().lower()))

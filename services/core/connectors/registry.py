@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.core.connectors.desk import DeskSettings
 from services.core.connectors.generic import GenericSettings
+from services.core.connectors.jira.settings import JiraSettings
 from services.core.connectors.port import Connector
 from services.core.connectors.redmine.settings import RedmineSettings
 from services.core.connectors.request_tracker.settings import RequestTrackerSettings
@@ -23,6 +24,7 @@ class ConnectorsSettings(BaseModel):
 
     desk: DeskSettings = DeskSettings()
     generic: GenericSettings = GenericSettings()
+    jira: JiraSettings = JiraSettings()
     redmine: RedmineSettings = RedmineSettings()
     request_tracker: RequestTrackerSettings = RequestTrackerSettings()
     servicenow: ServiceNowSettings = ServiceNowSettings()
