@@ -58,6 +58,7 @@ WORKER: Rights = {
     "public.catalogue": READ,
     "public.decisions": WRITE,
     "public.documents": "select, delete",
+    "public.event_positions": WRITE,
     "public.executors": ALL,
     "public.history": READ,
     "public.labels": WRITE,

@@ -9,6 +9,7 @@ import structlog
 import uvloop
 from prometheus_client import start_http_server
 
+from services.core.bus.build import build_publisher
 from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
@@ -22,6 +23,8 @@ from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
+from services.worker.events import tell
+from services.worker.lake import keep_lake
 from services.worker.letters import deliver
 from services.worker.linking import link_chain
 from services.worker.polling import poll
@@ -56,6 +59,7 @@ async def run(settings: WorkerSettings) -> None:
     metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr=settings.worker_metrics_host)
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
+        publisher = build_publisher(settings.events_url, http)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)
         redaction = Redaction(build_redactor())
         llm = MeteredLlm(build_llm(settings.llm), pool, redaction.hide_in_answer, settings.llm.budget_usd_per_day)
@@ -70,10 +74,14 @@ async def run(settings: WorkerSettings) -> None:
         log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
         await asyncio.gather(
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
-            outbox.dispatch(pool, lambda letter: deliver(outside, http, letter), stop=stop, lanes=Lanes(connectors)),
+            outbox.dispatch(
+                pool, lambda letter: deliver(outside, publisher, letter), stop=stop, lanes=Lanes(connectors)
+            ),
             upkeep(outside, stop=stop),
             link_chain(pool, stop=stop),
-            anchor_chain(outside, http, stop=stop),
+            anchor_chain(outside, publisher, stop=stop),
+            tell(outside, stop=stop),
+            keep_lake(outside, stop=stop),
             poll(outside, stop=stop),
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.

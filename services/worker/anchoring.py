@@ -1,13 +1,13 @@
-"""Keeps heads of the audit chain outside the database, at intervals: object store, log, and the event sink if any."""
+"""Keeps heads of the audit chain outside the database, at intervals: object store, log, and the event bus if any."""
 
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import httpx
 import structlog
 
+from services.core.bus.port import Publisher
 from services.core.contracts.events import Event
 from services.core.kit import anchors
 from services.core.kit.database import connection
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 HEAD = "select seq, hash from audit order by seq desc limit 1"
 
 
-async def anchor_chain(outside: Outside, http: httpx.AsyncClient, *, stop: asyncio.Event) -> None:
+async def anchor_chain(outside: Outside, publisher: Publisher | None, *, stop: asyncio.Event) -> None:
     """Keeps the head whenever it has moved, every `audit_anchor_s`, until `stop`. Several workers may: puts agree."""
     store, last = open_store(outside.settings.objects_url), None
     while not stop.is_set():
         try:
-            last = await _anchor(outside, http, store, last)
+            last = await _anchor(outside, publisher, store, last)
         except Exception as exc:  # the store or the sink is away: tickets go on, and the next round keeps a later head
             log.error("worker.audit.not_anchored", error=type(exc).__name__)
         with suppress(TimeoutError):
@@ -35,7 +35,7 @@ async def anchor_chain(outside: Outside, http: httpx.AsyncClient, *, stop: async
 
 
 async def _anchor(
-    outside: Outside, http: httpx.AsyncClient, store: "ObjectStore", last: anchors.Anchor | None
+    outside: Outside, publisher: Publisher | None, store: "ObjectStore", last: anchors.Anchor | None
 ) -> anchors.Anchor | None:
     async with connection(outside.pool) as conn:
         row = await (await conn.execute(HEAD)).fetchone()
@@ -43,11 +43,8 @@ async def _anchor(
         return last
     if await asyncio.to_thread(anchors.keep, store, outside.settings.company, head):
         log.info("worker.audit.anchored", seq=head.seq, hash=head.hash)
-        if outside.settings.events_url:
-            event = _event(head, outside.settings.company)
-            headers = {"Content-Type": "application/cloudevents+json"}
-            answer = await http.post(outside.settings.events_url, json=event.model_dump(mode="json"), headers=headers)
-            answer.raise_for_status()
+        if publisher:
+            await publisher.publish(_event(head, outside.settings.company).model_dump(mode="json"))
     return head
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from services.core.contracts.decision import Decision
-from services.core.contracts.events import Event
 from services.core.contracts.prediction import Band, Prediction
 from services.core.contracts.priority import PriorityAnswer
 from services.core.contracts.ticket import ENDED, Priority, Ticket
@@ -91,38 +89,6 @@ def _unmet(gathered: Gathered) -> Priority | None:
     order = list(Priority)
     reached = order.index(gathered.priority.priority) if gathered.priority else -1
     return threshold if reached < order.index(threshold) else None
-
-
-def routed_event(decision: Decision, *, at: datetime) -> Event:
-    """The decision as a CloudEvent: ids and numbers only."""
-    data = {
-        "group": decision.group,
-        "band": decision.band,
-        "priority": decision.priority,
-        "confidence": decision.confidence,
-        "model_version": decision.model_version,
-        "shadow": decision.shadow,
-    }
-    return Event(
-        id=f"{decision.ticket_id}:routed",
-        source="pointsman/worker",
-        type="pointsman.ticket.routed.v1",
-        subject=decision.ticket_id,
-        time=at,
-        data=data,
-    )
-
-
-def solved_event(ticket_id: str, group: str | None, *, workflow_id: str, at: datetime) -> Event:
-    """A ticket was solved, by whom: what a data warehouse compares with the route."""
-    return Event(
-        id=workflow_id,
-        source="pointsman/worker",
-        type="pointsman.ticket.solved.v1",
-        subject=ticket_id,
-        time=at,
-        data={"group": group},
-    )
 
 
 def review_urgency(decision: Decision) -> float:

@@ -1,10 +1,10 @@
-"""Carries the outbox's letters to ticketing systems and to the event sink."""
+"""Carries the outbox's letters to ticketing systems and to the event bus."""
 
-import httpx
 import structlog
 
+from services.core.bus.port import Publisher
 from services.core.contracts.ticket import TicketUpdate
-from services.core.kit.errors import ConfigurationInvalid, ConnectorRejected, ConnectorUnavailable
+from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.outbox import Letter, Superseded
 from services.worker.metrics import WRITES
 from services.worker.steps import Outside
@@ -12,16 +12,16 @@ from services.worker.steps import Outside
 log = structlog.get_logger()
 
 
-async def deliver(outside: Outside, http: httpx.AsyncClient, letter: Letter) -> str | Superseded:
+async def deliver(outside: Outside, publisher: Publisher | None, letter: Letter) -> str | Superseded:
     """
     Carries out one letter and says what came of it.
 
     Raises:
-        ConnectorUnavailable, UpdateConflict: try again.
+        ConnectorUnavailable, UpdateConflict, BusClosed: try again.
         ConnectorRejected, ConfigurationInvalid: it will never work as it is; a dead letter.
     """
     if letter.kind == "event":
-        return await _post_event(http, outside.settings.events_url, letter)
+        return await _publish(publisher, letter)
     return await _write(outside, letter)
 
 
@@ -37,18 +37,8 @@ async def _write(outside: Outside, letter: Letter) -> str | Superseded:
     return Superseded(result.why) if result.status == "superseded" else result.status
 
 
-async def _post_event(http: httpx.AsyncClient, url: str | None, letter: Letter) -> str:
-    """CloudEvents over HTTP in structured mode; the sink deduplicates on source + id."""
-    if url is None:
+async def _publish(publisher: Publisher | None, letter: Letter) -> str:
+    if publisher is None:
         raise ConfigurationInvalid("POINTSMAN_EVENTS_URL was removed while events were waiting.")
-    try:
-        answer = await http.post(
-            url, json=dict(letter.payload), headers={"Content-Type": "application/cloudevents+json"}
-        )
-    except httpx.HTTPError as exc:
-        raise ConnectorUnavailable(f"The event sink does not answer ({type(exc).__name__}).") from exc
-    if answer.status_code >= 500 or answer.status_code == 429:
-        raise ConnectorUnavailable(f"The event sink answered {answer.status_code}.")
-    if answer.status_code >= 400:
-        raise ConnectorRejected(f"The event sink refused the event with {answer.status_code}.")
-    return "posted"
+    await publisher.publish(letter.payload)
+    return "published"

@@ -52,7 +52,8 @@ class WorkerSettings(PlatformSettings):
     router_url: str = "http://127.0.0.1:8081"
     router_timeout_s: float = Field(default=5.0, gt=0)
     shadow: bool = False
-    events_url: str | None = None
+    events_url: str | None = Field(default=None, description="where events go: a bus's topic, or any HTTP sink")
+    lake_url: str | None = Field(default=None, description="where the days of the event lake go")
     audit_anchor_s: float = Field(default=600, gt=0, description="how often the chain's head is kept outside")
     filters: Filters = Filters()
     connectors: ConnectorsSettings = ConnectorsSettings()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
@@ -12,7 +11,7 @@ from services.core.connectors.hearing import OWN_ACTOR
 from services.core.connectors.write_back import OWN_TAG, About
 from services.core.contracts.priority import SummaryAnswer, SummaryQuestion
 from services.core.contracts.ticket import Comment, Ticket, TicketUpdate
-from services.core.kit import audit, outbox
+from services.core.kit import audit
 from services.core.kit.database import Connection, connection
 from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable
 from services.core.llm import ledger
@@ -20,7 +19,6 @@ from services.core.llm.prompted import summary_fallback
 from services.core.models.texts import join_text
 from services.core.search import similar
 from services.worker import repository
-from services.worker.decide import solved_event
 from services.worker.steps import Outside, read_safely
 
 log = structlog.get_logger()
@@ -70,11 +68,6 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
         await _put_note(
             conn, outside, ticket_id, talk.ticket, stage=workflow_id, note=_summary_note(summary), tags=summary.tags
         )
-        if outside.settings.events_url:
-            event = solved_event(str(ticket_id), talk.ticket.group, workflow_id=workflow_id, at=datetime.now(UTC))
-            await outbox.put(
-                conn, f"{event.id}:event", event.model_dump(mode="json"), kind="event", ticket_id=ticket_id
-            )
         detail = {"group": talk.ticket.group, "by": summary.by, "prompt_version": summary.prompt_version}
         await audit.append(conn, audit.Entry("worker", "ticket.summarised", f"ticket/{ticket_id}", detail))
 

@@ -18,7 +18,7 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import LabelText, PriorityAnswer, PriorityQuestion
 from services.core.contracts.ticket import Priority, Ticket
-from services.core.kit import audit, outbox
+from services.core.kit import audit
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import (
     ConfigurationInvalid,
@@ -37,7 +37,7 @@ from services.core.models.client import RouterClient
 from services.core.models.texts import join_text
 from services.core.text.redact import Redacted
 from services.worker import repository
-from services.worker.decide import Gathered, decide, routed_event, why_left_alone
+from services.worker.decide import Gathered, decide, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
 from services.worker.settings import WorkerSettings
 
@@ -206,21 +206,18 @@ async def _record(outside: Outside, ticket: Mapping[str, Any], decision: Decisio
     async with connection(outside.pool) as conn, conn.transaction():
         if not await repository.record(conn, decision, workflow_id):
             return
-        await _put_letters(conn, outside, ticket, decision)
+        await _put_letter(conn, ticket, decision)
         await audit.append(conn, _decision_entry(decision, ticket))
     DECISIONS.labels(decision.group or "none", decision.band).inc()
     DECISION_SECONDS.observe(decision.latency_ms / 1000)
     log.info("worker.ticket.decided", ticket_id=ticket["id"], band=decision.band, latency_ms=decision.latency_ms)
 
 
-async def _put_letters(conn: Connection, outside: Outside, ticket: Mapping[str, Any], decision: Decision) -> None:
+async def _put_letter(conn: Connection, ticket: Mapping[str, Any], decision: Decision) -> None:
     about = repository.about(ticket)
     update = write_back.automatic(decision, about)
     if update is not None:
         await write_back.put(conn, update, about)
-    if outside.settings.events_url:
-        event = routed_event(decision, at=datetime.now(UTC))
-        await outbox.put(conn, event.id, event.model_dump(mode="json"), kind="event", ticket_id=ticket["id"])
 
 
 def _decision_entry(decision: Decision, ticket: Mapping[str, Any]) -> audit.Entry:

@@ -23,6 +23,7 @@ PointsmanError
 │   ├── LlmUnavailable
 │   └── ConnectorUnavailable   carries `retry_after_s` when the system told us
 ├── ConnectorRejected 502      the ticketing system refused our write for good
+├── BusClosed 502 retryable    an event bus knows us or the topic not: a grant that spreads, or a wrong setting
 └── Unforeseen 500 retryable   a defect of ours, met while something is carried out that must go on
 """
 
@@ -123,6 +124,11 @@ class ConnectorUnavailable(Unavailable):
 
 class ConnectorRejected(PointsmanError):
     status = 502
+
+
+class BusClosed(PointsmanError):
+    status = 502
+    retryable = True
 
 
 class Unforeseen(PointsmanError):

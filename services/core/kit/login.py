@@ -111,6 +111,11 @@ def entra_token(resource: str) -> str:
     return _entra_tokens(WorkloadIdentity(), resource).get()
 
 
+def google_token(scope: str) -> str:
+    """As `entra_token`, of Google for one of its scopes."""
+    return _google_tokens(WorkloadIdentity(), scope).get()
+
+
 def _refuse_unverified(parameters: dict[str, str]) -> None:
     """A token opens the database to whoever reads it: it is sent to a server of the named authority, or not at all."""
     if parameters.get("sslmode") not in VERIFIED or not parameters.get("sslrootcert"):
@@ -164,7 +169,7 @@ def _entra(address: Address) -> Credentials:
 
 
 def _gcp_iam(address: Address) -> Credentials:
-    return address.user, _google_tokens(WorkloadIdentity()).get()
+    return address.user, google_token(GOOGLE_SCOPE)
 
 
 @cache
@@ -181,9 +186,9 @@ def _entra_tokens(identity: WorkloadIdentity, resource: str) -> Tokens:
     return Tokens(partial(_federated, identity, resource, file) if file else partial(_of_machine, identity, resource))
 
 
-@lru_cache(maxsize=1)
-def _google_tokens(identity: WorkloadIdentity) -> Tokens:
-    url, asked = f"http://{identity.gce_metadata_host}{GOOGLE_TOKEN}", {"scopes": GOOGLE_SCOPE}
+@lru_cache(maxsize=2)
+def _google_tokens(identity: WorkloadIdentity, scope: str) -> Tokens:
+    url, asked = f"http://{identity.gce_metadata_host}{GOOGLE_TOKEN}", {"scopes": scope}
     return Tokens(partial(_metadata, url, params=asked, headers={"Metadata-Flavor": "Google"}))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SCHEMES = ("file", "s3", "gs", "az", "abfs", "abfss")
 
 
-def open_store(url: str) -> "ObjectStore":
+def open_store(url: str, *, setting: str = "POINTSMAN_OBJECTS_URL") -> "ObjectStore":
     """
     The store at `url`; a folder is made when missing. Credentials come from the workload's identity.
 
@@ -24,7 +24,7 @@ def open_store(url: str) -> "ObjectStore":
     scheme = urlsplit(url).scheme
     if scheme not in SCHEMES:
         raise ConfigurationInvalid(
-            f"POINTSMAN_OBJECTS_URL has the scheme '{scheme}'; use one of {', '.join(SCHEMES)}, "
+            f"{setting} has the scheme '{scheme}'; use one of {', '.join(SCHEMES)}, "
             "for example file:///var/lib/pointsman/objects or s3://bucket/prefix"
         )
     if scheme == "file":

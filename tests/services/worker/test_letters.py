@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from services.core.bus.build import build_publisher
 from services.core.contracts.events import Event
 from services.core.kit.errors import ConfigurationInvalid, ConnectorRejected, ConnectorUnavailable
 from services.core.kit.outbox import Letter
@@ -57,14 +58,13 @@ def sink() -> Iterator[Sink]:
 
 
 async def send(url: str | None) -> str:
-    outside = SimpleNamespace(settings=SimpleNamespace(events_url=url))
     async with httpx.AsyncClient() as http:
-        return await deliver(outside, http, LETTER)  # ty: ignore[invalid-argument-type]  # an event needs the address only
+        return await deliver(SimpleNamespace(), build_publisher(url, http), LETTER)  # ty: ignore[invalid-argument-type]  # an event needs the address only
 
 
 async def test_an_event_arrives_as_a_structured_cloudevent(sink: Sink) -> None:
     """One JSON object that is our contract."""
-    assert await send(f"http://127.0.0.1:{sink.server_port}/events") == "posted"
+    assert await send(f"http://127.0.0.1:{sink.server_port}/events") == "published"
     content_type, body = sink.received[0]
     assert content_type == "application/cloudevents+json"
     assert Event.model_validate(json.loads(body)).subject == "7"

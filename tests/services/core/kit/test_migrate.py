@@ -49,6 +49,7 @@ FROZEN = {
     "versions/0009_doors.sql": "b6e0e20ab4f4518c",
     "versions/0009_doors": "df5c0a4d714d1f53",
     "versions/0012_doors_of_the_chain": "6754663f35ff06ec",
+    "versions/0013_event_positions": "d1f263e7c6b8104e",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
