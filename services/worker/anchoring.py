@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+FIRST_S = 1.0
 HEAD = "select seq, hash from audit order by seq desc limit 1"
 
 
@@ -31,7 +32,8 @@ async def anchor_chain(outside: Outside, publisher: Publisher | None, *, stop: a
         except Exception as exc:  # the store or the sink is away: tickets go on, and the next round keeps a later head
             log.error("worker.audit.not_anchored", error=type(exc).__name__)
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), outside.settings.audit_anchor_s)
+            # At the start what there is waits to be linked: the first head is not ten minutes away for that.
+            await asyncio.wait_for(stop.wait(), outside.settings.audit_anchor_s if last else FIRST_S)
 
 
 async def _anchor(
