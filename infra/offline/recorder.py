@@ -18,10 +18,12 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime import settings as rt
+from pulumi.runtime.proto import engine_pb2
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop
 
 from infra.offline import fabricate
+from infra.offline.stuck import Made, unless_stuck
 
 STACK = "pulumi:pulumi:Stack"
 
@@ -45,6 +47,7 @@ class Recording:
     resources: dict[str, Registration] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # what `up` prints while it goes on
     seconds: float = 0.0
 
 
@@ -83,7 +86,7 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
             project=program.project,
             stack=program.stack,
             monitor=monitor,
-            engine=mocks.MockEngine(None),
+            engine=_Engine(recording),
             dry_run=not simulate,
             organization="offline",
         )
@@ -92,17 +95,23 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
         rt.set_root_resource(no_root)
         pulumi.runtime.set_all_config(dict(program.config))
         loop.set_exception_handler(lambda *_: None)  # the awaited program reports its error; its siblings repeat it
-        loop.run_until_complete(run_in_stack(lambda: _without_aliases(program.main)))
+        made: list[Made] = []
+        work = run_in_stack(lambda: _watched(program.main, made))
+        loop.run_until_complete(unless_stuck(work, made, lambda: len(recording.resources) + monitor.calls))
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
         asyncio.set_event_loop(None)
 
 
-def _without_aliases(main: Callable[[], None]) -> None:
-    """An Azure type carries dozens of aliases of its API versions; a plan needs none, and is twice as fast without."""
+def _watched(main: Callable[[], None], made: list[Made]) -> None:
+    """
+    Notes what is made, and drops its aliases: an Azure type carries dozens of its API versions; a plan needs none, and
+    is twice as fast without.
+    """
 
     def drop(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
+        made.append(Made(args.resource, args.type_, args.name, args.opts, args.props))
         args.opts.aliases = None
         return pulumi.ResourceTransformationResult(args.props, args.opts)
 
@@ -135,10 +144,27 @@ class _World(mocks.Mocks):
         return args.resource_id or None, {**dict.fromkeys(made_up, rpc.UNKNOWN), **given}
 
 
+class _Engine(mocks.MockEngine):
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(None)
+        self.recording = recording
+
+    def Log(self, request: Any) -> Any:
+        if request.severity == engine_pb2.INFO:
+            self.recording.said.append(request.message)
+            return None
+        return super().Log(request)
+
+
 class _Monitor(mocks.MockMonitor):
     def __init__(self, world: _World, recording: Recording) -> None:
         super().__init__(world)
         self.recording = recording
+        self.calls = 0
+
+    def Invoke(self, request: Any) -> Any:
+        self.calls += 1
+        return super().Invoke(request)
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
         """The engine's rule: the chain of parent types, not only the last one as in the stock mock."""

@@ -1,5 +1,6 @@
 """The offline plan finds each kind of mistake it promises to find: one small program per mistake."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -203,3 +204,32 @@ def test_inputs_hold_plain_json(plans: Plans, cloud: str) -> None:
 
 def _done(*_: pulumi.Resource) -> None:
     """A lambda that registers resources and returns nothing."""
+
+
+def _inside_out() -> None:
+    """A component that waits for its own child: Pulumi itself does not see this one."""
+    ready: list[pulumi.Resource] = []
+    around = pulumi.ComponentResource("x:y:Around", "around", opts=pulumi.ResourceOptions(depends_on=ready))
+    ready.append(aws.sqs.Queue("inner", opts=pulumi.ResourceOptions(parent=around)))
+
+
+def _through_a_value() -> None:
+    """Each waits for the other's name, by a value that is set by hand."""
+    later = asyncio.get_event_loop().create_future()
+    first = aws.sqs.Queue("first", name=pulumi.Output.from_input(later))
+    second = aws.sqs.Queue("second", name=first.arn)
+    task = asyncio.ensure_future(second.arn.future())
+    task.add_done_callback(lambda done: later.set_result(done.result()))
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (_inside_out, r"x:y:Around around waits for aws:sqs/queue:Queue inner waits for x:y:Around around"),
+        (_through_a_value, r"waits for a value that nobody gives: .*Queue first"),
+    ],
+)
+def test_a_circle_is_an_error_that_names_it(main: Callable[[], None], words: str) -> None:
+    """It hung, without a word; the engine would hang as well."""
+    with pytest.raises(ConfigurationInvalid, match=words):
+        run(main)
