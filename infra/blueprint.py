@@ -4,7 +4,7 @@ The platform on one page: every capability, in the one order in which it is buil
 Read `build` first. A cloud is complete when its `Provider` can be constructed; a stack promises `infra.contract`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -78,6 +78,7 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
     )
     cluster = provider.cluster(scope("cluster"), ground, stores)
     edge = provider.edge(scope("edge"), ground, cluster)
+    _tell_name_servers(settings, edge)
     identity = provider.identity(scope("identity"), ground, stores, cluster, edge)
     provider.alerts(scope("alerts"), ground, stores, edge)
     provider.backup(scope("backup"), ground, stores)
@@ -107,6 +108,17 @@ def main() -> None:
     settings = parse(cloud, pulumi.get_stack(), pulumi.Config().require_object("settings"))
     tag_everything(settings.required_tags)
     pulumi.export("contract", build(Provider.of(settings.cloud), settings))
+
+
+def _tell_name_servers(settings: Settings, edge: c.Edge) -> None:
+    """As soon as the zone stands: outputs come when all is made, and AWS's certificate waits for the delegation."""
+
+    def tell(names: Sequence[str]) -> None:
+        if names:
+            pulumi.log.info(f"Delegate {settings.edge.domain} at its parent domain now, to {', '.join(names)}")
+
+    if edge.zone:
+        Output.from_input(edge.zone.name_servers).apply(tell)
 
 
 def _who(settings: Settings, account: Input[str]) -> dict[str, Any]:

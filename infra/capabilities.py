@@ -196,10 +196,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class Zone:
-    """The public DNS zone: `id` is what a grant to edit it names."""
+    """
+    The public DNS zone: `id` is what a grant to edit it names. One that was there already is delegated already: then
+    there are no name servers to enter anywhere.
+    """
 
     id: Input[str]
-    name_servers: Input[Sequence[str]]
+    name_servers: Input[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

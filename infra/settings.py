@@ -161,6 +161,10 @@ class Identity(Closed):
 
 class Edge(Closed):
     domain: str | None = Field(None, pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$", examples=["tickets.example.com"])
+    zone: str | None = Field(
+        None,
+        description="a public DNS zone that is there already: its id (AWS), resource id (Azure) or name (GCP)",
+    )
     requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
     waf: bool = True
 
@@ -217,6 +221,14 @@ class Operators(Closed):
 _NEVER_SEEN_OUTSIDE = tuple(
     IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 )
+_ZONE = {
+    Cloud.AWS: (r"Z[A-Z0-9]{5,31}", "the hosted zone's id, such as Z0123456789ABCDEFGHIJ"),
+    Cloud.AZURE: (
+        r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/dn[sS][zZ]ones/(?P<name>[a-z0-9.-]+)",
+        "its resource id, /subscriptions/.../Microsoft.Network/dnsZones/example.com",
+    ),
+    Cloud.GCP: (r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "the managed zone's name in the stack's project"),
+}
 _PRINCIPAL = {
     Cloud.AWS: (r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", "arn:aws:iam::123456789012:role/platform"),
     Cloud.AZURE: (r"(user|group|service):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "group:<object id in Entra>"),
@@ -364,6 +376,22 @@ class Settings(Closed):
             raise ValueError("a small stack must set network.nat: none; else use dev")
         if self.profile is Profile.SMALL and self.cloud is Cloud.AZURE and not self.cluster.ssh_public_key:
             raise ValueError("Azure wants cluster.ssh_public_key for a machine: the .pub text of ssh-keygen -t ed25519")
+        return self
+
+    @model_validator(mode="after")
+    def zone_is_the_clouds(self) -> Self:
+        zone, domain = self.edge.zone, self.edge.domain
+        if not zone:
+            return self
+        if not domain:
+            raise ValueError("edge.zone holds edge.domain: name the domain as well")
+        pattern, example = _ZONE[self.cloud]
+        found = re.fullmatch(pattern, zone)
+        if not found:
+            raise ValueError(f"edge.zone: {zone!r} is no DNS zone of {self.cloud}; write {example}")
+        name = found.groupdict().get("name")
+        if name and domain != name and not domain.endswith(f".{name}"):
+            raise ValueError(f"edge.zone is of {name}, and edge.domain {domain} does not lie in it")
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ GATEWAY_PORT = 8080
 
 def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
-    zone = aws.route53.Zone(scope.name("zone"), name=domain, opts=scope.own()) if domain else None
+    zone = _zone(scope, domain) if domain else None
     if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     balancer = _balancer(scope, ground)
@@ -33,21 +33,24 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
         entry=target.arn,
         origin_host=domain,
         tls_policy=_TLS,
-        zone=_named(zone),
+        zone=zone,
         waf=waf,
         name=balancer.arn_suffix,
     )
 
 
-def _named(zone: aws.route53.Zone) -> Zone:
+def _zone(scope: Scope, domain: str) -> Zone:
+    if existing := scope.settings.edge.zone:
+        return Zone(existing)
+    zone = aws.route53.Zone(scope.name("zone"), name=domain, opts=scope.own())
     return Zone(zone.zone_id, zone.name_servers)
 
 
-def _node(scope: Scope, cluster: Cluster, zone: aws.route53.Zone | None) -> Edge:
+def _node(scope: Scope, cluster: Cluster, zone: Zone | None) -> Edge:
     if zone:
         aws.route53.Record(
             scope.name("entry"),
-            zone_id=zone.zone_id,
+            zone_id=zone.id,
             name=scope.settings.edge.domain or "",
             type="A",
             ttl=300,
@@ -60,7 +63,7 @@ def _node(scope: Scope, cluster: Cluster, zone: aws.route53.Zone | None) -> Edge
         address=cluster.address,
         entry="node",
         origin_host=hostname,
-        zone=_named(zone) if zone else None,
+        zone=zone,
     )
 
 
@@ -128,12 +131,12 @@ def _target(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> aw
     )
 
 
-def _certificate(scope: Scope, zone: aws.route53.Zone, domain: str) -> aws.acm.CertificateValidation:
+def _certificate(scope: Scope, zone: Zone, domain: str) -> aws.acm.CertificateValidation:
     certificate = aws.acm.Certificate(scope.name("edge"), domain_name=domain, validation_method="DNS", opts=scope.own())
     check = certificate.domain_validation_options[0]
     proof = aws.route53.Record(
         scope.name("certificate"),
-        zone_id=zone.zone_id,
+        zone_id=zone.id,
         name=check.resource_record_name,
         type=check.resource_record_type,
         records=[check.resource_record_value],
@@ -170,11 +173,11 @@ def _listeners(
     )
 
 
-def _record(scope: Scope, zone: aws.route53.Zone, balancer: aws.lb.LoadBalancer) -> None:
+def _record(scope: Scope, zone: Zone, balancer: aws.lb.LoadBalancer) -> None:
     alias: Any = {"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}
     aws.route53.Record(
         scope.name("entry"),
-        zone_id=zone.zone_id,
+        zone_id=zone.id,
         name=scope.settings.edge.domain or "",
         type="A",
         aliases=[alias],

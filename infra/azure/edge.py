@@ -6,8 +6,10 @@ id of ours, and the Gateway's route must refuse requests whose X-Azure-FDID is a
 in, without a WAF.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
+from pulumi import Input
 from pulumi_azure_native import cdn, dns, frontdoor
 from pulumi_azure_native import network as net
 
@@ -18,9 +20,22 @@ from infra.azure.observability import diagnose
 from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
 
 
+@dataclass(frozen=True)
+class Home:
+    """Where the domain's records stand; `below` is what the domain has before the zone's own name."""
+
+    zone: Zone
+    group: Input[str]
+    name: Input[str]
+    below: str
+
+    def relative(self, label: str) -> str:
+        return ".".join(part for part in (label, self.below) if part) or "@"
+
+
 def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
-    zone = _zone(scope, ground, domain) if domain else None
+    zone = _home(scope, ground, domain) if domain else None
     if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, ground, cluster, zone)
     address = _gateway_address(scope, ground)
@@ -35,8 +50,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
         enabled_state="Enabled",
         opts=scope.own(),
     )
-    custom = _custom_domain(scope, ground, profile, zone, domain)
-    _records(scope, ground, zone, address, endpoint, custom)
+    custom = _custom_domain(scope, ground, profile, zone.zone, domain)
+    _records(scope, zone, address, endpoint, custom)
     _route(scope, ground, profile, endpoint, custom)
     waf = _waf(scope, ground, profile, custom).id if scope.settings.edge.waf else ""
     diagnose(scope, "edge", profile.id, ground.observability.logs, ("audit", "allLogs"))
@@ -47,45 +62,47 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
         address_name=address.name,
         origin_host=f"origin.{domain}",
         tls_policy=cdn.AfdMinimumTlsVersion.TLS12.value,
-        zone=Zone(zone.id, zone.name_servers),
+        zone=zone.zone,
         waf=waf,
         name=profile.id,
         front_door_id=profile.front_door_id,
     )
 
 
-def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: dns.Zone | None) -> Edge:
+def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: Home | None) -> Edge:
     if zone:  # an apex name cannot be an alias of a machine's name, so the entry is a name under the zone
-        _record(scope, ground, zone, "entry", "CNAME", "www", cname_record={"cname": cluster.hostname})
+        _record(scope, zone, "entry", "CNAME", "www", cname_record={"cname": cluster.hostname})
     hostname = f"www.{scope.settings.edge.domain}" if zone else cluster.hostname
     return Edge(
         hostname=hostname,
         address=cluster.address,
         entry="node",
         origin_host=hostname,
-        zone=Zone(zone.id, zone.name_servers) if zone else None,
+        zone=zone.zone if zone else None,
     )
 
 
-def _zone(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> dns.Zone:
-    return dns.Zone(
+def _home(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> Home:
+    if existing := scope.settings.edge.zone:
+        _, _, _, _, group, *_, name = existing.split("/")
+        return Home(Zone(existing), group, name, domain.removesuffix(name).rstrip("."))
+    zone = dns.Zone(
         scope.name("zone"),
         resource_group_name=ground.foundation.group,
         zone_name=domain,
         location="Global",
         opts=scope.own(),
     )
+    return Home(Zone(zone.id, zone.name_servers), ground.foundation.group, zone.name, "")
 
 
-def _record(
-    scope: Scope, ground: Ground[AzureFoundation], zone: dns.Zone, label: str, kind: str, name: str, **value
-) -> None:
+def _record(scope: Scope, home: Home, label: str, kind: str, name: str, **value) -> None:
     dns.RecordSet(
         scope.name(label),
-        resource_group_name=ground.foundation.group,
-        zone_name=zone.name,
+        resource_group_name=home.group,
+        zone_name=home.name,
         record_type=kind,
-        relative_record_set_name=name,
+        relative_record_set_name=home.relative(name),
         ttl=300,
         opts=scope.own(),
         **value,
@@ -116,7 +133,7 @@ def _profile(scope: Scope, ground: Ground[AzureFoundation]) -> cdn.Profile:
 
 
 def _custom_domain(
-    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, zone: dns.Zone, domain: str
+    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, zone: Zone, domain: str
 ) -> cdn.AFDCustomDomain:
     return cdn.AFDCustomDomain(
         scope.name("edge"),
@@ -134,16 +151,15 @@ def _custom_domain(
 
 def _records(
     scope: Scope,
-    ground: Ground[AzureFoundation],
-    zone: dns.Zone,
+    zone: Home,
     address: net.PublicIPAddress,
     endpoint: cdn.AFDEndpoint,
     custom: cdn.AFDCustomDomain,
 ) -> None:
     token = custom.validation_properties.validation_token
-    _record(scope, ground, zone, "entry", "A", "@", target_resource={"id": endpoint.id})
-    _record(scope, ground, zone, "certificate", "TXT", "_dnsauth", txt_records=[{"value": [token]}])
-    _record(scope, ground, zone, "origin", "A", "origin", target_resource={"id": address.id})
+    _record(scope, zone, "entry", "A", "", target_resource={"id": endpoint.id})
+    _record(scope, zone, "certificate", "TXT", "_dnsauth", txt_records=[{"value": [token]}])
+    _record(scope, zone, "origin", "A", "origin", target_resource={"id": address.id})
 
 
 def _route(

@@ -14,12 +14,12 @@ from infra.gcp.foundation import GcpFoundation
 
 def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
-    zone = _zone(scope, ground, domain) if domain else None
+    zone = _zone(scope, domain) if domain else None
     if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     address = gcp.compute.GlobalAddress(scope.name("edge"), address_type="EXTERNAL", opts=scope.own())
     _record(scope, zone, "entry", f"{domain}.", "A", address.address)
-    certificates = _certificates(scope, ground, zone, domain)
+    certificates = _certificates(scope, zone, domain)
     tls = gcp.compute.SSLPolicy(
         scope.name("edge"),
         name=scope.name("edge"),
@@ -35,13 +35,13 @@ def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge
         address_name=address.name,
         origin_host=domain,
         tls_policy=tls.name,
-        zone=Zone(zone.name, zone.name_servers),
+        zone=zone,
         waf=waf,
         name=address.name,
     )
 
 
-def _node(scope: Scope, cluster: Cluster, zone: gcp.dns.ManagedZone | None) -> Edge:
+def _node(scope: Scope, cluster: Cluster, zone: Zone | None) -> Edge:
     if zone:
         _record(scope, zone, "entry", f"{scope.settings.edge.domain}.", "A", cluster.address)
     hostname = scope.settings.edge.domain or cluster.address
@@ -50,28 +50,29 @@ def _node(scope: Scope, cluster: Cluster, zone: gcp.dns.ManagedZone | None) -> E
         address=cluster.address,
         entry="node",
         origin_host=hostname,
-        zone=Zone(zone.name, zone.name_servers) if zone else None,
+        zone=zone,
     )
 
 
-def _zone(scope: Scope, ground: Ground[GcpFoundation], domain: str) -> gcp.dns.ManagedZone:
-    return gcp.dns.ManagedZone(
+def _zone(scope: Scope, domain: str) -> Zone:
+    if existing := scope.settings.edge.zone:
+        return Zone(existing)
+    zone = gcp.dns.ManagedZone(
         scope.name("zone"),
         dns_name=f"{domain}.",
         dnssec_config={"state": "on"},
         opts=scope.own(),
     )
+    return Zone(zone.name, zone.name_servers)
 
 
-def _record(scope: Scope, zone: gcp.dns.ManagedZone, label: str, name, kind, value) -> None:
+def _record(scope: Scope, zone: Zone, label: str, name, kind, value) -> None:
     gcp.dns.RecordSet(
-        scope.name(label), managed_zone=zone.name, name=name, type=kind, ttl=300, rrdatas=[value], opts=scope.own()
+        scope.name(label), managed_zone=zone.id, name=name, type=kind, ttl=300, rrdatas=[value], opts=scope.own()
     )
 
 
-def _certificates(
-    scope: Scope, ground: Ground[GcpFoundation], zone: gcp.dns.ManagedZone, domain: str
-) -> gcp.certificatemanager.CertificateMap:
+def _certificates(scope: Scope, zone: Zone, domain: str) -> gcp.certificatemanager.CertificateMap:
     proof = gcp.certificatemanager.DnsAuthorization(scope.name("edge"), domain=domain, opts=scope.own())
     check = proof.dns_resource_records[0]
     _record(scope, zone, "certificate", check.name, check.type, check.data)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.offline.plan import CLOUDS, STACKS, plan_stacks
+from infra.offline.plan import CLOUDS, STACKS, load, plan_stacks
 from infra.offline.posture import posture
+from infra.offline.recorder import record
 from infra.offline.report import StackPlan
 
 OWN_NETWORK = {
@@ -382,3 +383,37 @@ def test_operators_take_their_role_from_their_network(plan: Plan) -> None:
     (statement,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
     assert statement["Principal"] == {"AWS": [OPERATORS["aws"]]}
     assert statement["Condition"] == {"IpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}}
+
+
+ZONE = {
+    "aws": "Z0123456789ABCDEFGHIJ",
+    "azure": "/subscriptions/s/resourceGroups/dns/providers/Microsoft.Network/dnsZones/example.com",
+    "gcp": "example-com",
+}
+RECORDS = ("Record", "RecordSet")
+
+
+@pytest.mark.parametrize("profile", ["prod", "small"])
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_existing_zone_takes_the_records_and_none_is_made(plan: Plan, cloud: str, profile: str) -> None:
+    """Records and cert-manager's grant name it; it is delegated already, so there is nothing to enter anywhere."""
+    edge = {"domain": "tickets.example.com", "zone": ZONE[cloud]}
+    found = plan(cloud, profile, edge=edge)
+    assert (found.problems, found.findings) == ((), ())
+    assert not kinds(found, "edge") & {"Zone", "ManagedZone"}
+    assert found.contract["edge"]["zone"] == ZONE[cloud]
+    assert found.contract["edge"]["name_servers"] == []
+    records = [r.inputs for r in found.resources if r.capability == "edge" and r.type.split(":")[-1] in RECORDS]
+    where = {r.get("zoneId") or r.get("managedZone") or f"{r['resourceGroupName']}/{r['zoneName']}" for r in records}
+    assert where == {"dns/example.com" if cloud == "azure" else ZONE[cloud]}
+    if cloud == "azure":
+        names = {r["relativeRecordSetName"] for r in records}
+        assert names == ({"tickets", "_dnsauth.tickets", "origin.tickets"} if profile == "prod" else {"www.tickets"})
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_name_servers_are_told_while_up_goes_on(cloud: str, tmp_path: Path) -> None:
+    """AWS's certificate waits for the delegation, and a stack's outputs come when all is over."""
+    said = record(load(cloud, "prod"), simulate=True).said
+    assert [line for line in said if line.startswith("Delegate tickets.example.com at its parent domain now, to ")]
+    assert not record(load(cloud, "prod"), simulate=False).said  # a preview knows none

@@ -45,6 +45,11 @@ def test_sample_stacks_parse(cloud: str, profile: str) -> None:
         ({"operators": {"cidrs": ["0.0.0.0/0"]}}, r"operators.cidrs: 0.0.0.0/0 holds addresses that no cloud sees"),
         ({"operators": {"cidrs": ["10.1.0.0/16"]}}, "name the public network people come from"),
         ({"operators": {"principals": ["bob"]}}, "aws knows nobody called .*bob.*; write arn:aws:iam"),
+        (
+            {"edge": {"domain": "a.example.com", "zone": "example.com"}},
+            "is no DNS zone of aws; write the hosted",
+        ),
+        ({"edge": {"zone": "Z0123456789"}}, "name the domain as well"),
         ({"edge": {}}, "a managed cluster needs edge.domain"),
         ({"region": "eu-west-1"}, "region 'eu-west-1' is not in allowed_regions"),
         ({"observability": {"log_days": 31}}, "observability.log_days: Input should be 30"),
