@@ -14,9 +14,9 @@ run: ## the whole platform on this machine; ARGS=--once sends mock tickets, prin
 	@$(PYTHON) services/local/install.py run
 	@$(BIN)/pointsman up $(ARGS)
 
-test: ## all tests but the slow ones
+test: ## all tests but the slow ones, a file at a time on each of two processes; ARGS="-n 0 tests/cost" on one
 	@$(PYTHON) services/local/install.py test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: ## ruff and ty
 	@$(PYTHON) services/local/install.py test
@@ -55,11 +55,12 @@ faults: ## kill -9 at 100 random points while 500 tickets flow (minutes)
 
 # One resolution for all sets, then subsets of it. Torch and its CUDA packages are left out: install.py installs torch
 # by itself, so that a machine with a CPU wheel takes that.
-UV = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header
+# What is locked stays where it is, unless ARGS=--upgrade or ARGS="--upgrade-package NAME" asks for newer ones.
+UV = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header --group build
 TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton=|nvidia-|cuda-)/} !skip'
 
-lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv)
+lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv); ARGS=--upgrade takes newer ones
 	@mkdir -p locks
-	@$(UV) --all-extras --group build | $(TORCHLESS) > locks/all.lock
-	@$(UV) $(foreach e,gateway router worker rag trainer local tracing,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/run.lock
-	@$(UV) $(foreach e,gateway router worker rag trainer local tracing infra cost test,--extra $(e)) --group build -c locks/all.lock | $(TORCHLESS) > locks/test.lock
+	@$(UV) --all-extras $(ARGS) -o locks/all.lock >/dev/null && $(TORCHLESS) locks/all.lock > locks/all.new && mv locks/all.new locks/all.lock
+	@$(UV) $(foreach e,gateway router worker rag trainer local tracing,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/run.lock
+	@$(UV) $(foreach e,gateway router worker rag trainer local tracing infra cost test,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/test.lock

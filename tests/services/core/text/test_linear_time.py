@@ -56,6 +56,7 @@ SEEDS = [
 SMALL_CHARS, TIMES = 4_000, 8
 # Quadratic code would take 64 times as long on 8 times the text; a busy machine stays below 3 times linear.
 SLOWEST_RATIO = 3 * TIMES
+ATTEMPTS = 10
 FLOOR_S = 0.05  # below this, timer and cache noise decide
 
 
@@ -68,8 +69,10 @@ def rules() -> Redactor:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_time_grows_with_the_text_not_with_its_square(rules: Redactor, seed: str) -> None:
     """Eight times the hostile text costs about eight times as much."""
-    small_s, large_s = (_cpu_s(rules, (seed * chars)[:chars]) for chars in (SMALL_CHARS, SMALL_CHARS * TIMES))
-    assert large_s <= max(small_s, FLOOR_S) * SLOWEST_RATIO
+    small, large = ((seed * chars)[:chars] for chars in (SMALL_CHARS, SMALL_CHARS * TIMES))
+    allowed_s = max(_cpu_s(rules, small), FLOOR_S) * SLOWEST_RATIO
+    # Shared processors steal time at times, and never ten times running; a square takes its time each time.
+    assert any(_cpu_s(rules, large) <= allowed_s for _ in range(ATTEMPTS))
 
 
 @pytest.mark.parametrize("seed", ["a@a@a@"])
