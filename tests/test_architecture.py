@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CONTAINERS = ("gateway", "router", "worker", "rag", "trainer", "migrator")
 # Inside core each room may use those before it; text and connectors stand side by side.
-CORE_ORDER = {"contracts": 0, "kit": 1, "text": 2, "connectors": 2, "models": 3, "llm": 4, "search": 4, "answer": 5}
+CORE_ORDER = {
+    "contracts": 0,
+    "kit": 1,
+    "text": 2,
+    "connectors": 2,
+    "bus": 2,
+    "models": 3,
+    "llm": 4,
+    "search": 4,
+    "answer": 5,
+}
 ENVIRONMENT_READERS = {"services/local/home.py", "services/cli/train.py"}
 MODULE_LINES_MAX = 400
 
