@@ -35,7 +35,12 @@ update positions set at = %(at)s, last_id = %(id)s
 where connector = %(connector)s and (at, last_id) < (%(at)s, %(id)s)
 """
 OURS = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED})  # all that a letter of ours does to a ticket
-KNOWN = "select external_id, status, current_group from tickets where connector = %s and external_id = any(%s)"
+KNOWN = """
+select external_id, status, current_group,
+    (select payload ->> 'group' from outbox where ticket_id = t.id and kind = 'write' and state = 'sent'
+        and payload ->> 'group' is not null order by settled_at desc limit 1) as written_group
+from tickets t where connector = %s and external_id = any(%s)
+"""
 
 
 async def poll(outside: Outside, *, stop: asyncio.Event) -> None:
@@ -90,8 +95,8 @@ def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delive
 
     Only the last hand on a ticket is known: where we wrote after a person had solved or deleted it, it is told.
     """
-    is_ours = (change.actor or "").strip().lower() in connector.own_actors
-    kind = kind_of(change, known)
+    kind, actor = kind_of(change, known), (change.actor or "").strip().lower()
+    is_ours = actor in connector.own_actors or (not actor and _shows_our_letter(kind, change, known))
     if is_ours and kind in OURS:
         return None
     ticket = change.ticket
@@ -104,6 +109,12 @@ def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delive
         actor_id=change.actor,
         occurred_at=change.at,
     )
+
+
+def _shows_our_letter(kind: DeliveryKind, change: Changed, known: DictRow | None) -> bool:
+    """Nobody is named, and the group is the one that we wrote last: a route is no person's correction of itself."""
+    written = known["written_group"] if known else None
+    return kind is DeliveryKind.ASSIGNED and written is not None and change.ticket.group == written
 
 
 def kind_of(change: Changed, known: DictRow | None) -> DeliveryKind:

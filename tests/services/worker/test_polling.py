@@ -30,6 +30,11 @@ values (%s, 'It burns', 'ana@example.com', now() - interval '1 minute') returnin
 """
 CHANGE = "update desk_tickets set {}, updated_at = now() - interval '30 seconds' where id = %s"
 
+WRITTEN = """
+insert into outbox (key, kind, connector, ticket_id, payload, state, settled_at)
+select 'k', 'write', 'desk', id, '{"group": "Billing"}', 'sent', now() from tickets
+"""
+
 
 @pytest.fixture
 async def outside(database: str) -> AsyncIterator[Outside]:
@@ -91,7 +96,7 @@ async def test_our_own_write_does_not_come_back(outside: Outside) -> None:
 def test_what_a_person_solved_before_our_note_is_told() -> None:
     """The list names the last hand only: ours, a moment after theirs."""
     desk = Desk(DeskSettings(), None)  # ty: ignore[invalid-argument-type]  nothing is asked
-    known = {"status": "open", "current_group": "Billing"}
+    known = {"status": "open", "current_group": "Billing", "written_group": None}
     for status, group, kind in (
         (Status.SOLVED, "Billing", DeliveryKind.SOLVED),
         (Status.OPEN, "Billing", None),
@@ -101,6 +106,19 @@ def test_what_a_person_solved_before_our_note_is_told() -> None:
         ticket = Ticket(connector="desk", external_id="1", status=status, group=group)
         told = tell(desk, Changed(datetime(2026, 11, 20, tzinfo=UTC), ticket, next(iter(desk.own_actors))), known)
         assert (told.kind if told else None) == kind
+
+
+async def test_where_nobody_is_named_our_route_is_no_persons(outside: Outside) -> None:
+    """The desk's list names no actor: our own group does not come back as a correction, another one does."""
+    [opened] = await run(outside.pool, OPEN, "Printer")
+    await turn(outside)
+    await run(outside.pool, WRITTEN)
+    await run(outside.pool, CHANGE.format("group_name = 'Billing'"), opened["id"])
+    await turn(outside)
+    assert await kinds(outside.pool) == ["created"]
+    await run(outside.pool, CHANGE.format("group_name = 'Support'").replace("30", "20"), opened["id"])
+    await turn(outside)
+    assert await kinds(outside.pool) == ["created", "assigned"]
 
 
 async def test_several_workers_take_turns(outside: Outside) -> None:
