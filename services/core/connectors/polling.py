@@ -65,3 +65,9 @@ async def by_key(
     """
     rows = (await same(after) if after.id else ()) or await later(after)
     return [row for row in rows if row.at <= until]
+
+
+def in_order(rows: Sequence[Changed], after: Position, *, until: datetime) -> list[Changed]:
+    """For systems that promise no order: all rows that changed since, put in order of time and id."""
+    new = [row for row in rows if (after.at, after.id) < (row.at, row.ticket.external_id) and row.at <= until]
+    return sorted(new, key=lambda row: (row.at, row.ticket.external_id))

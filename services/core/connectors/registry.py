@@ -6,6 +6,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from services.core.connectors.desk import DeskSettings
+from services.core.connectors.freshservice.settings import FreshserviceSettings
 from services.core.connectors.generic import GenericSettings
 from services.core.connectors.jira.settings import JiraSettings
 from services.core.connectors.port import Connector
@@ -23,6 +24,7 @@ class ConnectorsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     desk: DeskSettings = DeskSettings()
+    freshservice: FreshserviceSettings = FreshserviceSettings()
     generic: GenericSettings = GenericSettings()
     jira: JiraSettings = JiraSettings()
     redmine: RedmineSettings = RedmineSettings()

@@ -1,0 +1,1 @@
+"""Freshservice: API 2 out, workflow webhooks in, or polling."""
