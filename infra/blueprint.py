@@ -16,6 +16,7 @@ from infra import capabilities as c
 from infra.catalogue import CAPABILITIES
 from infra.contract import VERSION
 from infra.grants import NAMESPACE
+from infra.guard import guard
 from infra.node import PULL_SECRET
 from infra.settings import CONTAINERS, Settings, parse
 from infra.tags import tag_everything
@@ -59,10 +60,14 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
     def scope(kind: str) -> c.Scope:
         """A component waits for the foundation, and with it all that is built in it."""
         opts = pulumi.ResourceOptions(depends_on=list(ready))  # the list as it is now
-        return c.Scope(settings, pulumi.ComponentResource(f"pointsman:index:{kind.capitalize()}", kind, opts=opts))
+        component = pulumi.ComponentResource(f"pointsman:index:{kind.capitalize()}", kind, opts=opts)
+        parts.append(component)
+        return c.Scope(settings, component)
 
+    parts: list[pulumi.Resource] = []
     ready: list[pulumi.Resource] = []
-    foundation = provider.foundation(scope("foundation"))
+    ground_floor = scope("foundation")
+    foundation = provider.foundation(ground_floor)
     ready += foundation.ready
     network = provider.network(scope("network"), foundation)
     keys = provider.keys(scope("keys"), foundation)
@@ -84,6 +89,8 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
     provider.backup(scope("backup"), ground, stores)
     provider.budget(scope("budget"), ground)
     ci = provider.ci(scope("ci"), ground, stores, cluster)
+    if settings.protect:
+        guard(ground_floor, before=parts[1:])
     return {
         **_who(settings, provider.account(foundation)),
         **_ground(ground),

@@ -38,7 +38,7 @@ class Scope:
 
     def own(self, *, protect: bool = False, depends_on: Sequence[Resource] = (), **more: Any) -> ResourceOptions:
         """Options of a child; `protect` marks data that a prod stack must not lose."""
-        keep = protect and self.settings.protect
+        keep = protect and self.settings.is_protected
         return ResourceOptions(parent=self.component, protect=keep, depends_on=list(depends_on), **more)
 
     def name(self, label: str) -> str:

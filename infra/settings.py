@@ -281,6 +281,7 @@ class Settings(Closed):
     cost_center: Tag = "support"
     tags: dict[Tag, Tag] = Field(default_factory=dict)
     protect: bool = True
+    retire: bool = Field(False, description="take the stack down: lifts what keeps it; see the guide of its cloud")
     network: Network = Network()
     cluster: Cluster = Cluster()
     database: Database = Database()
@@ -326,7 +327,8 @@ class Settings(Closed):
         }
         missing = [name for name, is_wrong in wrong.items() if is_wrong]
         if self.profile is Profile.PROD and missing:
-            raise ValueError(f"a prod stack must set {', '.join(missing)}")
+            way_out = ". To take it down set retire: true instead" if not self.protect else ""
+            raise ValueError(f"a prod stack must set {', '.join(missing)}{way_out}")
         return self
 
     @model_validator(mode="after")
@@ -421,7 +423,11 @@ class Settings(Closed):
     @property
     def may_lose_data(self) -> bool:
         """`pulumi destroy` takes buckets and vaults with what is in them."""
-        return self.profile is Profile.DEV and not self.protect
+        return self.retire or (self.profile is Profile.DEV and not self.protect)
+
+    @property
+    def is_protected(self) -> bool:
+        return self.protect and not self.retire
 
     @property
     def is_small(self) -> bool:

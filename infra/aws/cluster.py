@@ -72,6 +72,6 @@ def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Clust
             **({"public_access_cidrs": allowed} if allowed else {}),
         },
         upgrade_policy={"support_type": "STANDARD"},  # extended support costs six times as much
-        deletion_protection=scope.settings.protect,
+        deletion_protection=scope.settings.is_protected,
         opts=scope.own(protect=True, depends_on=[*ready, audit, *ground.network.ready]),
     )

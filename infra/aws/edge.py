@@ -98,7 +98,7 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
         subnets=ground.network.edge,
         drop_invalid_header_fields=True,
         desync_mitigation_mode="strictest",
-        enable_deletion_protection=scope.settings.protect,
+        enable_deletion_protection=scope.settings.is_protected,
         opts=scope.own(depends_on=ground.network.ready),
     )
 

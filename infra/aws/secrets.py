@@ -14,7 +14,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Secrets:
             name=f"{path}/{name}",
             description=f"Credentials of the {name} connector; put the value in by hand",
             kms_key_id=ground.keys.data,
-            recovery_window_in_days=30 if scope.settings.protect else 7,
+            recovery_window_in_days=30 if scope.settings.is_protected else 7,
             opts=scope.own(protect=True),
         )
         for name in scope.settings.connectors

@@ -6,10 +6,11 @@ id of ours, and the Gateway's route must refuse requests whose X-Azure-FDID is a
 in, without a WAF.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pulumi import Input
+from pulumi import Input, Output
 from pulumi_azure_native import cdn, dns, frontdoor
 from pulumi_azure_native import network as net
 
@@ -18,6 +19,8 @@ from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
 from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
+
+_NODE = "www"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
 
 def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: Home | None) -> Edge:
     if zone:  # an apex name cannot be an alias of a machine's name, so the entry is a name under the zone
-        _record(scope, zone, "entry", "CNAME", "www", cname_record={"cname": cluster.hostname})
+        first = {"cname": cluster.hostname}  # from then on the machine's own
+        _record(scope, zone, "entry", "CNAME", _NODE, kept=["cnameRecord"], cname_record=first)
     hostname = f"www.{scope.settings.edge.domain}" if zone else cluster.hostname
     return Edge(
         hostname=hostname,
@@ -96,7 +100,17 @@ def _home(scope: Scope, ground: Ground[AzureFoundation], domain: str) -> Home:
     return Home(Zone(zone.id, zone.name_servers), ground.foundation.group, zone.name, "")
 
 
-def _record(scope: Scope, home: Home, label: str, kind: str, name: str, **value) -> None:
+def record_of_node(scope: Scope, ground: Ground[AzureFoundation]) -> Output[str]:
+    """The id of the record that a machine of `small` claims; its zone is made after it, and the machine tries again."""
+    domain, zone = scope.settings.edge.domain, scope.settings.edge.zone
+    if not domain:
+        return Output.from_input("")
+    below = domain.removesuffix((zone or domain).split("/")[-1]).rstrip(".")
+    home = Output.concat(ground.foundation.group_id, f"/providers/Microsoft.Network/dnsZones/{domain}")
+    return Output.concat(zone or home, "/CNAME/", ".".join(part for part in (_NODE, below) if part))
+
+
+def _record(scope: Scope, home: Home, label: str, kind: str, name: str, *, kept: Sequence[str] = (), **value) -> None:
     dns.RecordSet(
         scope.name(label),
         resource_group_name=home.group,
@@ -104,7 +118,7 @@ def _record(scope: Scope, home: Home, label: str, kind: str, name: str, **value)
         record_type=kind,
         relative_record_set_name=home.relative(name),
         ttl=300,
-        opts=scope.own(),
+        opts=scope.own(ignore_changes=list(kept)),
         **value,
     )
 

@@ -8,10 +8,10 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from pulumi import Output, Resource
+from pulumi import Input, Output, Resource
 from pulumi_azure_native import compute
 
-from infra.azure import access
+from infra.azure import access, edge
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Cluster, Ground, Scope, Stores
@@ -19,6 +19,7 @@ from infra.node import boot_script
 
 MACHINE = "Standard_D2s_v5"  # 8 GiB; 22 USD a month on spot in eastus2 (design/adr/0051)
 DISK_GB = 32
+_FIRST = "vm0"  # a new set's machine; with a domain the name there follows whichever machine is up (azure.sh)
 _IMAGE = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
 
 
@@ -33,8 +34,10 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         granted.append(access.assign(scope, foundation, "node-pull", Role.ACR_PULL, to=to, at=stores.registry.id))
     label = foundation.unique(scope.settings.prefix)
     ready = access.settled(scope, "node", granted)
-    machine = _scale_set(scope, ground, identity.id, _boot(stores), label, ready)
-    hostname = Output.concat("vm0.", label, f".{scope.settings.region}.cloudapp.azure.com")
+    host = Output.concat(label, f".{scope.settings.region}.cloudapp.azure.com")
+    boot = _boot(stores, host, edge.record_of_node(scope, ground))
+    machine = _scale_set(scope, ground, identity.id, boot, label, ready)
+    hostname = Output.concat(_FIRST, ".", host)
     return Cluster(
         name=machine.name,
         kind="k3s",
@@ -49,13 +52,15 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
     )
 
 
-def _boot(stores: Stores) -> Output[str]:
-    values = Output.all(deploy=stores.objects.urls["deploy"], registry=stores.registry.url)
-    return values.apply(
-        lambda v: base64.b64encode(
-            boot_script("azure", {"deploy_url": _https(v["deploy"]), "registry": v["registry"]}).encode()
-        ).decode()
-    )
+def _boot(stores: Stores, host: Input[str], record: Input[str]) -> Output[str]:
+    """`host` is what stands behind a machine's number, `record` the name under our domain that it claims, if any."""
+    values = Output.all(deploy=stores.objects.urls["deploy"], registry=stores.registry.url, host=host, record=record)
+    return values.apply(_script)
+
+
+def _script(values: dict[str, str]) -> str:
+    own = {"registry": values["registry"], "host": values["host"], "record": values["record"]}
+    return base64.b64encode(boot_script("azure", {"deploy_url": _https(values["deploy"]), **own}).encode()).decode()
 
 
 def _https(url: str) -> str:

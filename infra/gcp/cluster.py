@@ -113,7 +113,7 @@ def _control_plane(
         remove_default_node_pool=True,
         initial_node_count=1,
         node_config={"service_account": nodes.email, "shielded_instance_config": _SHIELD},
-        deletion_protection=scope.settings.protect,
+        deletion_protection=scope.settings.is_protected,
         opts=scope.own(
             protect=True, depends_on=[*ground.keys.ready, *ground.network.ready], ignore_changes=["nodeConfig"]
         ),

@@ -26,7 +26,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
         scope.name("database"),
         region=scope.settings.region,
         database_version=VERSION,
-        deletion_protection=scope.settings.protect,
+        deletion_protection=scope.settings.is_protected,
         encryption_key_name=ground.keys.data,
         settings={
             "tier": TIER[choices.size],
@@ -35,8 +35,8 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
             "disk_size": choices.storage_gb,
             "disk_autoresize": True,
             "availability_type": "REGIONAL" if choices.highly_available else "ZONAL",
-            "deletion_protection_enabled": scope.settings.protect,
-            "retain_backups_on_delete": scope.settings.protect,
+            "deletion_protection_enabled": scope.settings.is_protected,
+            "retain_backups_on_delete": scope.settings.is_protected,
             "ip_configuration": {
                 "ipv4_enabled": False,
                 "private_network": ground.network.id,

@@ -19,7 +19,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Secrets:
             secret_id=scope.name(f"connector-{name}"),
             replication={"user_managed": {"replicas": [replica]}},
             version_destroy_ttl="604800s",
-            deletion_protection=scope.settings.protect,
+            deletion_protection=scope.settings.is_protected,
             opts=scope.own(protect=True, depends_on=ground.keys.ready),
         )
         for name in scope.settings.connectors

@@ -1,8 +1,10 @@
 """The boot script of `small`: the same on every cloud but for how it fetches and logs in."""
 
 import base64
+import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,8 @@ VALUES = {
     "registry": "123456789012.dkr.ecr.us-east-1.amazonaws.com/pointsman",
     "address_id": "eipalloc-1",
     "region": "us-east-1",
+    "host": "acme.eastus.cloudapp.azure.com",
+    "record": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/dnsZones/example.com/CNAME/www",
 }
 EC2_LIMIT_BYTES = 16_384  # user data, before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide (2026-11)
 
@@ -27,7 +31,9 @@ def test_script_is_valid_shell_and_fits(cloud: str) -> None:
     script = boot_script(cloud, VALUES)
     checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
     assert checked.stderr == ""
-    assert not re.search(r"\$(deploy_url|registry|cloud_functions|k3s_version|manifests|address_id)\b", script)
+    assert not re.search(
+        r"\$(deploy_url|registry|cloud_functions|k3s_version|manifests|address_id|record|host)\b", script
+    )
     assert len(script.encode()) < EC2_LIMIT_BYTES
 
 
@@ -73,3 +79,29 @@ def test_user_data_is_base64_on_aws(plans: Plans) -> None:
     stack = Stack.of_plan(plans["aws", "small"], Company())
     (machine,) = boot_scripts(stack)
     assert base64.b64decode(machine.inputs["userData"]).startswith(b"#!/bin/bash")
+
+
+_CURL = """#!/bin/bash
+for word in "$@"; do case "$word" in
+  http*compute/name*) echo acme-node_3; exit ;;
+  http*oauth2/token*) echo '{"access_token":"t"}'; exit ;;
+esac; done
+printf '%s\\n' "$@"
+"""
+
+
+@pytest.mark.parametrize("record", [VALUES["record"], ""])
+def test_the_name_follows_a_machine_that_took_anothers_place(record: str, tmp_path: Path) -> None:
+    """Azure numbers machines on; the fourth claims the name under our domain, where there is one."""
+    functions = boot_script("azure", {**VALUES, "record": record}).split("<<'CLOUD'\n")[1].split("\nCLOUD")[0]
+    (tmp_path / "curl").write_text(_CURL)
+    (tmp_path / "curl").chmod(0o755)
+    run = ["bash", "-ec", f"{functions.replace('-o /dev/null', '')}\nclaim_address"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    asked = done.stdout.splitlines()
+    if not record:
+        assert asked == []
+        return
+    assert f"https://management.azure.com{record}?api-version=2018-05-01" in asked
+    (body,) = [json.loads(word) for word in asked if word.startswith("{")]
+    assert body["properties"]["CNAMERecord"] == {"cname": "vm3.acme.eastus.cloudapp.azure.com"}

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.guard import Refusal
 from infra.offline.plan import CLOUDS, STACKS, load, plan_stacks
 from infra.offline.posture import posture
 from infra.offline.recorder import record
 from infra.offline.report import StackPlan
+from infra.policies.rules.base import Company, Stack
+from tests.infra.conftest import Plans
 
 OWN_NETWORK = {
     "aws": {
@@ -417,3 +420,28 @@ def test_name_servers_are_told_while_up_goes_on(cloud: str, tmp_path: Path) -> N
     said = record(load(cloud, "prod"), simulate=True).said
     assert [line for line in said if line.startswith("Delegate tickets.example.com at its parent domain now, to ")]
     assert not record(load(cloud, "prod"), simulate=False).said  # a preview knows none
+
+
+GUARD = "pulumi-python:dynamic/infra:Guard"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_prod_is_not_destroyed_and_says_how_it_would_be(plans: Plans, plan: Plan, cloud: str) -> None:
+    """All that holds data goes after the guard; `retire` lets both go, in one `up`."""
+    whole = plans[cloud, "prod"]
+    (guard,) = [r for r in whole.resources if r.type == GUARD]
+    kept = {r.urn for r in whole.resources if r.protect}
+    assert kept <= Stack.of_plan(whole, Company()).waits_for(guard)
+    with pytest.raises(RuntimeError, match=r"pointsman-prod .*`retire: true` in Pulumi.prod.yaml; 3. `pulumi up`"):
+        Refusal().delete("guard", guard.inputs)
+    leaving = plan(cloud, retire=True)
+    assert leaving.problems == ()
+    assert not [r.urn for r in leaving.resources if r.protect]
+    (open_guard,) = [r for r in leaving.resources if r.type == GUARD]
+    assert Refusal().diff("guard", guard.inputs, open_guard.inputs).changes
+    Refusal().delete("guard", open_guard.inputs)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_dev_goes_without_a_guard(plans: Plans, cloud: str) -> None:
+    assert not [r for r in plans[cloud, "dev"].resources if r.type == GUARD]

@@ -6,6 +6,7 @@ from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, dig, rule
 
 WAIT = "pulumi-python:dynamic/infra:Wait"
+_OURS = (WAIT, "pulumi-python:dynamic/infra:Guard")  # act under no identity
 _SERVICE = "gcp:projects/service:Service"
 _AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
 # The module in a Google type -> the API that answers for it.
@@ -102,6 +103,7 @@ _AWS_NAMES_ONLY = (
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
     "aws:iam/instanceProfile:InstanceProfile",
     *_AWS_GRANTS,
+    *_OURS,
 )
 
 
@@ -136,7 +138,7 @@ def _azure_grants(stack: Stack) -> Iterator[Breach]:
     identities = {r.urn: r for r in stack.of(*_AZURE_IDENTITY)}
     for r in stack.resources:
         mine = [identities[urn] for urn in r.depends_on if urn in identities]
-        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY) or r.type == WAIT:
+        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY) or r.type in _OURS:
             continue
         for identity in mine:
             grants = [a for a in stack.of(_ASSIGNMENT) if _is_for(a, identity)]
@@ -155,7 +157,7 @@ def _gcp_grants(stack: Stack) -> Iterator[Breach]:
     """Google's service agents encrypt for us: whoever names our key waits until they may."""
     keys = {r.urn for r in stack.of(_KEY)}
     for r in stack.resources:
-        if keys & set(r.depends_on) and r.type not in (_KEY_GRANT, WAIT):
+        if keys & set(r.depends_on) and r.type not in (_KEY_GRANT, *_OURS):
             yield from _not_waited_for(stack, r, stack.of(_KEY_GRANT))
 
 
