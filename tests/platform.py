@@ -81,9 +81,11 @@ def user_environment(home: Home) -> dict[str, str]:
         "POINTSMAN_GATEWAY_PORT": str(settings.gateway_port),
         "POINTSMAN_ROUTER_HTTP_PORT": str(settings.router_http_port),
         "POINTSMAN_ROUTER_GRPC_PORT": str(settings.router_grpc_port),
+        "POINTSMAN_WORKER_PORT": str(settings.worker_port),
         "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
         "POINTSMAN_POSTGRES_PORT": str(settings.postgres_port),
         "POINTSMAN_RAG_PORT": str(settings.rag_port),
+        "POINTSMAN_SYSTEM_PORT": str(settings.system_port),
         "COLUMNS": "160",
     }
 

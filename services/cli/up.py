@@ -1,5 +1,7 @@
 """`pointsman up`: the whole platform on this machine."""
 
+from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,11 +13,20 @@ from services.core.kit.settings import read_settings
 MOCK_TICKETS = 24
 
 
+class System(StrEnum):
+    """The ticketing systems that can run beside the platform."""
+
+    RT = "rt"
+
+
 def up(
     once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged; no chat.")] = False,
     mock: Annotated[int, typer.Option(min=0, help="How many mock tickets to send at the start.")] = MOCK_TICKETS,
     browser: BrowserOption = True,
     hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
+    system: Annotated[
+        System | None, typer.Option(help="Start this real ticketing system, too, connected: Request Tracker 5.")
+    ] = None,
 ) -> None:
     """
     Start PostgreSQL, router, worker, gateway and chat here, send mock tickets through the signed webhook, keep serving.
@@ -30,6 +41,8 @@ def up(
 
       pointsman up --once          show mock tickets triaged, then exit
 
+      pointsman up --system rt     beside a real Request Tracker (Debian's packages)
+
       POINTSMAN_GATEWAY_PORT=9080 POINTSMAN_RAG_PORT=9093 pointsman up --mock 0
     """
     from services.cli.docs import home_encoder
@@ -38,17 +51,25 @@ def up(
     from services.local.demo import send_and_show, send_hourly
     from services.local.home import Home, LocalSettings
     from services.local.platform import platform
+    from services.local.systems.beside import SYSTEMS, start_beside
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
     home = Home(read_settings(LocalSettings))
+    beside = SYSTEMS[system](home) if system else None
+    if beside:
+        home = replace(home, connected=beside.environment)
     try:
         with platform(home, say, ensure_model) as running:
             typer.secho(
                 f"Pointsman serves at {home.gateway_url} (API documentation: {home.gateway_url}/docs)", bold=True
             )
             improve_first_model(running, say)
+            if beside:
+                program = start_beside(running, beside, say)
+                user, password = program.sign_in
+                typer.secho(f"{beside.system} serves at {program.url} (log in as {user} / {password})", bold=True)
             if mock:
                 send_and_show(running, mock)
             if once:

@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,10 @@ WORKER_ID = "local-worker"
 
 
 class LocalSettings(BaseSettings):
-    """What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, chat, database."""
+    """
+    What may be configured about the laptop. Ports: gateway, router (REST, gRPC), worker metrics, chat, a system beside
+    the platform, worker, database.
+    """
 
     model_config = SettingsConfigDict(env_prefix="POINTSMAN_", frozen=True, extra="ignore")
 
@@ -29,15 +32,22 @@ class LocalSettings(BaseSettings):
     router_grpc_port: int = Field(default=8082, ge=1, le=65535)
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
     rag_port: int = Field(default=8084, ge=1, le=65535)
+    system_port: int = Field(default=8085, ge=1, le=65535)
+    worker_port: int = Field(default=8086, ge=1, le=65535)
     postgres_port: int = Field(default=5433, ge=1, le=65535)
     company: str = "default"
 
 
 @dataclass(frozen=True)
 class Home:
-    """The laptop's folder. Nothing in it is needed elsewhere; deleting it starts afresh."""
+    """
+    The laptop's folder. Nothing in it is needed elsewhere; deleting it starts afresh.
+
+    `connected`: the containers' settings for a ticketing system that runs beside them.
+    """
 
     settings: LocalSettings
+    connected: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def folder(self) -> Path:
@@ -94,7 +104,7 @@ class Home:
 
     def environment(self) -> dict[str, str]:
         """The containers' settings: what the user has set wins, but where everything lies and listens is ours."""
-        return self._defaults() | dict(os.environ) | self._fixed()
+        return self._defaults() | dict(os.environ) | dict(self.connected) | self._fixed()
 
     def ignored(self) -> list[str]:
         """Variables that the user has set to something else than `up` uses."""
@@ -113,6 +123,8 @@ class Home:
             "POINTSMAN_ROUTER_URL": f"http://127.0.0.1:{settings.router_http_port}",
             "POINTSMAN_RAG_PORT": str(settings.rag_port),
             "POINTSMAN_WORKER_ID": WORKER_ID,
+            "POINTSMAN_WORKER_PORT": str(settings.worker_port),
+            "POINTSMAN_WORKER_URL": f"http://127.0.0.1:{settings.worker_port}",
             "POINTSMAN_WORKER_METRICS_PORT": str(settings.worker_metrics_port),
         }
 

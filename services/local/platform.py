@@ -84,7 +84,10 @@ def claim(home: Home, say: Say) -> None:
         "POINTSMAN_ROUTER_GRPC_PORT": settings.router_grpc_port,
         "POINTSMAN_WORKER_METRICS_PORT": settings.worker_metrics_port,
         "POINTSMAN_RAG_PORT": settings.rag_port,
+        "POINTSMAN_WORKER_PORT": settings.worker_port,
     }
+    if home.connected:
+        ports["POINTSMAN_SYSTEM_PORT"] = settings.system_port
     if not home.postgres.is_running():
         ports["POINTSMAN_POSTGRES_PORT"] = settings.postgres_port
     check_ports(ports)

@@ -53,8 +53,8 @@ class Supervisor:
     pauses_s: tuple[float, ...] = RESTART_PAUSES_S
     on_restart: Callable[[str, int | None], None] = lambda name, code: None
 
-    def start(self, name: str, module: str) -> None:
-        child = Child(name, module)
+    def start(self, name: str, module: str, *arguments: str) -> None:
+        child = Child(name, module, arguments)
         self.children.append(child)
         self._spawn(child)
 

@@ -52,7 +52,7 @@ class Program:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise Unavailable(f"{self.name} did not start. {self.log} ends:\n{self.log_tail()}")
@@ -72,7 +72,7 @@ class Program:
     def log_tail(self) -> str:
         return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             return httpx.get(self.url + self.answers_at, auth=self.sign_in, timeout=5).is_success
         except httpx.HTTPError:

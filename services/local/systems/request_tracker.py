@@ -28,9 +28,15 @@ Set($LogToSTDERR, 'warning');
 """
 
 
-def request_tracker(folder: Path, port: int, settings: Mapping[str, str] | None = None) -> Program:
+def request_tracker(
+    folder: Path,
+    port: int,
+    settings: Mapping[str, str] | None = None,
+    data: Mapping[Path, Mapping[str, str]] | None = None,
+) -> Program:
     """
-    Made ready in `folder` on the first call (2 s), not yet started. `settings` go into its configuration.
+    Made ready in `folder` on the first call (2 s), not yet started. `settings` go into its configuration; `data` are
+    initialdata files for its new database, each with the variables that it reads.
 
     Raises:
         ConfigurationInvalid: its packages are not installed.
@@ -54,6 +60,8 @@ def request_tracker(folder: Path, port: int, settings: Mapping[str, str] | None 
     def make() -> None:
         configure()
         prepare([str(SETUP), "--action", "init", "--skip-create"], environment, name=NAME, folder=folder)
+        for file, read in (data or {}).items():
+            _insert(file, {**environment, **read}, folder)
 
     once(folder, make)
     configure()  # again: the port may be another one
@@ -71,5 +79,9 @@ def request_tracker(folder: Path, port: int, settings: Mapping[str, str] | None 
 
 def insert(program: Program, data: Path, environment: Mapping[str, str] | None = None) -> None:
     """Puts an initialdata file into its database, as an administrator of RT would."""
+    _insert(data, {**program.environment, **(environment or {})}, program.folder)
+
+
+def _insert(data: Path, environment: Mapping[str, str], folder: Path) -> None:
     command = [str(SETUP), "--action", "insert", "--skip-create", "--datafile", str(data)]
-    prepare(command, {**program.environment, **(environment or {})}, name=NAME, folder=program.folder)
+    prepare(command, environment, name=NAME, folder=folder)

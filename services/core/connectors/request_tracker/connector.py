@@ -15,6 +15,7 @@ import httpx
 from services.core.connectors import lenient, polling
 from services.core.connectors.door import Call, Signed
 from services.core.connectors.hearing import OWN_ACTOR, Told
+from services.core.connectors.html_text import text_of
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
@@ -142,14 +143,16 @@ class RequestTracker(Connector):
         parts = await self._all(
             f"ticket/{segment(external_id)}/attachments", fields="ContentType,TransactionId,Filename"
         )
-        texts = {str(part["TransactionId"]): part["id"] for part in reversed(parts) if _is_text(part)}
+        readable = sorted(filter(_worth, reversed(parts)), key=_worth)  # the worthiest last, of those the first
+        texts = {str(part["TransactionId"]): part for part in readable}
         return [await self._message(said[number], texts[number]) for number in said if number in texts]
 
-    async def _message(self, said: Mapping[str, Any], part: str) -> Comment:
-        found = await self._api.object("GET", f"attachment/{part}")
+    async def _message(self, said: Mapping[str, Any], part: Mapping[str, Any]) -> Comment:
+        found = await self._api.object("GET", f"attachment/{part['id']}")
         author = lenient.text(lenient.child(said, "Creator").get("id"))
+        body = base64.b64decode(found.get("Content") or "").decode("utf-8", "replace")
         return Comment(
-            body=base64.b64decode(found.get("Content") or "").decode("utf-8", "replace"),
+            body=text_of(body) if part.get("ContentType") == "text/html" else body,
             public=said["Type"] != "Comment",
             author_id=OWN_ACTOR if author.lower() in self.own_actors else author or None,
             at=lenient.time(said.get("Created")),
@@ -229,5 +232,7 @@ def _requester(people: Any) -> Requester:
     return Requester(id=lenient.optional_id(first.get("id")), name=first.get("RealName") or None, email=email or None)
 
 
-def _is_text(part: Mapping[str, Any]) -> bool:
-    return part.get("ContentType") == "text/plain" and not part.get("Filename")
+def _worth(part: Mapping[str, Any]) -> int:
+    """Plain text before HTML, which RT's own editor writes; 0 for a file."""
+    readable = {"text/html": 1, "text/plain": 2}.get(lenient.text(part.get("ContentType")), 0)
+    return 0 if part.get("Filename") else readable
