@@ -172,7 +172,7 @@ async def close_review(
     async with conn.transaction():
         proposed = await _proposed(conn, ticket_id)
         decision: dict[str, Any] = proposed["decision"] or {}
-        final = await _known_group(conn, group or decision.get("group"))
+        final = await require_group(conn, group or decision.get("group"))
         state: Literal["accepted", "corrected"] = "accepted" if final == decision.get("group") else "corrected"
         values = {"state": state, "group": final, "by": who.name, "ticket_id": ticket_id, "source": "review"}
         if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
@@ -186,18 +186,19 @@ async def close_review(
     return state
 
 
-async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, group: str) -> None:
+async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, group: str) -> str | None:
     """
-    A person says afterwards which group was right: a label to learn from; nothing is written back.
+    A person says afterwards which group was right: a label to learn from; nothing is written back. The decided group.
 
     Raises:
         NotFound, InputInvalid: as in `close_review`.
     """
     async with conn.transaction():
-        await _proposed(conn, ticket_id)
-        final = await _known_group(conn, group)
+        proposed = await _proposed(conn, ticket_id)
+        final = await require_group(conn, group)
         await conn.execute(LABEL, {"ticket_id": ticket_id, "group": final, "source": "feedback", "by": who.name})
         await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
+    return (proposed["decision"] or {}).get("group")
 
 
 def _lock_order(delivery: Delivery) -> tuple[str, str]:
@@ -212,7 +213,11 @@ async def _proposed(conn: Connection, ticket_id: int) -> DictRow:
     return row
 
 
-async def _known_group(conn: Connection, group: str | None) -> str:
+async def require_group(conn: Connection, group: str | None) -> str:
+    """
+    Raises:
+        InputInvalid: it is not in the label catalogue.
+    """
     names = [row["name"] for row in await repository.groups(conn)]
     if group is None or group not in names:
         raise InputInvalid(f"Group '{group}' is not in the label catalogue. It has: {', '.join(names) or 'none yet'}.")

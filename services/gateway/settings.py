@@ -17,6 +17,7 @@ class GatewaySettings(PlatformSettings):
     gateway_pool_size: int = Field(default=8, ge=1)  # connections for pages and the API
     gateway_intake_pool_size: int = Field(default=4, ge=2)  # for deliveries and health: no page can take them
     router_url: str = "http://127.0.0.1:8081"
+    worker_url: str = "http://127.0.0.1:8086"  # for predictions only: tickets reach it through the database
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     body_timeout_s: float = Field(default=15, gt=0)
     head_timeout_s: float = Field(default=10, gt=0)

@@ -66,6 +66,7 @@ class Containers:
         """One more worker, as a second pod would run."""
         number = len(self.more_workers) + 2
         ours = {"POINTSMAN_WORKER_ID": f"worker-{number}", "POINTSMAN_WORKER_METRICS_PORT": str(free_port())}
+        ours["POINTSMAN_WORKER_PORT"] = str(free_port())
         with (self.home.logs / f"worker-{number}.log").open("ab") as log:
             command = [sys.executable, "-m", CHILDREN["worker"]]
             self.more_workers.append(

@@ -44,6 +44,7 @@ def settings(database: str) -> GatewaySettings:
         connectors=connectors,
         max_body_bytes=MAX_BODY_BYTES,
         router_url="http://127.0.0.1:9",  # nothing listens there: the gateway must not need the router
+        worker_url="http://127.0.0.1:9",
     )
 
 

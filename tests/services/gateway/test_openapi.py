@@ -27,6 +27,8 @@ CHECKS = [
     openapi_checks.missing_required_header,
     openapi_checks.unsupported_method,
 ]
+# No worker runs here: 503 is what the file says then. tests/services/worker/test_predictions.py has one.
+WITHOUT_A_WORKER = {"/predict", "/predict/batch"}
 
 fire = settings(
     max_examples=EXAMPLES,
@@ -46,6 +48,7 @@ def served(database: str, tmp_path: Path) -> Iterator[Served]:
         "POINTSMAN_FAILED_SIGN_INS_PER_MINUTE": UNLIMITED,
         "POINTSMAN_CONNECTORS__GENERIC__SECRETS": json.dumps([SECRET.get_secret_value()]),
         "POINTSMAN_ROUTER_URL": "http://127.0.0.1:9",  # nothing listens there
+        "POINTSMAN_WORKER_URL": "http://127.0.0.1:9",
     }
     with serve(database, tmp_path, **environment) as found:
         yield found
@@ -76,6 +79,7 @@ def test_every_operation_says_who_may_call_it(served: Served) -> None:
 def _fire(operation: schemathesis.schemas.APIOperation, mode: GenerationMode, key: str) -> int:
     """How many requests were sent; none where no invalid input exists."""
     sent = 0
+    is_apart = operation.path in WITHOUT_A_WORKER
     try:
         strategy = operation.as_strategy(generation_mode=mode)
     except schemathesis.errors.SchemathesisError:
@@ -86,7 +90,8 @@ def _fire(operation: schemathesis.schemas.APIOperation, mode: GenerationMode, ke
     def check(case: schemathesis.Case) -> None:
         nonlocal sent
         sent += 1
-        case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=CHECKS)
+        wanted = [check for check in CHECKS if not (is_apart and check is checks.not_a_server_error)]
+        case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=wanted)
 
     try:
         check()

@@ -1,0 +1,36 @@
+"""What the prediction API asks the worker, and what it answers: texts in, decisions out, nothing stored."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from services.core.contracts.base import Contract
+from services.core.contracts.decision import Decision
+from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
+
+BATCH_MAX = 256  # texts that the router takes in one request
+TEXT_MAX_CHARS = 200_000
+
+
+class Question(Contract):
+    """A text as it came, before redaction. `priority`: for teams that take tickets by themselves only from one on."""
+
+    title: str = Field(default="", max_length=SUBJECT_MAX_CHARS)
+    description: str = Field(default="", max_length=TEXT_MAX_CHARS)
+    priority: Priority | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.title.strip() or self.description.strip()):
+            raise ValueError("title and description are both empty: there is nothing to predict from")
+        return self
+
+
+class Questions(Contract):
+    questions: tuple[Question, ...] = Field(min_length=1, max_length=BATCH_MAX)
+
+
+class Answers(Contract):
+    """In the order of the questions; `ticket_id` is the question's place."""
+
+    decisions: tuple[Decision, ...]
