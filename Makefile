@@ -26,9 +26,10 @@ golden: ## rewrites golden files; read the diff
 	@$(PYTHON) services/local/install.py test
 	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_stacks.py tests/cost tests/test_docs.py
 
-contracts: ## writes design/contracts/*.schema.json from services/core/contracts
+contracts: ## writes design/contracts/*.schema.json and the typed client, pointsman/client/generated.py
 	@$(PYTHON) services/local/install.py run
 	@$(BIN)/python -m services.core.contracts.schemas
+	@$(BIN)/python -m services.gateway.client_file
 
 plan: ## the three cloud stacks side by side, offline; ARGS="all --profile small"
 	@$(PYTHON) services/local/install.py test

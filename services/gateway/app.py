@@ -25,7 +25,7 @@ from services.core.kit.limits import Limits
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
-from services.gateway.endpoints import catalogue, console, docs, hooks, links, login, platform, tickets
+from services.gateway.endpoints import catalogue, console, docs, hooks, links, login, platform, predictions, tickets
 from services.gateway.openapi import describe
 from services.gateway.pages import build_templates
 from services.gateway.settings import GatewaySettings
@@ -48,7 +48,14 @@ HEADERS = {
 
 def build_app(settings: GatewaySettings) -> FastAPI:
     """The application; connections open when it starts and close when it stops."""
-    app = FastAPI(title="Pointsman gateway", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Pointsman gateway",
+        version="0.1.0",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # the names of the typed client
+    )
     app.openapi = partial(describe, app)
     app.state.settings = settings
     app.state.templates = build_templates()
@@ -57,7 +64,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.waiters = asyncio.Semaphore(WAITERS_MAX)
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(hooks.plain)
-    for room in (hooks, tickets, catalogue, platform, console, login, links, docs):
+    for room in (hooks, tickets, predictions, catalogue, platform, console, login, links, docs):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)

@@ -47,7 +47,13 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI file of the application."""
     if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            separate_input_output_schemas=False,
+        )
         components = schema.setdefault("components", {})
         components["securitySchemes"] = SCHEMES
         components["schemas"]["Refusal"] = Refusal.model_json_schema()

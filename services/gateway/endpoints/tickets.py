@@ -1,7 +1,7 @@
 """The tickets API: list, read, review, give feedback. Text is always the redacted one."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from services.core.kit.errors import InputInvalid, NotFound
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
+from services.gateway.answers import Counts, DeadLetter, OpenReview, TicketDetail
 from services.gateway.openapi import refusals
 
 router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
@@ -101,23 +102,23 @@ async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list
 
 
 @router.get("/tickets/{ticket_id}", responses=refusals(404))
-async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> dict[str, Any]:
+async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> TicketDetail:
     """Everything about one ticket: decisions and why, review, labels, notes, outbox, model calls, audit."""
     async with connection(request.app.state.pool) as conn:
         found = await repository.ticket(conn, ticket_id)
     if found is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
-    return {**found, "id": str(found["id"])}
+    return TicketDetail.model_validate({**found, "id": str(found["id"])})
 
 
 @router.get("/reviews")
 async def list_reviews(
     request: Request, who: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 50
-) -> list[dict[str, Any]]:
+) -> list[OpenReview]:
     """Tickets that wait for a person, the most informative first."""
     async with connection(request.app.state.pool) as conn:
         rows = await repository.open_reviews(conn, limit=limit)
-    return [{**row, "id": str(row["id"])} for row in rows]
+    return [OpenReview.model_validate({**row, "id": str(row["id"])}) for row in rows]
 
 
 @router.post("/tickets/{ticket_id}/review", responses=refusals(404, 409))
@@ -144,10 +145,10 @@ async def erase_ticket(request: Request, who: Admin, ticket_id: TicketId) -> dic
 
 
 @router.get("/status")
-async def read_status(request: Request, who: Viewer) -> dict[str, Any]:
+async def read_status(request: Request, who: Viewer) -> Counts:
     """Counts of tickets, reviews, dead letters, by band; the model in use."""
     async with connection(request.app.state.pool) as conn:
-        return await repository.counts(conn)
+        return Counts.model_validate(await repository.counts(conn))
 
 
 @router.get("/dead-letters")
@@ -157,7 +158,7 @@ async def list_dead_letters(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     since: datetime | None = None,
     id: Annotated[str | None, Query(max_length=300, pattern=r"^[^\x00]+$")] = None,
-) -> list[dict[str, Any]]:
+) -> list[DeadLetter]:
     """
     Write-backs, events and workflows that failed for good, newest first, a page at a time: the next page comes with
     `since` and `id` of the last one on this.
@@ -166,7 +167,8 @@ async def list_dead_letters(
         raise InputInvalid("The next page needs both `since` and `id`, as the last dead letter of this page has them.")
     before = (since.replace(tzinfo=since.tzinfo or UTC), id) if since and id else None
     async with connection(request.app.state.pool) as conn:
-        return await repository.dead_letters(conn, limit=limit, before=before)
+        rows = await repository.dead_letters(conn, limit=limit, before=before)
+    return [DeadLetter.model_validate(row) for row in rows]
 
 
 @router.post("/dead-letters/replay")

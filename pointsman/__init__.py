@@ -1,0 +1,1 @@
+"""What programs outside the platform import: `pointsman.client`."""
