@@ -72,14 +72,14 @@ class ModelCall(BaseModel):
 
 
 class AuditEntry(BaseModel):
-    """An entry of the hash chain."""
+    """An entry of the hash chain; `seq` and `hash` are None until it is linked into it."""
 
-    seq: int
+    seq: int | None
     at: datetime
     actor: str
     action: str
     detail: dict[str, Any]
-    hash: str
+    hash: str | None
 
 
 class TicketDetail(BaseModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
+from services.core.kit import audit
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import LINEAGE_FILE
@@ -56,12 +57,20 @@ def train(
     progress("register", 1.0, version)
     found = judge_candidate(fitted, place, gates)
     passed = all(gate.passed for gate in found)
+    if promote and not passed:
+        _tell_rejected(place, version, found)
     if promote and passed:
         with place.conn.transaction():
             registry.promote(place.conn, version)
             offer_groups(place, fitted.manifest.labels)
         progress("promote", 1.0, version)
     return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+
+
+def _tell_rejected(place: Registry, version: str, gates: Sequence[Gate]) -> None:
+    """The gates that it did not pass, by name: their details are in the run's own report."""
+    failed = ", ".join(gate.name for gate in gates if not gate.passed)
+    audit.append_now(place.conn, audit.Entry("trainer", "model.rejected", f"model/{version}", {"gates": failed}))
 
 
 def offer_groups(place: Registry, groups: Sequence[str]) -> None:

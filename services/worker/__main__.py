@@ -27,7 +27,9 @@ from services.worker.events import tell
 from services.worker.lake import keep_lake
 from services.worker.letters import deliver
 from services.worker.linking import link_chain
+from services.worker.notify.announce import LANE, announce
 from services.worker.polling import poll
+from services.worker.predictions import build_server, serve_until
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
@@ -72,10 +74,13 @@ async def run(settings: WorkerSettings) -> None:
             workflows.QUEUE, worker_concurrency=settings.worker_concurrency, polling_interval_sec=settings.queue_poll_s
         )
         log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
+        server = build_server(outside)
+        lanes = [*connectors, *(LANE + channel for channel in settings.notify.channels)]
         await asyncio.gather(
+            serve_until(server, stop),
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(
-                pool, lambda letter: deliver(outside, publisher, letter), stop=stop, lanes=Lanes(connectors)
+                pool, lambda letter: deliver(outside, publisher, http, letter), stop=stop, lanes=Lanes(lanes)
             ),
             upkeep(outside, stop=stop),
             link_chain(pool, stop=stop),
@@ -83,6 +88,7 @@ async def run(settings: WorkerSettings) -> None:
             tell(outside, stop=stop),
             keep_lake(outside, stop=stop),
             poll(outside, stop=stop),
+            announce(pool, settings.notify, stop=stop),
         )
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)

@@ -1,5 +1,6 @@
-"""Carries the outbox's letters to ticketing systems and to the event bus."""
+"""Carries the outbox's letters to ticketing systems, to the event bus and to people's channels."""
 
+import httpx
 import structlog
 
 from services.core.bus.port import Publisher
@@ -7,12 +8,15 @@ from services.core.contracts.ticket import TicketUpdate
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.outbox import Letter, Superseded
 from services.worker.metrics import WRITES
+from services.worker.notify.channels import tell
 from services.worker.steps import Outside
 
 log = structlog.get_logger()
 
 
-async def deliver(outside: Outside, publisher: Publisher | None, letter: Letter) -> str | Superseded:
+async def deliver(
+    outside: Outside, publisher: Publisher | None, http: httpx.AsyncClient, letter: Letter
+) -> str | Superseded:
     """
     Carries out one letter and says what came of it.
 
@@ -22,6 +26,8 @@ async def deliver(outside: Outside, publisher: Publisher | None, letter: Letter)
     """
     if letter.kind == "event":
         return await _publish(publisher, letter)
+    if letter.kind == "notice":
+        return await tell(outside.settings.notify, http, letter)
     return await _write(outside, letter)
 
 

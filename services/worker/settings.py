@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from services.core.connectors.registry import ConnectorsSettings
 from services.core.kit.settings import PlatformSettings
 from services.core.llm.config import LlmConfig
+from services.worker.notify.settings import NotifySettings
 
 
 class Filters(BaseModel):
@@ -49,6 +50,8 @@ class WorkerSettings(PlatformSettings):
     worker_metrics_host: str = "127.0.0.1"  # 0.0.0.0 in a container, for Prometheus
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)
     queue_poll_s: float = Field(default=0.1, gt=0)
+    worker_host: str = "127.0.0.1"  # where the gateway asks for predictions; 0.0.0.0 in a container
+    worker_port: int = Field(default=8086, ge=1, le=65535)
     router_url: str = "http://127.0.0.1:8081"
     router_timeout_s: float = Field(default=5.0, gt=0)
     shadow: bool = False
@@ -56,5 +59,6 @@ class WorkerSettings(PlatformSettings):
     lake_url: str | None = Field(default=None, description="where the days of the event lake go")
     audit_anchor_s: float = Field(default=600, gt=0, description="how often the chain's head is kept outside")
     filters: Filters = Filters()
+    notify: NotifySettings = NotifySettings()
     connectors: ConnectorsSettings = ConnectorsSettings()
     llm: LlmConfig = LlmConfig()

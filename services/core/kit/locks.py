@@ -11,3 +11,4 @@ class Lock(IntEnum):
     AUDIT = 7264001
     IN_USE = 7264002  # commands share it while they use this machine's PostgreSQL without `pointsman up`
     UPKEEP = 7264003
+    NOTICES = 7264004

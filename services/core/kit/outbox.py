@@ -87,7 +87,7 @@ async def put(
     payload: Mapping[str, Any],
     *,
     kind: str,
-    ticket_id: int,
+    ticket_id: int | None,
     connector: str | None = None,
 ) -> None:
     """Records an effect in the caller's transaction; the same key again changes nothing."""

@@ -78,6 +78,10 @@ def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
         assert champion is not None
         assert champion.version == report["version"]
         assert len(registry.versions(conn)) == 2
+        told = conn.execute("select subject, detail from audit_log where action = 'model.rejected'").fetchall()
+        newest = registry.versions(conn)[0].version
+        assert [subject for subject, _ in told] == [f"model/{newest}"]
+        assert all(f"{gate}: " in second.stderr for gate in told[0][1]["gates"].split(", "))
         store = open_store(f"file://{tmp_path}/objects")
         assert load_bundle(registry.fetch(store, champion, tmp_path / "cache")).version == report["version"]
 
