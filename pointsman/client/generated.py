@@ -12,14 +12,14 @@ from pointsman.client.transport import Model, Transport
 
 
 class AuditEntry(Model):
-    """An entry of the hash chain."""
+    """An entry of the hash chain; `seq` and `hash` are None until it is linked into it."""
 
-    seq: int
+    seq: int | None
     at: datetime
     actor: str
     action: str
     detail: dict[str, Any]
-    hash: str
+    hash: str | None
 
 
 Band = Literal['AUTO_ROUTE', 'HUMAN_REVIEW', 'ESCALATE']
@@ -223,7 +223,9 @@ class OpenReview(Model):
 
 class PlainTicket(Model):
     """A ticket as plain JSON, for forms, scripts and n8n. `metadata.external_id`, where given, makes a repeated call a
-    duplicate instead of a second ticket, as the header Idempotency-Key does; with other content the key is refused."""
+    duplicate instead of a second ticket, as the header Idempotency-Key does; with other content the key is refused.
+    Other fields are not kept, and named in the answer: forms and flows send more than a ticket has. What is to be kept
+    goes into `metadata`."""
 
     title: str
     description: str | None = None
@@ -356,13 +358,15 @@ class Team(Model):
 
 
 class TicketAnswer(Model):
-    """`decision`: how the ticket was routed, where the caller asked to wait and it was decided in time."""
+    """`decision`: how the ticket was routed, where the caller asked to wait and it was decided in time. `ignored`: fields
+    of the call that mean nothing here; a misspelt one shows."""
 
     status: Literal['accepted', 'duplicate', 'ignored', 'unusable']
     ticket_id: str | None = None
     external_id: str | None = None
     why: str | None = None
     decision: Decision | None = None
+    ignored: list[str] | None = None
 
 
 class TicketDetail(Model):
