@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 STATEMENTS = """
 create table predictions (                       -- no text: nobody can be found in here, and nothing is learnt from it
