@@ -53,8 +53,11 @@ WORKER: Rights = {
     **_LOOK,
     **_TAKE_IN,
     **_DESK,
+    "public.desk_tickets": ALL,  # an erasure reaches what the desk holds
+    "public.desk_comments": "select, insert, delete",
+    "public.desk_writes": "select, insert, delete",
     **_APPEND,
-    "public.api_keys": READ,  # whoever asks for predictions
+    "public.api_keys": "select (id, name, secret_hash, role, revoked_at, expires_at, opened_by)",  # who asks for predictions
     "public.audit": READ,
     "public.audit_log": READ,
     "public.audit_pending": READ,
@@ -64,7 +67,7 @@ WORKER: Rights = {
     "public.documents": "select, delete",
     "public.event_positions": WRITE,
     "public.executors": ALL,
-    "public.history": READ,
+    "public.history": "select, delete",  # an erasure reaches what was imported
     "public.labels": WRITE,
     "public.llm_cache": "select, insert, delete",
     "public.llm_calls": "select, insert",

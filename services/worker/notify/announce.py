@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 
@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 LANE = "notify:"
 LOOK_S = 5.0
-OLDEST = timedelta(days=3)  # a long weekend of quiet hours; what is older is not news
-FORGET_AFTER = timedelta(days=7)
+OLDEST_DAYS = 3  # a long weekend of quiet hours; what is older is not news
+FORGET_AFTER_DAYS = 7
 BATCH = 5_000  # in one message; what is beyond comes in the next
 
 # A name and an error's kind are ours; what the error says may be a vendor's words, with a ticket's text in them.
@@ -60,12 +60,12 @@ order by at limit %(batch)s
 CHANNEL = """
 insert into notice_channels (channel) values (%(channel)s)
 on conflict (channel) do update set channel = excluded.channel
-returning greatest(since, now() - %(oldest)s) as since,
+returning greatest(since, now() - make_interval(days => %(oldest_days)s)) as since,
           coalesce(last_at <= now() - make_interval(secs => %(every_s)s), true) as may_speak
 """
 SPOKE = "update notice_channels set last_at = now() where channel = %s"
 TELL = "insert into notices_told (channel, key) select %s, unnest(%s::text[]) on conflict do nothing"
-FORGET = "delete from notices_told where at < now() - %s"
+FORGET = "delete from notices_told where at < now() - make_interval(days => %s)"
 
 
 async def announce(pool: Pool, settings: NotifySettings, *, stop: asyncio.Event) -> None:
@@ -91,14 +91,16 @@ async def announce_once(pool: Pool, settings: NotifySettings, *, now: datetime) 
 
 async def _announce_to(conn: Connection, settings: NotifySettings, channel: str, now: datetime) -> bool:
     every_s = settings.channels[channel].at_most_every_s
-    state = await (await conn.execute(CHANNEL, {"channel": channel, "oldest": OLDEST, "every_s": every_s})).fetchone()
+    state = await (
+        await conn.execute(CHANNEL, {"channel": channel, "oldest_days": OLDEST_DAYS, "every_s": every_s})
+    ).fetchone()
     assert state is not None  # the insert returns its row
     values = {"channel": channel, "since": state["since"], "batch": BATCH, "application": APPLICATION}
     rows = await (await conn.execute(UNTOLD.encode(), values)).fetchall()
     found = sort([read_notice(row) for row in rows], [r for r in settings.rules if r.to == channel], now)
     told = [*found.never, *(found.now if state["may_speak"] else ())]
     await conn.execute(TELL, (channel, [notice.key for notice in told]))
-    await conn.execute(FORGET, (FORGET_AFTER,))
+    await conn.execute(FORGET, (FORGET_AFTER_DAYS,))
     return await _speak(conn, channel, found) if state["may_speak"] and found.now else False
 
 

@@ -86,7 +86,6 @@ REFUSED = {
         select * from console_links
         update models set status = 'champion'
         insert into catalogue (kind, name) values ('group', 'x')
-        delete from history
         delete from llm_calls
         {FORGED}
         {PENDING}
