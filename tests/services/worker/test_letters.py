@@ -59,7 +59,7 @@ def sink() -> Iterator[Sink]:
 
 async def send(url: str | None) -> str:
     async with httpx.AsyncClient() as http:
-        return await deliver(SimpleNamespace(), build_publisher(url, http), LETTER)  # ty: ignore[invalid-argument-type]  # an event needs the address only
+        return await deliver(SimpleNamespace(), build_publisher(url, http), http, LETTER)  # ty: ignore[invalid-argument-type]  # an event needs the address only
 
 
 async def test_an_event_arrives_as_a_structured_cloudevent(sink: Sink) -> None:
