@@ -57,7 +57,7 @@ WORKER: Rights = {
     "public.desk_comments": "select, insert, delete",
     "public.desk_writes": "select, insert, delete",
     **_APPEND,
-    "public.api_keys": "select (id, name, secret_hash, role, revoked_at, expires_at, opened_by)",  # who asks for predictions
+    "public.api_keys": "select (id, name, secret_hash, role, revoked_at, expires_at, opened_by)",
     "public.audit": READ,
     "public.audit_log": READ,
     "public.audit_pending": READ,
