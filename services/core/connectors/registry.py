@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from services.core.connectors.desk import DeskSettings
 from services.core.connectors.freshservice.settings import FreshserviceSettings
 from services.core.connectors.generic import GenericSettings
+from services.core.connectors.hubspot.settings import HubSpotSettings
 from services.core.connectors.jira.settings import JiraSettings
 from services.core.connectors.port import Connector
 from services.core.connectors.redmine.settings import RedmineSettings
@@ -26,6 +27,7 @@ class ConnectorsSettings(BaseModel):
     desk: DeskSettings = DeskSettings()
     freshservice: FreshserviceSettings = FreshserviceSettings()
     generic: GenericSettings = GenericSettings()
+    hubspot: HubSpotSettings = HubSpotSettings()
     jira: JiraSettings = JiraSettings()
     redmine: RedmineSettings = RedmineSettings()
     request_tracker: RequestTrackerSettings = RequestTrackerSettings()
