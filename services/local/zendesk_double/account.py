@@ -8,7 +8,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.local.zendesk_double import audits
@@ -18,6 +18,7 @@ STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
 GROUPS = ("Support", "Billing", "Infrastructure", "Accounts", "Returns")
 AGENT_ID = 902
 INTEGRATION_ID = 903
+KEYS_LAST = timedelta(hours=2)  # how long Zendesk knows an Idempotency-Key
 
 
 class ApiError(Exception):
@@ -53,7 +54,7 @@ class Account:
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     groups: dict[int, dict[str, Any]] = field(default_factory=dict)
     _ids: Any = field(default_factory=lambda: itertools.count(35_001))
-    _created_by_key: dict[str, int] = field(default_factory=dict)
+    _created_by_key: dict[str, tuple[int, datetime]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.groups |= {98_700 + n: {"id": 98_700 + n, "name": name, "deleted": False} for n, name in enumerate(GROUPS)}
@@ -70,8 +71,9 @@ class Account:
 
     def create(self, given: Mapping[str, Any], *, actor_id: int, key: str | None = None) -> tuple[dict[str, Any], bool]:
         """The ticket, and whether `key` (Idempotency-Key) had been used for it before."""
-        if key is not None and key in self._created_by_key:
-            return self.ticket(self._created_by_key[key]), True
+        known, until = self._created_by_key.get(key or "", (0, self.clock()))
+        if self.clock() < until:
+            return self.ticket(known), True
         self._validate(given)
         first = (given.get("comment") or {}).get("body") or given.get("description")
         if not first:
@@ -82,7 +84,7 @@ class Account:
         comment = self._comment(ticket_id, {"body": first, "public": True}, author_id=requester_id)
         self._audit(ticket_id, audits.tell_creation(self.tickets[ticket_id], comment), author_id=actor_id)
         if key is not None:
-            self._created_by_key[key] = ticket_id
+            self._created_by_key[key] = (ticket_id, self.clock() + KEYS_LAST)
         self._happened("created", ticket_id, {}, actor_id=requester_id)
         return self.tickets[ticket_id], False
 

@@ -56,6 +56,11 @@ class ZendeskApi:
         made = await self._api.object("POST", "tickets.json", json={"ticket": ticket}, headers=headers)
         return lenient.external_id(lenient.child(made, "ticket").get("id"), where="ticket.id")
 
+    async def find(self, tag: str) -> str | None:
+        """The ticket with this tag, as soon as the search knows it: some minutes at most."""
+        found = await self._api.object("GET", "search.json", params={"query": f"type:ticket tags:{tag}"})
+        return next((lenient.optional_id(ticket.get("id")) for ticket in lenient.objects(found.get("results"))), None)
+
     def ticket_url(self, external_id: str) -> str:
         """Where an agent opens the ticket."""
         return f"{self._base_url}/agent/tickets/{quote(external_id, safe='')}"

@@ -21,7 +21,7 @@ from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, UpdateConflict
 from services.local.zendesk_double.app import create_app
 from services.local.zendesk_double.calls import DoubleSettings
-from tests.services.core.connectors.conformance import Outbound
+from tests.services.core.connectors.conformance import HANDED_OVER, Outbound
 from tests.services.core.connectors.conftest import Serve
 
 AGENT = httpx.BasicAuth("agent@example.com/token", "agent-token")
@@ -403,6 +403,14 @@ async def test_the_double_is_honest(system: Desk) -> None:
     assert (
         await system.http.post(f"{system.url}/api/v2/tickets.json", json={"ticket": {"priority": "low"}}, auth=AGENT)
     ).status_code == 422
+
+
+async def test_a_hand_over_tried_again_after_hours_opens_no_second_ticket(system: Desk) -> None:
+    """Zendesk has forgotten the key by then: the ticket is found by our mark."""
+    first = await system.connector.open(HANDED_OVER)
+    system.clock.at += timedelta(hours=3)
+    again = await system.connector.open(HANDED_OVER)
+    assert (again.external_id, again.was_known) == (first.external_id, True)
 
 
 async def test_the_double_creates_once_per_idempotency_key(system: Desk) -> None:
