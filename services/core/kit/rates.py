@@ -66,6 +66,10 @@ class KeyRing:
                 self._copied_at = self._clock()
         return holds(self._hashes, key)
 
+    def outdate(self) -> None:
+        """A key or session was made here: the next question copies them anew."""
+        self._copied_at = float("-inf")
+
 
 def network(address: str) -> str:
     """What is counted for an address: itself, of IPv6 the /64 that one subscriber has."""

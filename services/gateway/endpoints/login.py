@@ -63,6 +63,7 @@ async def log_out(request: Request) -> Response:
 
 
 def _signed_in(request: Request, session: str, back: str) -> Response:
+    request.app.state.key_ring.outdate()  # the next page must know it, whatever else comes from this address
     answer = RedirectResponse(back, 303)
     life_s = int(sessions.SESSION_LIFE.total_seconds())
     answer.set_cookie(COOKIE, session, max_age=life_s, httponly=True, samesite="strict", secure=_is_https(request))

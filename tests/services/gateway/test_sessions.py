@@ -144,6 +144,17 @@ async def test_a_typed_key_opens_a_session_and_is_none(gateway: httpx.AsyncClien
     assert (await gateway.get("/counts", headers={"Cookie": f"{COOKIE}={keys.agent}"})).status_code == 303
 
 
+async def test_a_session_is_known_at_once_where_wrong_keys_come_in_floods(
+    gateway: httpx.AsyncClient, keys: Keys
+) -> None:
+    """The page after the login is no 429, though somebody else guesses keys from the same address."""
+    for number in range(60):
+        last = await gateway.get("/api/status", headers=Keys.header(f"pm_000000000000_{number}"))
+    assert last.status_code == 429
+    await gateway.post("/login", data={"key": keys.agent}, headers=SAME_ORIGIN)
+    assert (await gateway.get("/counts")).status_code == 200
+
+
 async def test_the_list_of_keys_holds_no_session(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
     """Three keys were made; the sessions of one are counted beside it."""
     await gateway.get(await link_of(gateway, keys.agent))
