@@ -161,11 +161,12 @@ async def tickets_by_id(conn: Connection, ids: list[int]) -> list[DictRow]:
 
 async def ticket(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
     """All there is to tell about one ticket, its text redacted; None when there is none."""
-    row = await (await conn.execute(TICKET, (ticket_id,))).fetchone()
+    async with conn.pipeline():  # one exchange with the server, not one for each part
+        head = await conn.execute(TICKET, (ticket_id,))
+        cursors = {name: await conn.execute(sql, (ticket_id,)) for name, sql in PARTS.items()}
+    row = await head.fetchone()
     if row is None:
         return None
-    async with conn.pipeline():  # one exchange with the server, not one for each part
-        cursors = {name: await conn.execute(sql, (ticket_id,)) for name, sql in PARTS.items()}
     parts: dict[str, Any] = {name: await cursor.fetchall() for name, cursor in cursors.items()}
     parts["review"] = parts["review"][0] if parts["review"] else None
     parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]

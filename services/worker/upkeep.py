@@ -125,9 +125,10 @@ async def one_round(outside: Outside, sweep: Sweep) -> bool:
         if not await _may_i(conn):
             return False
         try:
-            await ledger.prune(conn)
-            await tallies.fold(conn)
-            await conn.execute(FORGET_WORKFLOWS)
+            async with conn.pipeline():  # one exchange with the server
+                await ledger.prune(conn)
+                await tallies.fold(conn)
+                await conn.execute(FORGET_WORKFLOWS)
             rows = await sweep.due(conn)
             return await _embed(outside, conn, rows) if rows else rows is not None
         finally:
