@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from services.core.kit.security import Role, create_key
 from tests.conftest import free_port
 
 START_S, PATIENCE_S = 60.0, 60.0
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Served:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 
     def is_well(self) -> bool:
-        answer = httpx.get(f"{self.url}/api/status", headers={"X-API-Key": self.key}, timeout=PATIENCE_S)
-        return answer.status_code == 200
+        """Whether it serves; on a busy machine we ourselves may be late for one that waits a second for a head."""
+        with httpx.Client(timeout=PATIENCE_S) as http:
+            for _ in range(TRIES):
+                with suppress(httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    return http.get(f"{self.url}/api/status", headers={"X-API-Key": self.key}).status_code == 200
+        return False
 
 
 @contextmanager
