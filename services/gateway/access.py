@@ -8,9 +8,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from services.core.kit.errors import ConfigurationInvalid, Forbidden
+from services.core.kit.openapi import SECURED
 from services.core.kit.security import Principal, Role, key_in, require
 from services.core.kit.sign_in import sign_in
-from services.gateway.openapi import SECURED
 
 COOKIE = "pointsman_key"
 

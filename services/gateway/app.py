@@ -22,11 +22,11 @@ from services.core.kit.batching import Batcher
 from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.limits import Limits
+from services.core.kit.openapi import describe
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
 from services.gateway.endpoints import catalogue, console, docs, hooks, links, login, platform, predictions, tickets
-from services.gateway.openapi import describe
 from services.gateway.pages import build_templates
 from services.gateway.settings import GatewaySettings
 from services.gateway.waiting import WAITERS_MAX

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.core.answer.decide import Rules
@@ -23,6 +25,7 @@ from services.core.kit.database import build_pool
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 from services.core.kit.limits import Limits
 from services.core.kit.objects import open_store
+from services.core.kit.openapi import describe
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
 from services.core.llm.redaction import Redaction
@@ -45,6 +48,7 @@ HEADERS = {
 def build_app(settings: RagSettings) -> FastAPI:
     """The application; model, redactor and connections are there from its start to its stop."""
     app = FastAPI(title="Pointsman conversations", version="0.1.0", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.openapi = partial(describe, app, endpoints.SCHEMES)
     app.state.settings = settings
     app.state.opening = RateGate(settings.rag_sessions_per_minute, of="conversations")
     app.state.saying = RateGate(settings.rag_messages_per_minute, of="messages in a conversation")
@@ -54,6 +58,7 @@ def build_app(settings: RagSettings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_unmatched)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(_SafeHeaders, ancestors=settings.rag_origins)
     if settings.rag_origins:
@@ -104,6 +109,8 @@ async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     if error.status >= 500:
         log.error("rag.request.failed", path=request.url.path, error=type(error).__name__)
     headers = {} if error.retry_after_s is None else {"Retry-After": str(int(error.retry_after_s))}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": type(error).__name__, "message": error.message}, error.status, headers)
 
 
@@ -113,6 +120,13 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     problems = [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()]
     message = "; ".join(problems).encode(errors="backslashreplace").decode()  # an unknown field's name may be no text
     return JSONResponse({"error": "InputInvalid", "message": message}, 422)
+
+
+async def _answer_unmatched(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: no such path, no such method, a body that is no JSON."""
+    assert isinstance(error, HTTPException)
+    kind = {400: "PayloadInvalid", 404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "Refused")
+    return JSONResponse({"error": kind, "message": f"{error.detail}."}, error.status_code, error.headers)
 
 
 class _SafeHeaders:

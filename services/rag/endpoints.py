@@ -1,5 +1,6 @@
 """HTTP: parse, one call, return. Whoever holds a conversation's token holds the conversation."""
 
+import hashlib
 import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -13,6 +14,8 @@ from pydantic import Field
 from services.core.contracts.base import Contract
 from services.core.contracts.conversation import MESSAGE_MAX_CHARS, Message, Session
 from services.core.kit.database import connection
+from services.core.kit.openapi import SCHEMES as KEYS
+from services.core.kit.openapi import refusals
 from services.core.kit.security import Role, key_in, require
 from services.core.kit.sign_in import address_of, sign_in
 from services.rag import service
@@ -20,6 +23,11 @@ from services.rag.repository import uuid7
 from services.rag.service import Outside
 
 router = APIRouter()
+SCHEMES = KEYS | {
+    "conversation": {"type": "http", "scheme": "bearer", "description": "The token that opening a conversation gave"}
+}
+BY_TOKEN: dict[str, Any] = {"security": [{"conversation": []}]}
+BY_KEY: dict[str, Any] = {"security": [{}, *({name: []} for name in KEYS)]}  # {}: visitors, where it is public
 # PostgreSQL holds no NUL; a lone surrogate is no text to the framework either.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 PAGE = Path(__file__).with_name("static") / "chat.html"
@@ -43,6 +51,18 @@ class Rating(Contract):
     rating: int = Field(ge=1, le=5)
 
 
+class Answered(Contract):
+    """`answer` is None while a person has the conversation."""
+
+    id: UUID
+    answer: Message | None
+
+
+SPOKEN: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer"}
+}
+
+
 def outside_of(request: Request) -> Outside:
     return request.app.state.outside
 
@@ -56,7 +76,7 @@ OutsideOf = Annotated[Outside, Depends(outside_of)]
 Token = Annotated[str | None, Depends(token_of)]
 
 
-@router.post("/sessions", status_code=201)
+@router.post("/sessions", status_code=201, openapi_extra=BY_KEY)
 async def open_session(request: Request, body: NewSession, outside: OutsideOf) -> dict[str, str]:
     """A new conversation and the token that it is spoken in with."""
     groups, key = body.groups, key_in(request.headers)
@@ -69,13 +89,15 @@ async def open_session(request: Request, body: NewSession, outside: OutsideOf) -
     return {"id": opened.id, "token": opened.token}
 
 
-@router.post("/sessions/{session_id}/messages", response_model=None)
+@router.post(
+    "/sessions/{session_id}/messages", response_model=Answered, responses=SPOKEN | refusals(409), openapi_extra=BY_TOKEN
+)
 async def say(
     request: Request, session_id: UUID, body: NewMessage, outside: OutsideOf, token: Token
 ) -> JSONResponse | StreamingResponse:
     """The answer, whole or as server-sent events: a `claim` each, then the `message`. None while a person has it."""
     request.app.state.calling.pass_or_refuse(address_of(request))
-    request.app.state.saying.pass_or_refuse(str(session_id))
+    request.app.state.saying.pass_or_refuse(_told_by(session_id, token))
     message_id = body.id or uuid7()
     await service.take_in(outside, session_id, token, message_id, body.text)
     if "text/event-stream" in request.headers.get("accept", ""):
@@ -84,17 +106,17 @@ async def say(
     return JSONResponse({"id": str(message_id), "answer": _plain(answered)})
 
 
-@router.get("/sessions/{session_id}")
+@router.get("/sessions/{session_id}", openapi_extra=BY_TOKEN)
 async def read(session_id: UUID, outside: OutsideOf, token: Token) -> Session:
     return await service.read(outside, session_id, token)
 
 
-@router.post("/sessions/{session_id}/rating", status_code=204)
+@router.post("/sessions/{session_id}/rating", status_code=204, openapi_extra=BY_TOKEN)
 async def rate(session_id: UUID, body: Rating, outside: OutsideOf, token: Token) -> None:
     await service.rate(outside, session_id, token, body.rating)
 
 
-@router.post("/sessions/{session_id}/resolve", status_code=204)
+@router.post("/sessions/{session_id}/resolve", status_code=204, responses=refusals(409), openapi_extra=BY_TOKEN)
 async def resolve(session_id: UUID, outside: OutsideOf, token: Token) -> None:
     await service.resolve(outside, session_id, token)
 
@@ -121,6 +143,11 @@ async def _stream(outside: Outside, session_id: UUID, message_id: UUID) -> Async
     for claim in answered.answer.claims if answered and answered.answer else ():
         yield _event("claim", claim.model_dump(mode="json"))
     yield _event("message", {"id": str(message_id), "answer": _plain(answered)})
+
+
+def _told_by(session_id: UUID, token: str | None) -> str:
+    """Counted with its token: who only knows a conversation's id must not use up its share."""
+    return hashlib.sha256(f"{session_id} {token}".encode()).hexdigest()
 
 
 def _event(name: str, data: Any) -> str:

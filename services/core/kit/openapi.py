@@ -1,5 +1,6 @@
-"""What the OpenAPI file says of all operations alike: who may call them, and how they refuse."""
+"""What an application's OpenAPI file says of all operations alike: who may call them, and how they refuse."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -27,7 +28,7 @@ REFUSALS = {
     422: "What was sent cannot be used; `message` says why",
     429: "Too many calls or failed sign-ins; Retry-After says when to come back",
     431: "Request line and headers are too large",
-    503: "Something behind the gateway is away; try again",
+    503: "Something that is needed is away; try again",
 }
 EVERYWHERE = (400, 408, 413, 422, 429, 431, 503)  # the bounds of limits.py and connections.py stand before every route
 
@@ -44,8 +45,8 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Refusal, "description": REFUSALS[status]} for status in statuses}
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI file of the application."""
+def describe(app: FastAPI, schemes: Mapping[str, Any] = SCHEMES) -> dict[str, Any]:
+    """The OpenAPI file of the application; `schemes` are the ways to say who calls."""
     if app.openapi_schema is None:
         schema = get_openapi(
             title=app.title,
@@ -55,7 +56,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             separate_input_output_schemas=False,
         )
         components = schema.setdefault("components", {})
-        components["securitySchemes"] = SCHEMES
+        components["securitySchemes"] = schemes
         components["schemas"]["Refusal"] = Refusal.model_json_schema()
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)

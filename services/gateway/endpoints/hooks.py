@@ -17,12 +17,12 @@ from services.core.connectors.door import Call
 from services.core.contracts.decision import Decision
 from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 from services.core.kit.errors import NotFound, PayloadInvalid, PointsmanError
+from services.core.kit.openapi import Refusal, refusals
 from services.core.kit.security import Principal, Role
 from services.core.kit.sign_in import counting_failures
 from services.gateway import service, waiting
 from services.gateway.access import Guard, GuardedRoute
 from services.gateway.metrics import DELIVERIES, INGEST_SECONDS
-from services.gateway.openapi import Refusal, refusals
 
 IGNORED_MAX, IGNORED_MAX_CHARS = 20, 100  # names in an answer, and how much of each
 

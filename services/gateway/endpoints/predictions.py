@@ -19,10 +19,10 @@ from services.core.contracts.question import Answers, Question, Questions
 from services.core.kit import audit
 from services.core.kit.database import connection
 from services.core.kit.errors import InputInvalid, RateLimited, Unavailable
+from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
 from services.gateway import figures, service
 from services.gateway.access import Guard, GuardedRoute, key_of
-from services.gateway.openapi import refusals
 
 router = APIRouter(tags=["predictions"], route_class=GuardedRoute)
 

@@ -11,11 +11,11 @@ from services.core.contracts.prediction import Band
 from services.core.kit import audit
 from services.core.kit.database import connection
 from services.core.kit.errors import InputInvalid, NotFound
+from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
 from services.gateway.answers import Counts, DeadLetter, OpenReview, TicketDetail
-from services.gateway.openapi import refusals
 
 router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
 

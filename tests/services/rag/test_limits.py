@@ -66,6 +66,9 @@ def test_a_flood_of_messages_is_refused_and_other_conversations_go_on(rag: Rag) 
         codes = Counter(_say(http, flooded, "Let me talk to a human").status_code for _ in range(45))
         assert set(codes) == {200, 429}
         assert codes[200] <= 2 * 20  # a minute may end in between
+        stranger = {"id": other["id"], "token": "guessed"}
+        refused = {_say(http, stranger, "Let me talk to a human").status_code for _ in range(45)}
+        assert refused <= {401, 429}  # and has used up nobody's share but its own
         assert _say(http, other, "Let me talk to a human").status_code == 200
     assert rag.rows("select count(*) from messages where author = 'user'") == [(codes[200] + 1,)]
 

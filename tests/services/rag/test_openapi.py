@@ -1,0 +1,43 @@
+"""The chat under fire: whatever fits, or does not fit, its own OpenAPI file, it answers as that file says."""
+
+import httpx
+import pytest
+import schemathesis
+
+from tests.fire import fire_at
+from tests.services.rag.conftest import TIMEOUT_S, Rag
+
+LIMITS = ("RAG_SESSIONS", "RAG_MESSAGES", "RAG_CALLER_MESSAGES", "FAILED_SIGN_INS")
+EXAMPLES = 10  # per operation and mode: some are answered from the documents
+
+
+@pytest.fixture(autouse=True)
+def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls in a minute: here the answers matter. For the container, which is started after this."""
+    for name in LIMITS:
+        monkeypatch.setenv(f"POINTSMAN_{name}_PER_MINUTE", "100000000")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["a conversation of one's own", "any"])
+def test_every_answer_is_one_that_the_file_declares(rag: Rag, is_known: bool) -> None:
+    """Valid and invalid input for every operation, on a conversation that is there and on such as are not."""
+    opened = httpx.post(f"{rag.url}/sessions", json={}, timeout=TIMEOUT_S).json()
+
+    def own(case: schemathesis.Case) -> None:
+        if is_known and case.operation.path != "/sessions" and "session_id" in (case.path_parameters or {}):
+            case.path_parameters["session_id"] = opened["id"]
+
+    headers = {"Authorization": f"Bearer {opened['token']}"} if is_known else {}
+    fired = fire_at(rag.url, headers, examples=EXAMPLES, change=own)
+    assert all(fired.values()), fired
+    assert len(fired) == 6
+    assert "Traceback" not in (rag.objects / "rag.log").read_text()
+
+
+def test_every_operation_says_who_may_call_it(rag: Rag) -> None:
+    """Without a token or a key only health answers; visitors may open a conversation where that is public."""
+    schema = httpx.get(f"{rag.url}/openapi.json", timeout=TIMEOUT_S).json()
+    operations = {path: operation for path, found in schema["paths"].items() for operation in found.values()}
+    assert set(schema["components"]["securitySchemes"]) == {"bearer", "apiKey", "conversation"}
+    assert {path for path, operation in operations.items() if "security" not in operation} == {"/health"}
+    assert {path for path, operation in operations.items() if {} in operation.get("security", ())} == {"/sessions"}
