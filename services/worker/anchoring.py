@@ -9,7 +9,7 @@ import structlog
 
 from services.core.bus.port import Publisher
 from services.core.contracts.events import Event
-from services.core.kit import anchors, audit
+from services.core.kit import anchors
 from services.core.kit.database import connection
 from services.core.kit.objects import open_store
 from services.worker.steps import Outside
@@ -40,7 +40,6 @@ async def _anchor(
     outside: Outside, publisher: Publisher | None, store: "ObjectStore", last: anchors.Anchor | None
 ) -> anchors.Anchor | None:
     async with connection(outside.pool) as conn:
-        await audit.link(conn)  # what waits is proved by this head, too
         row = await (await conn.execute(HEAD)).fetchone()
     if row is None or (head := anchors.Anchor(row["seq"], row["hash"])) == last:
         return last
