@@ -37,6 +37,8 @@ READ_TIMEOUT_S = 5.0  # a page that takes longer is not waited for, and must not
 INTAKE_TIMEOUT_S = 8.0  # a webhook sender gives up after 10 s (Zendesk)
 INTAKE_BATCH = 32  # deliveries in one transaction: some 10 ms, well below what a sender notices
 
+HEALTH_BATCH = 1_000  # who asks for it at once, and gets one answer
+
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -97,6 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.pool, app.state.http, app.state.key_ring = pool, http, KeyRing(pool)
         app.state.intake = Batcher(partial(service.take_in, intake), batch_max=INTAKE_BATCH)
         app.state.intake_pool = intake
+        app.state.health = Batcher(partial(platform.probe, app.state), batch_max=HEALTH_BATCH)
         app.state.connectors = build_connectors(settings.connectors, pool=pool, http=http)
         try:
             yield

@@ -1,5 +1,6 @@
 """The gateway attacked over real sockets: what an unauthenticated caller can make it hold, wait for and log."""
 
+import asyncio
 import json
 import socket
 import time
@@ -13,6 +14,8 @@ import pytest
 from services.core.kit.connections import HEAD_MAX_BYTES
 from services.core.kit.rates import NAMES_MAX, OTHERS, RateGate, network
 from services.core.kit.security import Role, create_key
+from services.gateway.app import build_app
+from services.gateway.settings import GatewaySettings
 from services.local.postgres import EmbeddedPostgres
 from tests.conftest import fresh_database
 from tests.services.gateway.conftest import SECRET
@@ -184,6 +187,19 @@ def test_half_open_connections_end(hasty: Served, head: bytes, statuses: set[int
         assert hasty.is_well()
         answers = [_answer(sock) for sock in sockets]
     assert {_status(answer) if answer else 0 for answer in answers} == statuses
+
+
+async def test_a_flood_that_asks_for_health_looks_once_at_a_time(settings: GatewaySettings) -> None:
+    """It needs no key, so it must not take the connections that deliveries come in by: with one there is enough."""
+    app = build_app(settings.model_copy(update={"gateway_intake_pool_size": 2}))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://g") as client:
+        await client.get("/health")
+        before = app.state.intake_pool.get_stats()["requests_num"]
+        answers = await asyncio.gather(*(client.get("/health") for _ in range(200)))
+        asked = app.state.intake_pool.get_stats()["requests_num"] - before
+    assert {answer.status_code for answer in answers} == {200}
+    assert asked <= 4
 
 
 def test_a_second_request_must_come_in_time_too(hasty: Served) -> None:
