@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fire import fire_at
+from tests.fire import Fire
 from tests.services.gateway.conftest import SECRET
 from tests.services.gateway.seed import add_groups
 from tests.services.gateway.served import Served, serve
@@ -35,7 +35,7 @@ def served(database: str, tmp_path: Path) -> Iterator[Served]:
 def test_every_answer_is_one_that_the_file_declares(served: Served) -> None:
     """Valid and invalid input for every operation: no server error, no undeclared status or shape, no open door."""
     headers = {"Authorization": f"Bearer {served.key}"}
-    fired = fire_at(served.url, headers, examples=EXAMPLES, away=WITHOUT_A_WORKER)
+    fired = Fire(headers, EXAMPLES, away=WITHOUT_A_WORKER).at(served.url)
     assert all(fired.values()), fired  # an operation nothing was sent to would pass unseen
     assert {label.split(" ")[1] for label in fired} >= {"/hooks/{connector}", "/webhook/ticket", "/api/tickets"}
     assert "Traceback" not in served.log.read_text()

@@ -4,7 +4,7 @@ import httpx
 import pytest
 import schemathesis
 
-from tests.fire import fire_at
+from tests.fire import Fire
 from tests.services.rag.conftest import TIMEOUT_S, Rag
 
 LIMITS = ("RAG_SESSIONS", "RAG_MESSAGES", "RAG_CALLER_MESSAGES", "FAILED_SIGN_INS")
@@ -28,7 +28,7 @@ def test_every_answer_is_one_that_the_file_declares(rag: Rag, is_known: bool) ->
             case.path_parameters["session_id"] = opened["id"]
 
     headers = {"Authorization": f"Bearer {opened['token']}"} if is_known else {}
-    fired = fire_at(rag.url, headers, examples=EXAMPLES, change=own)
+    fired = Fire(headers, EXAMPLES, change=own).at(rag.url)
     assert all(fired.values()), fired
     assert len(fired) == 6
     assert "Traceback" not in (rag.objects / "rag.log").read_text()
