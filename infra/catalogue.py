@@ -8,6 +8,8 @@ It knows no cloud. `infra/<cloud>/<name>.py` builds each of them; `infra/bluepri
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from infra.grants import Access
+
 
 class Bill(StrEnum):
     """The group of the chart of costs, in the chart's order."""
@@ -26,40 +28,65 @@ class Capability:
     """
     `empty` says when a stack may go without it; a rule of that name in rules/equivalence.py decides.
     `unchecked` says why `smoke` does not look at it, for all clouds (`*`) or for one.
-    `bill` is None where it costs nothing.
+    `bill` is None where it costs nothing. `gives` is what somebody may be granted on it (infra/grants.py says who);
+    `closed` says why nobody is.
     """
 
     name: str
     bill: Bill | None
     empty: str = ""
     unchecked: dict[str, str] = field(default_factory=dict)
+    gives: tuple[Access, ...] = ()
+    closed: str = ""
 
 
+_NO_DOOR = "there is nothing to be let into"
 _STANDS = {"*": "everything else stands on it"}
 CATALOGUE = (
-    Capability("foundation", Bill.SUPPLIES, unchecked=_STANDS),
-    Capability("network", Bill.NETWORK, empty="the company brings its network"),
-    Capability("keys", Bill.SUPPLIES),
-    Capability("observability", Bill.WATCH),
-    Capability("objects", Bill.SUPPLIES),
-    Capability("database", Bill.DATABASE),
-    Capability("bus", Bill.BUS),
-    Capability("registry", Bill.SUPPLIES, empty="the company has a registry"),
-    Capability("secrets", Bill.SUPPLIES),
-    Capability("models", Bill.MODEL, empty="the embedded model is used"),
-    Capability("cluster", Bill.MACHINES),
-    Capability("edge", Bill.NETWORK, empty="small: without a domain the node's own name is the way in"),
-    Capability("identity", None),
-    Capability("alerts", Bill.WATCH),
+    Capability("foundation", Bill.SUPPLIES, unchecked=_STANDS, closed=_NO_DOOR),
+    Capability("network", Bill.NETWORK, empty="the company brings its network", closed=_NO_DOOR),
+    Capability("keys", Bill.SUPPLIES, closed="its use goes with the grant on what it encrypts"),
+    Capability("observability", Bill.WATCH, gives=(Access.TELEMETRY_SEND,)),
+    Capability(
+        "objects",
+        Bill.SUPPLIES,
+        gives=(
+            Access.DOCUMENTS_READ,
+            Access.DOCUMENTS_WRITE,
+            Access.MODELS_READ,
+            Access.MODELS_WRITE,
+            Access.LAKE_READ,
+            Access.LAKE_WRITE,
+            Access.DEPLOY_WRITE,
+        ),
+    ),
+    Capability("database", Bill.DATABASE, gives=(Access.DATABASE, Access.DATABASE_ADMIN)),
+    Capability("bus", Bill.BUS, gives=(Access.BUS_PUBLISH, Access.BUS_READ)),
+    Capability("registry", Bill.SUPPLIES, empty="the company has a registry", closed="machines pull, CI pushes"),
+    Capability("secrets", Bill.SUPPLIES, gives=(Access.SECRETS_READ, Access.SECRETS_WRITE)),
+    Capability("models", Bill.MODEL, empty="the embedded model is used", gives=(Access.LLM_INVOKE,)),
+    Capability("cluster", Bill.MACHINES, gives=(Access.CLUSTER_VIEW,)),
+    Capability(
+        "edge",
+        Bill.NETWORK,
+        empty="small: without a domain the node's own name is the way in",
+        gives=(Access.DNS_EDIT,),
+    ),
+    Capability("identity", None, closed="is who others are"),
+    Capability("alerts", Bill.WATCH, closed=_NO_DOOR),
     Capability(
         "backup",
         Bill.DATABASE,
         empty="small: point-in-time recovery and versions remain",
         unchecked={"*": "the first copy is made a night later"},
+        closed="who may empty it could empty the last copy",
     ),
     Capability(
-        "budget", None, unchecked={"gcp": "the billing account's owner alone may read it: see it in the console"}
+        "budget",
+        None,
+        unchecked={"gcp": "the billing account's owner alone may read it: see it in the console"},
+        closed=_NO_DOOR,
     ),
-    Capability("ci", None, empty="no repository is named", unchecked={"*": "the next push tells"}),
+    Capability("ci", None, empty="no repository is named", unchecked={"*": "the next push tells"}, closed="it pushes"),
 )
 CAPABILITIES = tuple(capability.name for capability in CATALOGUE)

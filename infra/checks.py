@@ -28,6 +28,10 @@ class NotAsExpected(Exception):
         self.fact, self.fix, self.verdict = fact, fix, verdict
 
 
+class NotThere(NotAsExpected):
+    """The cloud knows nothing of that name."""
+
+
 Check = Callable[[], str]  # the fact when all is well
 
 

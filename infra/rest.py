@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from infra.checks import NotAsExpected
+from infra.checks import NotAsExpected, NotThere
 
 Token = Callable[[], str]
 TIMEOUT_S = 20.0
@@ -29,14 +29,17 @@ class Rest:
         One call.
 
         Raises:
-            NotAsExpected: the answer is an error; a 404 says that the thing is not there.
+            NotThere: 404.
+            NotAsExpected: another error.
         """
         url = path if path.startswith("http") else f"{self.base}/{path.lstrip('/')}"
         headers = {"Authorization": f"Bearer {self.token()}", **more.pop("headers", {})}
         response = httpx.request(method, url, params=params, json=json, headers=headers, timeout=TIMEOUT_S, **more)
         if response.is_error:
-            fix = "It is not there: has `pulumi up` finished?" if response.status_code == 404 else _words(response)
-            raise NotAsExpected(f"{method} {url} answered {response.status_code}", fix=fix)
+            fact = f"{method} {url} answered {response.status_code}"
+            if response.status_code == 404:
+                raise NotThere(fact, fix="It is not there: has `pulumi up` finished?")
+            raise NotAsExpected(fact, fix=_words(response))
         return response
 
 

@@ -77,7 +77,7 @@ class Network(Closed):
 class Cluster(Closed):
     # On EKS without the surcharge for old versions until 2027-03-27: https://endoflife.date/amazon-eks (2026-11)
     version: str = Field("1.35", pattern=r"^1\.\d{2}$")
-    size: Size = Size.MEDIUM
+    size: Size = Field(Size.MEDIUM, description="not on AWS, where Auto Mode goes by what pods ask")
     nodes_max: int = Field(6, ge=1, le=100)
     spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")
     gpu: bool = Field(True, description="a pool for the trainer, scaled from zero")

@@ -2,14 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 
-from cost.meter import Meter
+from cost.meter import HOURS_PER_MONTH, Meter, fixed
 from cost.rules import aws, azure, gcp
 from cost.rules.context import Context, Rule
-from infra.kinds import kinds
+from infra.kinds import Hourly, kinds
 from infra.offline.report import StackPlan
 from services.core.kit.errors import ConfigurationInvalid
 
-RULES: Mapping[str, Mapping[str, Rule]] = {"aws": aws.RULES, "azure": azure.RULES, "gcp": gcp.RULES}
+_OWN: Mapping[str, Mapping[str, Rule]] = {"aws": aws.RULES, "azure": azure.RULES, "gcp": gcp.RULES}
+
+
+def _by_the_hour(price: Hourly) -> Rule:
+    return lambda _resource, _ctx: [fixed(price.row, price.item, HOURS_PER_MONTH)]
+
+
+def _recorded(cloud: str) -> Mapping[str, Rule]:
+    """What a type's own record says of its price (infra/kinds)."""
+    return {type_: _by_the_hour(s.hourly) for type_, s in kinds(cloud).services.items() if s.hourly}
+
+
+RULES: Mapping[str, Mapping[str, Rule]] = {cloud: {**_recorded(cloud), **own} for cloud, own in _OWN.items()}
 
 
 class ResourceUnpriced(ConfigurationInvalid):
@@ -36,8 +48,8 @@ def unpriced(stack: StackPlan) -> list[str]:
     cloud = stack.cloud
     known = {*RULES[cloud], *free_types(cloud)}
     return [
-        f"No pricing rule for {r.type} ({r.name}). Add one to cost/rules/{cloud}.py, or the reason why it is free to "
-        f"its record in infra/kinds/{cloud}.yaml."
+        f"No pricing rule for {r.type} ({r.name}). Add `hourly`, or the reason why it is `free`, to its record in "
+        f"infra/kinds/{cloud}.yaml, or a rule to cost/rules/{cloud}.py."
         for r in stack.resources
         if r.type not in known
     ]

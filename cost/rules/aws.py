@@ -41,10 +41,6 @@ def _launch_template(resource: Resource, ctx: Context) -> Iterable[Meter]:
         yield fixed(f"block.ebs_{kind}", f"node disk {kind}", Decimal(disk["ebs"]["volumeSize"]) * count)
 
 
-def _address(resource: Resource, ctx: Context) -> list[Meter]:
-    return [fixed("network.public_ipv4", "public IPv4 address", HOURS_PER_MONTH)]
-
-
 def _egress(resource: Resource, ctx: Context) -> list[Meter]:
     price, item = "network.egress_internet", "data out to the internet"
     return [fixed(price, f"{item}, idle", ctx.demand.idle_egress_gb), per_use(price, item, ctx.demand.egress_gb)]
@@ -247,7 +243,6 @@ def _profile(resource: Resource, ctx: Context) -> list[Meter]:
 RULES: dict[str, Rule] = {
     GROUP: _scaling_group,
     LAUNCH_TEMPLATE: _launch_template,
-    "aws:ec2/eip:Eip": _address,
     "aws:ec2/internetGateway:InternetGateway": _egress,
     "aws:rds/instance:Instance": _instance,
     CLUSTER: _aurora,

@@ -99,10 +99,6 @@ def _nat(resource: Resource, ctx: Context) -> list[Meter]:
     ]
 
 
-def _address(resource: Resource, ctx: Context) -> list[Meter]:
-    return [fixed("network.public_ipv4", "public IPv4 address", HOURS_PER_MONTH)]
-
-
 def _egress(resource: Resource, ctx: Context) -> list[Meter]:
     """With Front Door, answers leave through it and are billed there."""
     through = ZERO if ctx.first(FRONT_DOOR) else ctx.demand.egress_gb
@@ -242,7 +238,6 @@ RULES: dict[str, Rule] = {
     "azure-native:dbforpostgresql:Server": _server,
     "azure-native:servicebus:Namespace": _bus,
     NAT: _nat,
-    "azure-native:network:PublicIPAddress": _address,
     "azure-native:network:VirtualNetwork": _egress,
     "azure-native:network:PrivateEndpoint": _endpoint,
     "azure-native:network:FlowLog": _flow_log,

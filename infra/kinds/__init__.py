@@ -50,13 +50,21 @@ class Claim(_Closed):
         return value in self.allowed if self.allowed else bool(value)
 
 
+class Hourly(_Closed):
+    """A price that falls due for each resource of the type, hour by hour: a row of cost/prices and the bill's words."""
+
+    row: str = Field(min_length=1)
+    item: str = Field(min_length=1)
+
+
 class Service(_Closed):
     key: Claim
     tls: Claim
     private: Claim
     tags: Claim
     stateful: bool = False
-    free: str = Field("", description="why it costs nothing; empty: it has a rule in cost/rules")
+    free: str = Field("", description="why it costs nothing; else `hourly`, or a rule in cost/rules")
+    hourly: Hourly | None = None
 
     def claim(self, question: Question) -> Claim:
         return getattr(self, question)

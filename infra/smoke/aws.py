@@ -100,13 +100,15 @@ def _cluster(stack: Stack) -> str:
 
 def _database(stack: Stack) -> str:
     rds, host = stack.client("rds"), stack.contract.database.host
-    if stack.contract.cluster.kind == "k3s":
-        found = [d for d in rds.describe_db_instances()["DBInstances"] if d.get("Endpoint", {}).get("Address") == host]
-        status = found[0]["DBInstanceStatus"] if found else "missing"
-    else:
-        found = [d for d in rds.describe_db_clusters()["DBClusters"] if d.get("Endpoint") == host]
-        status = found[0]["Status"] if found else "missing"
-    return _expect(status, "available", host)
+    found = [
+        *(d["DBInstanceStatus"] for d in rds.describe_db_instances()["DBInstances"] if _address(d) == host),
+        *(d["Status"] for d in rds.describe_db_clusters()["DBClusters"] if d.get("Endpoint") == host),  # Aurora
+    ]
+    return _expect(found[0] if found else "missing", "available", host)
+
+
+def _address(instance: dict[str, Any]) -> str:
+    return instance.get("Endpoint", {}).get("Address", "")
 
 
 def _objects(stack: Stack) -> str:

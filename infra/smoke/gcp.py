@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.checks import Check, NotAsExpected, Verdict
+from infra.checks import Check, NotAsExpected, NotThere, Verdict
 from infra.contract import Contract
 from infra.rest import Rest, Token, google_token
 from infra.smoke.edge import resolves
@@ -148,7 +148,10 @@ def _secrets(stack: Stack) -> str:
 def _models(stack: Stack) -> str:
     if stack.contract.models.kind == "embedded":
         return "the embedded model needs nothing"
-    policy = stack.api("orgpolicy").get(f"v2/{stack.project}/policies/vertexai.allowedModels")
+    try:
+        policy = stack.api("orgpolicy").get(f"v2/{stack.project}/policies/vertexai.allowedModels")
+    except NotThere:
+        return f"{len(stack.contract.models.deployments)} models, and any other: models.organisation_policy is off"
     allowed = [v for rule in policy["spec"]["rules"] for v in rule.get("values", {}).get("allowedValues", [])]
     missing = [d.name for d in stack.contract.models.deployments if not any(f"/{d.name}:" in v for v in allowed)]
     if missing:

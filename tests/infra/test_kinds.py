@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 import infra.kinds
+from cost.book import load_book
+from cost.rules import _OWN as OWN_PRICES
 from cost.rules import RULES as PRICES
 from infra.kinds import QUESTIONS, kinds, read_kinds
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import posture
+from infra.offline.sdk import args_class, input_fields
 from infra.policies.rules import check_stack
 from services.core.kit.errors import ConfigurationInvalid
 from tests.infra.conftest import PROFILES, Plans
@@ -70,3 +73,22 @@ def test_a_type_without_a_record_is_never_called_private_or_encrypted(plans: Pla
     assert f"infra/kinds/{cloud}.yaml" in findings[0].message
     answers = posture(with_it.model_copy(update={"findings": findings}))
     assert answers["private"] == answers["encrypted"] == "NO: EQ-003"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_record_names_inputs_that_the_type_has(cloud: str) -> None:
+    """A misspelt path would read as "not set" and, in a profile that is not asked, as nothing at all."""
+    for type_, service in kinds(cloud).services.items():
+        known = input_fields(args_class(type_))
+        for claim in map(service.claim, QUESTIONS):
+            for path in filter(None, (claim.at, claim.when.at if claim.when else "")):
+                assert path.split(".")[0] in known, f"{type_} has no input {path}"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_hourly_price_has_its_row_and_no_second_rule(cloud: str) -> None:
+    """Said in the record, and nowhere else."""
+    hourly = {type_: s.hourly for type_, s in kinds(cloud).services.items() if s.hourly}
+    assert all(price.row in load_book(cloud) for price in hourly.values())
+    assert not set(hourly) & set(OWN_PRICES[cloud])
+    assert not [type_ for type_, s in kinds(cloud).services.items() if s.hourly and s.free]

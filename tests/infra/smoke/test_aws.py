@@ -120,13 +120,16 @@ def _cluster(aws: Any, subnets: list[str]) -> str:
 
 
 def _database(aws: Any) -> str:
-    made = aws("rds").create_db_cluster(
-        DBClusterIdentifier="database",
-        Engine="aurora-postgresql",
+    """What the stacks plan; Aurora is an option."""
+    made = aws("rds").create_db_instance(
+        DBInstanceIdentifier="database",
+        DBInstanceClass="db.m7g.large",
+        Engine="postgres",
+        AllocatedStorage=20,
         MasterUsername="administrator",
         ManageMasterUserPassword=True,
     )
-    return made["DBCluster"]["Endpoint"]
+    return made["DBInstance"]["Endpoint"]["Address"]
 
 
 def _bucket(aws: Any) -> str:

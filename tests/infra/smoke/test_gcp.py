@@ -70,7 +70,9 @@ class PubSub:
 
 
 def outcomes(contract: Contract, pubsub: PubSub, **changed: Any) -> dict[str, Outcome]:
-    answers = {f"GET {a['path']}": says(changed.get(a["name"], a["body"])) for a in ANSWERS}
+    """`changed` answers otherwise by name; None: the cloud has no such thing."""
+    told = {a["path"]: changed.get(a["name"], a["body"]) for a in ANSWERS}
+    answers = {f"GET {path}": says(body) for path, body in told.items() if body is not None}
     with cloud({**answers, **pubsub.routes()}) as google:
         reach = {"automatic_cleanup": False}  # any setting of a folder: it keeps the check from asking Google
         found = smoke(contract, base=google.url + "/{api}", objects=reach, token=lambda: "any")
@@ -82,6 +84,12 @@ def test_a_deployed_stack_passes_every_check(contract: Contract) -> None:
     found = outcomes(contract, PubSub())
     assert {name: o.fact for name, o in found.items() if o.verdict is not Verdict.OK} == {}
     assert len(found) == 13
+
+
+def test_models_that_no_policy_limits_are_named(contract: Contract) -> None:
+    """The switch is off by default: an absent policy is a fact, not a fault."""
+    found = outcomes(contract, PubSub(), policy=None)["models"]
+    assert (found.verdict, "organisation_policy is off" in found.fact) == (Verdict.OK, True)
 
 
 def test_messages_of_others_are_given_back(contract: Contract) -> None:
