@@ -30,8 +30,8 @@ class Can(Flag):
     What a system can do; the conformance suite asks for all of it and for no more.
 
     ATOMIC: fields and note take effect in one call. GUARDED: it refuses a write to a ticket that changed since it was
-    read, so two writers at one moment have one effect. GROUPS: it has groups of its own and refuses any other. FETCH is
-    needed for WRITE, unless `write` is the connector's own.
+    read, so two writers at one moment have one effect. GROUPS: it has groups of its own and refuses any other. TAGS:
+    our tags join people's. FETCH is needed for WRITE, unless `write` is the connector's own.
     """
 
     FETCH = auto()
@@ -39,6 +39,7 @@ class Can(Flag):
     ATOMIC = auto()
     GUARDED = auto()
     GROUPS = auto()
+    TAGS = auto()
     OPEN = auto()
     POLL = auto()
 

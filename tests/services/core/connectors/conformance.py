@@ -447,6 +447,14 @@ class Outbound:
         ticket = await shown(system, external_id)
         assert (ticket.group, ticket.priority) == ("Support", Priority.LOW)
 
+    async def test_our_tags_show(self, system: System) -> None:
+        """Where the system has tags; the tag of a second letter joins that of the first."""
+        self.needs(system, Can.TAGS)
+        external_id = await system.open_ticket()
+        await system.connector.write(self.update(external_id))
+        await system.connector.write(self.update(external_id, key="k2", tags=("solved-by-us",)))
+        assert {"routed", "solved-by-us"} <= set((await shown(system, external_id)).tags)
+
     async def test_the_same_key_again_has_no_second_effect(self, system: System) -> None:
         """However often, and with whatever content."""
         external_id = await system.open_ticket()
@@ -614,8 +622,13 @@ class Outbound:
         last = first[-1].position
         assert await changes(system, last) == []
         await system.person_changes(opened[2], group="Support")
-        [changed] = await changes(system, last)
-        assert (changed.ticket.external_id, changed.ticket.group) == (opened[2], "Support")
+        await system.connector.write(self.update(opened[3]))
+        later = {row.ticket.external_id: row for row in await changes(system, last)}
+        assert set(later) == {opened[2], opened[3]}
+        assert (later[opened[2]].ticket.group, later[opened[3]].ticket.group) == ("Support", "Billing")
+        assert (later[opened[2]].actor or "").lower() not in system.connector.own_actors
+        ours = later[opened[3]].actor
+        assert ours is None or ours.lower() in system.connector.own_actors
 
 
 HANDED_OVER = NewTicket(
