@@ -48,6 +48,9 @@ FROZEN = {
     "versions/0008_letters_and_positions": "333711166f206f48",
     "versions/0009_doors.sql": "b6e0e20ab4f4518c",
     "versions/0009_doors": "df5c0a4d714d1f53",
+    "versions/0010_audit_pending": "9a85a6d3c64d3dcd",
+    "versions/0010_audit_pending.sql": "92680201b702ca87",
+    "versions/0011_content_of_deliveries": "e61f9655d2ed99f4",
     "versions/0012_doors_of_the_chain": "6754663f35ff06ec",
     "versions/0013_event_positions": "d1f263e7c6b8104e",
 }
