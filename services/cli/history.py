@@ -5,6 +5,8 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +18,24 @@ from services.cli.files import BadRow, Row, fingerprint, read_rows
 from services.cli.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.records import count, inspect
-from services.cli.redaction import Batch, redaction
+from services.cli.redaction import Batch, redact_batch, redaction
 from services.cli.target import connect, open_platform
+from services.core.kit.settings import read_settings
 from services.local.mock.tickets import MOCK_SOURCE, MockTicket
 from services.local.mock.tickets import history as mock_history
 
 app = typer.Typer(no_args_is_help=True, help="Closed tickets, for the router to learn from.")
 SHOWN_BAD_ROWS = 10
+EVERYTHING = datetime(2000, 1, 1, tzinfo=UTC)
 PROCESSES = 2  # 130 MB each; redaction is nearly all of an import's time
+
+
+class System(StrEnum):
+    """The ticketing systems that history can be read from."""
+
+    ZENDESK = "zendesk"
+
+
 Source = tuple[Job, Iterable[Row | BadRow]]
 
 
@@ -32,6 +44,8 @@ def import_(
     file: Annotated[Path | None, typer.Argument(help="CSV, JSON lines or a JSON array; .gz too.")] = None,
     columns: Annotated[str, typer.Option("--map", help="field=column,... where the guess is wrong.")] = "",
     mock: Annotated[int | None, typer.Option(min=1, help="Instead of a file: this many made-up tickets.")] = None,
+    system: Annotated[System | None, typer.Option("--from", help="Instead of a file: this ticketing system.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="With --from: changed since then; all unless set.")] = None,
     source: Annotated[
         str,
         typer.Option(help="Origin, best the system's name (zendesk); the same with one id is replaced."),
@@ -54,7 +68,15 @@ def import_(
       pointsman history import export.jsonl.gz --map subject=title,body=text,group=team --source servicenow
 
       pointsman history import --mock 2000
+
+      pointsman history import --from zendesk --since 2025-01-01
     """
+    if system is not None:
+        if file is not None or mock is not None:
+            raise typer.BadParameter("Name a file, --mock N or --from zendesk, only one of them.")
+        blank = Job(source or system, "", 0, limit, resume, batch_rows)
+        _from_zendesk(blank, (since or EVERYTHING).replace(tzinfo=UTC), format)
+        return
     try:
         job, rows = _source(file, columns, mock, source)
     except ColumnsInvalid as exc:
@@ -85,6 +107,19 @@ def stats(format: FormatOption = Format.TABLE) -> None:
     names = ("group", "tickets", "distinct_texts", "oldest", "newest")
     print_table(names, [[row[name] for name in names] for row in groups])
     typer.echo(f"{total} closed tickets. Next: pointsman train")
+
+
+def _from_zendesk(job: Job, since: datetime, format: Format) -> None:
+    """By its incremental export; the connector's settings say where it is."""
+    from services.cli.zendesk_export import SourceSettings, import_export
+
+    zendesk = read_settings(SourceSettings).connectors.zendesk
+    job = replace(job, fingerprint=f"{zendesk.base_url} since {since:%Y-%m-%d}")
+    redact = partial(map, redact_batch)
+    with open_platform() as settings, connect(settings) as conn:
+        outcome = import_export(conn, zendesk, since, job, redact, lambda line: typer.echo(line, err=True))
+    facts = asdict(outcome)
+    print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))
 
 
 def _source(file: Path | None, columns: str, mock: int | None, source: str) -> Source:

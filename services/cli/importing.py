@@ -78,7 +78,7 @@ def import_rows(
     Raises:
         Conflict: the same source is being imported by another process.
     """
-    with _alone(conn, job):
+    with alone(conn, job):
         start = _begin(conn, job)
         stored = bad = without_group = 0
         for batch in redact(_batches(islice(rows, start, job.end), job.batch_rows)):
@@ -135,14 +135,14 @@ def _batches(rows: Iterable[Row | BadRow], size: int) -> Iterator[Batch]:
 
 def _store(conn: Connection, job: Job, rows: list[Row], *, read: int) -> None:
     with conn.transaction():
-        conn.cursor().executemany(UPSERT, [_record(job, row) for row in rows])
+        conn.cursor().executemany(UPSERT, [record(job, row) for row in rows])
         conn.execute(
             "update history_imports set rows_done = rows_done + %s, rows_bad = rows_bad + %s where source = %s",
             (read, read - len(rows), job.source),
         )
 
 
-def _record(job: Job, row: Row) -> dict[str, Any]:
+def record(job: Job, row: Row) -> dict[str, Any]:
     return {
         "source": job.source,
         "external_id": row.external_id,
@@ -167,7 +167,7 @@ def _finish(conn: Connection, job: Job, done: int) -> bool:
 
 
 @contextmanager
-def _alone(conn: Connection, job: Job) -> Generator[None]:
+def alone(conn: Connection, job: Job) -> Generator[None]:
     """Holds the import of this source for this connection; a killed process lets go of it by itself."""
     key = f"history import {job.source}"
     if conn.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone() != (True,):

@@ -41,6 +41,11 @@ class ZendeskApi:
         found = await self._pages("groups.json", "groups")
         return {group["name"]: str(group["id"]) for group in found if not group.get("deleted")}
 
+    async def export(self, *, cursor: str | None, start: datetime, size: int) -> dict[str, Any]:
+        """A page of the tickets that changed, after `cursor` or since `start`: tickets, after_cursor, end_of_stream."""
+        place: dict[str, str | int] = {"cursor": cursor} if cursor else {"start_time": int(start.timestamp())}
+        return await self._api.object("GET", "incremental/tickets/cursor.json", params=place | {"per_page": size})
+
     async def update(self, external_id: str, change: dict[str, Any]) -> dict[str, Any]:
         """
         The ticket as saved.
