@@ -26,7 +26,18 @@ from services.core.kit.openapi import describe
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
 from services.gateway import service
-from services.gateway.endpoints import catalogue, console, docs, hooks, links, login, platform, predictions, tickets
+from services.gateway.endpoints import (
+    catalogue,
+    console,
+    docs,
+    hooks,
+    links,
+    login,
+    platform,
+    predictions,
+    teams,
+    tickets,
+)
 from services.gateway.pages import build_templates
 from services.gateway.settings import GatewaySettings
 from services.gateway.waiting import WAITERS_MAX
@@ -66,7 +77,7 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.waiters = asyncio.Semaphore(WAITERS_MAX)
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(hooks.plain)
-    for room in (hooks, tickets, predictions, catalogue, platform, console, login, links, docs):
+    for room in (hooks, tickets, predictions, catalogue, platform, console, teams, login, links, docs):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)

@@ -24,7 +24,7 @@ from services.core.kit.errors import BodyTooLarge, PayloadInvalid, PointsmanErro
 from services.core.kit.security import Principal, Role
 from services.gateway.access import COOKIE
 
-FORM_MAX_BYTES = 8_192  # a group's name or an API key; nothing longer is asked for anywhere
+FORM_MAX_BYTES = 8_192  # a group's name or an API key; pages that ask for more say so
 SAFE_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")  # browsers read /\x and /<tab>/x as another host
 # How the redactor spells what it hid. Not imported from it: the gateway would load every recogniser for one pattern.
 PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_(\d{1,6})>")
@@ -97,7 +97,7 @@ def is_fragment(request: Request) -> bool:
     return "hx-request" in request.headers
 
 
-async def read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request, *, max_bytes: int = FORM_MAX_BYTES) -> dict[str, str]:
     """
     The fields of a posted form.
 
@@ -105,8 +105,8 @@ async def read_form(request: Request) -> dict[str, str]:
         BodyTooLarge, PayloadInvalid: it is no small form.
     """
     body = await request.body()
-    if len(body) > FORM_MAX_BYTES:
-        raise BodyTooLarge(f"The form is larger than {FORM_MAX_BYTES} bytes.")
+    if len(body) > max_bytes:
+        raise BodyTooLarge(f"The form is larger than {max_bytes} bytes.")
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict"))
     except ValueError as exc:

@@ -24,10 +24,30 @@ const KEYS = {
   k: () => step(-1),
 };
 
+// Teams: the same keys step through their headings, n opens the form for a new one.
+const teamHeads = () => [...document.querySelectorAll("[data-team] > summary")];
+function stepTeams(by) {
+  const heads = teamHeads();
+  const at = heads.indexOf(document.activeElement?.closest("[data-team]")?.querySelector("summary"));
+  focusOn(heads[at < 0 ? 0 : Math.min(Math.max(at + by, 0), heads.length - 1)]);
+}
+function openNewTeam() {
+  const panel = document.querySelector("[data-new-team]");
+  if (!panel) return;
+  panel.open = true;
+  focusOn(panel.querySelector("input"));
+}
+const TEAM_KEYS = { j: () => stepTeams(1), k: () => stepTeams(-1), n: openNewTeam };
+
+document.addEventListener("change", async (event) => {
+  const into = document.getElementById(event.target.dataset?.into ?? "");
+  if (into && event.target.files?.[0]) into.value = await event.target.files[0].text();
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && currentCard()) return focusOn(currentCard());
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  const act = openCards().length ? KEYS[event.key] : undefined;
+  const act = openCards().length ? KEYS[event.key] : teamHeads().length ? TEAM_KEYS[event.key] : undefined;
   if (!act) return;
   event.preventDefault();
   act();
