@@ -37,7 +37,7 @@ GRANTS: dict[str, frozenset[Access]] = {
             Access.SECRETS_READ,
         }
     ),
-    "rag": frozenset({Access.DATABASE, Access.DOCUMENTS_READ, Access.LLM_INVOKE}),
+    "rag": frozenset({Access.DATABASE, Access.DOCUMENTS_READ, Access.MODELS_READ, Access.LLM_INVOKE}),
     "trainer": frozenset({Access.DATABASE, Access.MODELS_WRITE, Access.LAKE_READ}),
     "migrator": frozenset({Access.DATABASE, Access.DATABASE_ADMIN}),
 }

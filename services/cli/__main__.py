@@ -20,6 +20,7 @@ from services.cli import (
     preflight,
     rag,
     redact,
+    render,
     smoke,
     submit,
     tickets,
@@ -48,6 +49,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
 app.command("preflight")(preflight.preflight)
 app.command("smoke")(smoke.smoke)
+app.command("render")(render.render)
 app.add_typer(cost.app, name="cost")
 app.add_typer(history.app, name="history")
 app.add_typer(docs.app, name="docs")

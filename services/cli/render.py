@@ -1,0 +1,44 @@
+"""`pointsman render`: the Kubernetes objects of a stack's workloads."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.stack import CloudArgument, ContractOption, ProfileOption, contract_text, read_text
+
+
+def render(
+    cloud: CloudArgument,
+    profile: ProfileOption = "dev",
+    contract: ContractOption = None,
+    images: Annotated[
+        Path | None, typer.Option(help="JSON: image -> reference with its digest; without it the contract's own")
+    ] = None,
+    authority: Annotated[
+        Path | None, typer.Option(help="PEM of the database's authority; without it fetched from where it is published")
+    ] = None,
+) -> None:
+    """
+    Print what runs in the cluster, as YAML, in the order in which it is applied.
+
+    Examples:
+
+      pointsman render aws --profile prod --images images.json | kubectl apply --server-side -f -
+
+      pointsman render gcp --contract contract.json --images images.json > workloads.yaml
+    """
+    from infra.smoke.run import contract_of
+    from infra.workloads.entry import nameless
+    from infra.workloads.run import as_yaml, rollout_of
+
+    stack = contract_of(contract_text(cloud, profile, contract), cloud)
+    fix = "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}"
+    rollout = rollout_of(
+        stack,
+        images=read_text(images, fix) if images else None,
+        authority=read_text(authority, "It is a certificate as PEM.") if authority else None,
+    )
+    typer.echo(as_yaml(rollout), nl=False)
+    if why := nameless(stack):
+        typer.secho(f"Note: {why}", err=True)

@@ -1,0 +1,117 @@
+"""Every container's settings, made from what its pod is given: none missing, none that points at the pod itself."""
+
+import os
+from typing import Any
+
+import pytest
+
+from infra.workloads.containers import CONTAINERS, SERVING
+from infra.workloads.environment import environment
+from infra.workloads.pods import Rollout
+from services.core.kit import login
+from services.core.kit.settings import PlatformSettings, WorkloadIdentity
+from services.gateway.settings import GatewaySettings
+from services.migrator.grants import GRANTS
+from services.migrator.settings import MigratorSettings
+from services.rag.settings import RagSettings
+from services.router.settings import RouterSettings
+from services.trainer.settings import TrainerSettings
+from services.worker.settings import WorkerSettings
+from tests.infra.workloads.conftest import OVERLAYS
+
+SETTINGS: dict[str, type[PlatformSettings]] = {
+    "gateway": GatewaySettings,
+    "router": RouterSettings,
+    "worker": WorkerSettings,
+    "rag": RagSettings,
+    "trainer": TrainerSettings,
+    "migrator": MigratorSettings,
+}
+NEEDED = """
+gateway:GATEWAY_HOST gateway:ROUTER_URL gateway:WORKER_URL router:ROUTER_HOST router:ROUTER_CACHE_DIR rag:RAG_HOST
+worker:WORKER_METRICS_HOST worker:WORKER_HOST worker:OBJECTS_URL worker:ROUTER_URL trainer:TRAINER_WORK_DIR
+"""
+HERE = ("127.0.0.1", "localhost", ".pointsman")
+Rollouts = dict[tuple[str, str], Rollout]
+
+
+def read(container: str, given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> PlatformSettings:
+    for name in [name for name in os.environ if name.startswith(("POINTSMAN_", "AZURE_", "AWS_", "GCE_"))]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    return SETTINGS[container].read()
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_no_setting_is_missing_or_a_laptops(
+    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A default that means this machine would make a pod wait for itself for ever."""
+    found = environment(rollouts[stack].contract)
+    assert set(found) == set(CONTAINERS) == set(SETTINGS)
+    for container, given in found.items():
+        settings = read(container, given, monkeypatch)
+        loose = {n: v for n, v in _flat(settings) if any(word in str(v) for word in HERE)}
+        assert loose == {}, container
+        known = {f"POINTSMAN_{name.upper()}" for name in type(settings).model_fields}
+        assert {n.split("__")[0] for n in given if n.startswith("POINTSMAN_")} <= known, container
+
+
+def _flat(settings: Any) -> list[tuple[str, Any]]:
+    return [(name, getattr(settings, name)) for name in type(settings).model_fields if name != "database_url"]
+
+
+def test_a_forgotten_setting_would_show(rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check above, shown each setting that it is there for."""
+    found = environment(rollouts["gcp", "prod"].contract)
+    for words in NEEDED.split():
+        container, name = words.split(":")
+        given = {n: v for n, v in found[container].items() if n != f"POINTSMAN_{name}"}
+        monkeypatch.undo()
+        settings = read(container, given, monkeypatch)
+        assert any(word in str(getattr(settings, name.lower())) for word in HERE), name
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_each_container_listens_where_its_pod_is_asked(
+    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ports of the table are the ones the settings have by default."""
+    ports = {
+        "gateway": "gateway_port",
+        "router": "router_http_port",
+        "worker": "worker_metrics_port",
+        "rag": "rag_port",
+    }
+    found = environment(rollouts[stack].contract)
+    for one in SERVING:
+        assert getattr(read(one.name, found[one.name], monkeypatch), ports[one.name]) == one.port
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_everybody_logs_in_by_identity_to_a_verified_server(stack: tuple[str, str], rollouts: Rollouts) -> None:
+    """An address that our own code takes, with the container's own user; the migrator is the administrator."""
+    contract = rollouts[stack].contract
+    found = environment(contract)
+    ways = {"aws": "aws-iam", "azure": "entra", "gcp": "gcp-iam"}
+    for name, given in found.items():
+        url = given["POINTSMAN_DATABASE_URL"]
+        wanted = "aws-secret" if (stack[0], name) == ("aws", "migrator") else ways[stack[0]]
+        assert login.way_of(url) == wanted
+        assert wanted in login.WAYS
+        assert "sslmode=verify-" in url
+        assert "sslrootcert=" in url
+        if stack[0] == "aws":
+            assert given["AWS_REGION"] == contract.region
+    users = found["migrator"]["POINTSMAN_MIGRATOR_USERS"]
+    assert all(f'"{name}"' in users for name in GRANTS)
+
+
+def test_the_variables_of_a_cloud_are_read_by_somebody(rollouts: Rollouts) -> None:
+    """What is not ours is a name that a library reads; a misspelt one would be read by nobody."""
+    known = {"AWS_REGION", "SSL_CERT_FILE", "OTEL_EXPORTER_OTLP_ENDPOINT", "HF_HUB_OFFLINE"}
+    known |= {name.upper() for name in WorkloadIdentity.model_fields}
+    for rollout in rollouts.values():
+        names = {n for given in environment(rollout.contract).values() for n in given if not n.startswith("POINTSMAN_")}
+        assert names <= known
