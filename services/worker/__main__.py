@@ -9,12 +9,13 @@ import structlog
 import uvloop
 from prometheus_client import start_http_server
 
-from services.core.bus.build import build_publisher
+from services.core.bus.build import build_publisher, kind_of
 from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.lanes import Lanes
+from services.core.kit.objects import refuse_unknown
 from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
 from services.core.llm.build import build_llm
@@ -41,12 +42,21 @@ log = structlog.get_logger()
 def main() -> None:
     try:
         settings = WorkerSettings.read()
+        refuse_unknown_ways_out(settings)
         refuse_foreign(settings.database_url.get_secret_value(), settings.company)
     except PointsmanError as exc:
         sys.exit(f"worker: {exc}")
     configure_logs("worker", settings.log_level)
     configure_traces("worker")
     uvloop.run(run(settings))
+
+
+def refuse_unknown_ways_out(settings: WorkerSettings) -> None:
+    """At the start, and not when the first event is due or the first day is over."""
+    if settings.events_url is not None:
+        kind_of(settings.events_url)
+    if settings.lake_url is not None:
+        refuse_unknown(settings.lake_url, setting="POINTSMAN_LAKE_URL")
 
 
 async def run(settings: WorkerSettings) -> None:

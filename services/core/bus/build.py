@@ -21,17 +21,20 @@ KINDS: dict[str, Callable[[str, httpx.AsyncClient], Publisher]] = {
 
 
 def build_publisher(url: str | None, http: httpx.AsyncClient) -> Publisher | None:
+    """None where events are off; raises like `kind_of`."""
+    return kind_of(url)(url, http) if url is not None else None
+
+
+def kind_of(url: str) -> Callable[[str, httpx.AsyncClient], Publisher]:
     """
-    None where events are off.
+    What builds the publisher of this address.
 
     Raises:
         ConfigurationInvalid: the address is none that a bus of ours has.
     """
-    if url is None:
-        return None
     for pattern, build in KINDS.items():
         if re.fullmatch(pattern, url):
-            return build(url, http)
+            return build
     raise ConfigurationInvalid(
         f"POINTSMAN_EVENTS_URL is '{url}', which is no address of an event bus. Give the contract's bus.topic "
         "(arn:aws:sns:..., sb://namespace.servicebus.windows.net/events, projects/.../topics/...) or https://..."

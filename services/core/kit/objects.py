@@ -21,14 +21,19 @@ def open_store(url: str, *, setting: str = "POINTSMAN_OBJECTS_URL") -> "ObjectSt
     """
     from obstore.store import LocalStore, from_url
 
+    refuse_unknown(url, setting=setting)
+    if urlsplit(url).scheme == "file":
+        folder = Path(url.removeprefix("file://").removeprefix("file:")).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return LocalStore(str(folder), mkdir=True)
+    return from_url(url)
+
+
+def refuse_unknown(url: str, *, setting: str) -> None:
+    """Raises like `open_store`, and opens nothing."""
     scheme = urlsplit(url).scheme
     if scheme not in SCHEMES:
         raise ConfigurationInvalid(
             f"{setting} has the scheme '{scheme}'; use one of {', '.join(SCHEMES)}, "
             "for example file:///var/lib/pointsman/objects or s3://bucket/prefix"
         )
-    if scheme == "file":
-        folder = Path(url.removeprefix("file://").removeprefix("file:")).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        return LocalStore(str(folder), mkdir=True)
-    return from_url(url)

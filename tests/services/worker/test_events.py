@@ -1,6 +1,9 @@
 """What is told to others, from the audit log on: the outbox's letters, and the lake's days; ids alone."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,3 +209,16 @@ async def test_a_day_with_entries_that_wait_to_be_linked_is_not_over(outside: An
     with psycopg.connect(database) as conn:
         conn.execute(audit.LINK, (audit.LINK_MAX,))
     assert day.date() in await lake.write_due(outside, store, now=later)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("POINTSMAN_EVENTS_URL", "kafka://broker/topic"), ("POINTSMAN_LAKE_URL", "hdfs://lake")]
+)
+def test_an_address_nobody_knows_stops_the_start_by_its_name(name: str, value: str) -> None:
+    """One line with the setting and what it may be, before anything is connected to."""
+    environment = {**os.environ, "POINTSMAN_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", name: value}
+    command = [sys.executable, "-W", "ignore", "-m", "services.worker"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"worker: {name} ")
+    assert "Traceback" not in done.stderr
