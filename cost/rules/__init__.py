@@ -48,8 +48,8 @@ def unpriced(stack: StackPlan) -> list[str]:
     cloud = stack.cloud
     known = {*RULES[cloud], *free_types(cloud)}
     return [
-        f"No pricing rule for {r.type} ({r.name}). Add `hourly`, or the reason why it is `free`, to its record in "
-        f"infra/kinds/{cloud}.yaml, or a rule to cost/rules/{cloud}.py."
+        f"No pricing rule for {r.type} ({r.name}). Add one to cost/rules/{cloud}.py; or say what it costs by the hour, "
+        f"or why it is free, in its record in infra/kinds/{cloud}.yaml."
         for r in stack.resources
         if r.type not in known
     ]
