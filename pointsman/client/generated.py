@@ -422,6 +422,19 @@ class Told(Model):
     received_at: datetime
 
 
+class WaitingLetter(Model):
+    """A letter that has failed and is tried again at `due_at`; it waits for its system, however long."""
+
+    id: str
+    kind: str
+    ticket_id: str | None
+    connector: str | None
+    attempts: int
+    why: str
+    since: datetime
+    due_at: datetime
+
+
 class Wanted(Model):
     """Wanted"""
 
@@ -470,6 +483,10 @@ class Pointsman(Transport):
     def list_tickets(self, *, limit: int | None = None, before: int | None = None, band: Band | None = None, group: str | None = None, state: Literal['received', 'triaged', 'filtered', 'erased'] | None = None) -> TicketPage:
         """Newest first, a page at a time."""
         return self._call("GET", "/api/tickets", TicketPage, query={'limit': limit, 'before': before, 'band': band, 'group': group, 'state': state})
+
+    def list_waiting_letters(self, *, limit: int | None = None) -> list[WaitingLetter]:
+        """Write-backs and events that have failed and are tried again at `due_at`, oldest first: why, and how often."""
+        return self._call("GET", "/api/waiting-letters", list[WaitingLetter], query={'limit': limit})
 
     def look_tickets_up(self, body: Wanted) -> list[TicketRow]:
         """Several tickets by our ids; ids that do not exist are left out."""

@@ -25,21 +25,30 @@ def list_letters(format: FormatOption = Format.TABLE) -> None:
 
       pointsman dead-letters list --format json
     """
-    letters = _all()
+    _show(_all(), format, ("id", "kind", "ticket_id", "connector", "attempts", "why", "since"))
+
+
+@app.command("waiting")
+def list_waiting(format: FormatOption = Format.TABLE) -> None:
+    """
+    Write-backs and events that have failed and are tried again by themselves, oldest first: up to 1,000.
+
+    Examples:
+
+      pointsman dead-letters waiting
+    """
+    columns = ("id", "kind", "ticket_id", "connector", "attempts", "why", "since", "due_at")
+    _show(open_api().get("/api/waiting-letters", limit=1000), format, columns)
+
+
+def _show(letters: list[dict[str, Any]], format: Format, columns: tuple[str, ...]) -> None:
     if format is Format.JSON:
         print_json(letters)
-        return
-    if not letters:
+    elif letters:
+        names = tuple("ticket" if name == "ticket_id" else name for name in columns)
+        print_table(names, [[letter[name] for name in columns] for letter in letters])
+    else:
         typer.echo("None.")
-        return
-    columns = ("id", "kind", "ticket", "connector", "attempts", "why", "since")
-    print_table(
-        columns,
-        [
-            [letter[c] for c in ("id", "kind", "ticket_id", "connector", "attempts", "why", "since")]
-            for letter in letters
-        ],
-    )
 
 
 def _all() -> list[dict[str, Any]]:

@@ -142,3 +142,16 @@ class DeadLetter(BaseModel):
     attempts: int | None
     why: str | None
     since: datetime
+
+
+class WaitingLetter(BaseModel):
+    """A letter that has failed and is tried again at `due_at`; it waits for its system, however long."""
+
+    id: str
+    kind: str
+    ticket_id: str | None
+    connector: str | None
+    attempts: int
+    why: str
+    since: datetime
+    due_at: datetime

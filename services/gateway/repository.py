@@ -115,6 +115,12 @@ select * from (
 where %(since)s::timestamptz is null or (since, id) < (%(since)s::timestamptz, %(id)s::text)
 order by since desc, id desc limit %(limit)s
 """
+# Letters that keep failing and are not dead: their system does not answer, or answers 5xx to this one for ever.
+WAITING_LETTERS = """
+select id::text as id, kind, ticket_id::text as ticket_id, connector, attempts, last_error as why, created_at as since,
+       due_at
+from outbox where state = 'pending' and last_error is not null order by created_at, id limit %s
+"""
 # The engine keeps a failed step's error and would raise it again without calling the step: it has to go first.
 REPLAY_WORKFLOWS = """
 with failed as (
@@ -200,6 +206,11 @@ async def dead_letters(conn: Connection, *, limit: int, before: tuple[datetime, 
     since, letter_id = before or (None, None)
     values = {"application": APPLICATION, "limit": limit, "since": since, "id": letter_id}
     return await (await conn.execute(DEAD_LETTERS, values)).fetchall()
+
+
+async def waiting_letters(conn: Connection, *, limit: int) -> list[DictRow]:
+    """What has failed and will be tried again, oldest first."""
+    return await (await conn.execute(WAITING_LETTERS, (limit,))).fetchall()
 
 
 async def replay(conn: Connection, letter_id: str | None) -> int:

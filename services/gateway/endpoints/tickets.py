@@ -15,7 +15,7 @@ from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
-from services.gateway.answers import Counts, DeadLetter, OpenReview, TicketDetail
+from services.gateway.answers import Counts, DeadLetter, OpenReview, TicketDetail, WaitingLetter
 
 router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
 
@@ -169,6 +169,16 @@ async def list_dead_letters(
     async with connection(request.app.state.pool) as conn:
         rows = await repository.dead_letters(conn, limit=limit, before=before)
     return [DeadLetter.model_validate(row) for row in rows]
+
+
+@router.get("/waiting-letters")
+async def list_waiting_letters(
+    request: Request, who: Admin, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> list[WaitingLetter]:
+    """Write-backs and events that have failed and are tried again at `due_at`, oldest first: why, and how often."""
+    async with connection(request.app.state.pool) as conn:
+        rows = await repository.waiting_letters(conn, limit=limit)
+    return [WaitingLetter.model_validate(row) for row in rows]
 
 
 @router.post("/dead-letters/replay")

@@ -140,6 +140,21 @@ async def test_replaying_makes_dead_letters_due_again(
     assert count(database, "dbos.operation_outputs") == 0  # else the engine would raise the kept error again
 
 
+async def test_a_letter_that_keeps_failing_is_on_a_list(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """A system that answers 500 to one ticket for ever makes no dead letter: the list says why and how often."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "insert into outbox (key, kind, connector, ticket_id, payload, attempts, last_error) values "
+            "('1:new', 'write', 'generic', 1, '{}', 40, 'ConnectorUnavailable: 500'), "
+            "('1:fresh', 'write', 'generic', 1, '{}', 0, null)"
+        )
+    [waiting] = (await gateway.get("/api/waiting-letters", headers=Keys.header(keys.admin))).json()
+    assert (waiting["attempts"], waiting["why"]) == (40, "ConnectorUnavailable: 500")
+    assert (await gateway.get("/api/waiting-letters", headers=Keys.header(keys.agent))).status_code == 403
+
+
 async def test_dead_letters_come_newest_first_and_page_by_page(
     gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
 ) -> None:
