@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from services.core.kit.database import migrate
 from services.core.kit.errors import ConfigurationInvalid
@@ -18,6 +19,10 @@ from services.local.postgres import EmbeddedPostgres
 from services.local.systems.program import Program
 from services.local.systems.redmine import redmine as redmine_in
 from services.local.systems.request_tracker import request_tracker as request_tracker_in
+
+# Of a machine that others share a test's inputs may come slowly: that is no finding.
+settings.register_profile("shared", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
+settings.load_profile("shared")
 
 if TYPE_CHECKING:
     from services.core.search.encoder import TextEncoder

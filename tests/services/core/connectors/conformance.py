@@ -64,7 +64,8 @@ JSON_VALUES = st.recursive(
     max_leaves=8,
 )
 # One suite runs in several classes on purpose (differing_executors). No deadline: test machines are shared.
-FUZZ = settings(deadline=None, database=None, max_examples=100, suppress_health_check=[HealthCheck.differing_executors])
+UNCHECKED = [HealthCheck.differing_executors, HealthCheck.too_slow]
+FUZZ = settings(deadline=None, database=None, max_examples=100, suppress_health_check=UNCHECKED)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ KEPT = (
     "Outlook 16.0.1.2",
     "port 8080",
 )
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=UNCHECKED)
 WORDS = st.sampled_from(
     [
         "the printer",
