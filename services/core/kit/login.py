@@ -15,7 +15,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 import httpx
 import psycopg
@@ -84,11 +84,21 @@ def resolve(database_url: str) -> str:
         )
     parts, parameters = urlsplit(f"postgresql://{rest}"), dict(parse_qsl(urlsplit(database_url).query))
     _refuse_unverified(parameters)
-    named = unquote(parts.username or "")
-    address = Address(parts.hostname or "", parts.port or 5432, named, parameters.pop(SECRET, ""))
+    address = _address(parts, parameters.pop(SECRET, ""))
     user, password = WAYS[way](address)
-    where = f"{quote(user, safe='')}:{quote(password, safe='')}@{address.host}:{address.port}"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    where = f"{quote(user, safe='')}:{quote(password, safe='')}@{host}:{address.port}"
     return f"postgresql://{where}{parts.path}?{urlencode(parameters)}"
+
+
+def _address(parts: SplitResult, secret: str) -> Address:
+    try:
+        host, port = parts.hostname, parts.port or 5432
+    except ValueError as exc:
+        raise ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address: {exc}.") from exc
+    if not host:
+        raise ConfigurationInvalid("POINTSMAN_DATABASE_URL names no host to sign in to.")
+    return Address(host, port, unquote(parts.username or ""), secret)
 
 
 def way_of(database_url: str) -> str:

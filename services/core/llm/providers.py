@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.core.kit.errors import ConfigurationInvalid
+import psycopg
+
+from services.core.kit.errors import ConfigurationInvalid, LlmUnavailable
+from services.core.kit.login import entra_token
 from services.core.llm.config import Endpoint, LlmConfig
 
-AZURE_TOKEN_SCOPE = "https://cognitiveservices.azure.com/.default"  # noqa: S105  # a scope, not a secret
+AZURE_RESOURCE = "https://cognitiveservices.azure.com"
 CONNECT_TIMEOUT_S = 5.0
 # Sent only where it helps and is accepted: reasoning models behind an Azure deployment reject it with a 400,
 # and Google advises against it for Gemini 3 and later.
@@ -123,17 +126,13 @@ def _vertex(model: str, endpoint: Endpoint, timeout_s: float) -> Provided:
 
 
 def _entra_token() -> Callable[[], Any]:
-    """A token of the workload's own identity for each call; the library caches it until it expires."""
-    try:
-        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
-    except ImportError as exc:
-        raise ConfigurationInvalid(
-            "azure: no api_key, and azure-identity is not installed to use an identity."
-        ) from exc
-    token = get_bearer_token_provider(DefaultAzureCredential(), AZURE_TOKEN_SCOPE)
+    """A token of the workload's own identity for each call; it is kept until shortly before its end."""
 
     async def fresh() -> str:
-        return await asyncio.to_thread(token)
+        try:
+            return await asyncio.to_thread(entra_token, AZURE_RESOURCE)
+        except psycopg.OperationalError as exc:
+            raise LlmUnavailable(f"azure: {exc}") from exc
 
     return fresh
 

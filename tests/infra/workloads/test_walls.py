@@ -107,3 +107,14 @@ def test_only_who_asks_the_router_may(rollouts: Rollouts) -> None:
         "gateway",
         "worker",
     ]
+
+
+def test_the_guide_says_whom_each_container_reaches() -> None:
+    """A row per container, and no call that the table does not have."""
+    words = {Target.SYSTEMS: "ticketing system", Target.TELEMETRY: "collector", Target.OBJECTS: "object store",
+             Target.EVENTS: "event bus", Target.SECRETS: "Secrets Manager"}  # fmt: skip
+    lines = (ROOT.parent / "design/guides/workloads.md").read_text("utf-8").splitlines()
+    for container in CONTAINERS.values():
+        (row,) = [line for line in lines if line.startswith(f"| {container.name} |")]
+        reached = row.split("|")[2]
+        assert {target for target in Target if words.get(target, target.value) in reached} == container.calls

@@ -13,7 +13,9 @@ from moto.server import ThreadedMotoServer
 
 from services.core.kit import login, schema, workflows
 from services.core.kit.database import Pool, build_pool, connection, migrate
-from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
+from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, LlmUnavailable
+from services.core.llm.config import Endpoint, LlmConfig
+from services.core.llm.providers import build_model
 from services.local.postgres import EmbeddedPostgres
 from tests.conftest import free_port
 from tests.doorman import Doorman, doorman, is_signed, trust_this_machine
@@ -236,3 +238,28 @@ async def test_a_metadata_service_that_is_down_is_a_database_that_does_not_answe
     with pytest.raises(psycopg.OperationalError, match=r"No token to sign in with: http://127.*answered 403"):
         login.connect(door.address("gcp-iam", "gateway"))
     schema.refuse_foreign(door.address("gcp-iam", "gateway"), "acme")
+
+
+@pytest.mark.parametrize("where", ["gateway@db:port", "gateway@", "gateway@:5432"])
+def test_an_address_that_is_none_is_a_setting_to_mend(where: str) -> None:
+    """Not a traceback at the start of a container."""
+    with pytest.raises(ConfigurationInvalid, match="POINTSMAN_DATABASE_URL"):
+        login.resolve(f"postgresql+gcp-iam://{where}/pointsman?sslmode=verify-full&sslrootcert=system")
+
+
+def test_a_host_may_be_an_address_of_version_6(metadata: Metadata) -> None:
+    url = login.resolve("postgresql+gcp-iam://gateway@[fd00::5]/pointsman?sslmode=verify-ca&sslrootcert=/ca.pem")
+    assert "@[fd00::5]:5432/pointsman?" in url
+    assert metadata.given
+
+
+async def test_a_model_of_azure_is_asked_with_a_token_of_this_workload(metadata: Metadata) -> None:
+    """By the same way as the database, for another resource; a service that is down is a model that is."""
+    config = LlmConfig(priority="azure:mine", azure=Endpoint(base_url="https://mine.openai.azure.com"))
+    client = build_model("azure:mine", config).model.client
+    assert await client._api_key_provider() == metadata.given[-1]
+    assert "resource=https%3A%2F%2Fcognitiveservices.azure.com" in metadata.asked[-1][1]
+    login._entra_tokens.cache_clear()
+    metadata.is_down = True
+    with pytest.raises(LlmUnavailable, match="azure: No token"):
+        await client._api_key_provider()
