@@ -30,10 +30,10 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 """
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with a lock that locks nothing."""
-    root = tmp_path_factory.mktemp("checkout")
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A checkout with a lock that locks nothing, in which nothing is installed yet."""
+    root = tmp_path / "checkout"
     (root / "services/local").mkdir(parents=True)
     shutil.copy(SCRIPT, root / "services/local/install.py")
     (root / "locks").mkdir()
