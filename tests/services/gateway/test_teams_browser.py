@@ -38,6 +38,7 @@ def open_page(console: Watched, key: str) -> None:
     console.page.get_by_label("API key").fill(key)
     console.page.keyboard.press("Enter")
     expect(console.page.get_by_role("heading", name="Teams")).to_be_visible()
+    console.page.wait_for_load_state()  # keys work once the scripts have run
 
 
 def changes(database: str) -> list[tuple[str, dict]]:
@@ -51,6 +52,7 @@ def test_a_team_is_changed_and_one_added_with_the_keyboard(console: Watched, key
     page = console.page
     open_page(console, keys.admin)
     page.keyboard.press("j")
+    expect(page.locator("#team-1")).to_be_focused()
     page.keyboard.press("j")
     expect(page.locator("#team-2")).to_be_focused()
     page.keyboard.press("Enter")
