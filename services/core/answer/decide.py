@@ -5,16 +5,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import numpy as np
+import structlog
 
 from services.core.answer import clarify, wishes
 from services.core.answer.gate import Calibration, Mode
 from services.core.answer.passage import contradicts, passage
 from services.core.answer.signals import Signals, read
+from services.core.answer.support import is_supported
+from services.core.answer.written import Unwritten, Write, Written
 from services.core.contracts.conversation import Action, Answer, Claim, Reason
 from services.core.contracts.document import Evidence
 from services.core.kit.stages import Stages
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.retrieve import Found, Question, meant_vector
+
+log = structlog.get_logger()
 
 FAR_AWAY = 0.25  # cosine: nothing here is about that; the labelled unanswerable questions, which are about the same
 # products, lie at .4 to .7
@@ -27,6 +32,7 @@ SAID = {
     Reason.WEAK_EVIDENCE: "I found nothing that answers this for certain. " + HANDED_OFF,
     Reason.INSUFFICIENT_COVERAGE: "What I found covers only a part of your question. " + HANDED_OFF,
     Reason.CONFLICTING_SOURCES: "The documents contradict each other about this. " + HANDED_OFF,
+    Reason.LLM_ERROR: "I cannot answer this at the moment. " + HANDED_OFF,
     Reason.ASKED_FOR_HUMAN: HANDED_OFF,
 }
 SAY_SOMETHING = "Please write what you would like to know."
@@ -39,6 +45,7 @@ class Rules:
 
     calibration: Calibration
     mode: Mode = Mode.STANDARD
+    falls_back: bool = True  # to the documents' own words when the language model fails; else to a person
 
 
 Search = Callable[[Question, Vectors], Awaitable[Found]]
@@ -46,11 +53,15 @@ Search = Callable[[Question, Vectors], Awaitable[Found]]
 
 @dataclass(frozen=True)
 class Means:
-    """What an answer is made with. `search` finds what this caller may read."""
+    """
+    What an answer is made with. `search` finds what this caller may read; `write`, where a language model is
+    configured, words what passed the gate, and passes it again.
+    """
 
     encoder: TextEncoder
     rules: Rules
     search: Search
+    write: Write | None = None
 
 
 async def answer(means: Means, question: Question, *, asked_back: bool = False, stages: Stages | None = None) -> Answer:
@@ -64,10 +75,27 @@ async def answer(means: Means, question: Question, *, asked_back: bool = False, 
         said = await asyncio.to_thread(_understand, means.encoder, question)
     if isinstance(said, Answer):
         return said
+    return await answer_from_evidence(means, question, said, asked_back=asked_back, stages=clock)
+
+
+async def answer_from_evidence(
+    means: Means, question: Question, vector: Vectors, *, asked_back: bool = False, stages: Stages | None = None
+) -> Answer:
+    """What the documents say about it, or why not; nothing is read into what the person may want of us."""
+    clock = stages or Stages()
     with clock.stage("search"):
-        found = await means.search(question, said)
+        found = await means.search(question, vector)
     with clock.stage("judge"):
-        return await asyncio.to_thread(_judge, means, found, asked_back)
+        judged = await asyncio.to_thread(_judge, means, found, asked_back)
+    if judged.action is not Action.CONTINUE or means.write is None:
+        return judged
+    with clock.stage("write"):
+        written = await means.write(found)
+    if isinstance(written, Unwritten):
+        log.warning("answer.model.unused", why=written.why)
+        return judged if means.rules.falls_back else hand_off(Reason.LLM_ERROR, confidence=judged.confidence)
+    with clock.stage("check"):
+        return await asyncio.to_thread(weigh, means.encoder, written, found, judged.confidence, asked_back=asked_back)
 
 
 def decide(encoder: TextEncoder, found: Found, signals: Signals, rules: Rules, *, asked_back: bool = False) -> Answer:
@@ -107,6 +135,43 @@ def check(answer: Answer) -> Answer:
     if answer.reply != "\n".join(claim.text for claim in answer.claims):
         return hand_off(Reason.UNSUPPORTED_CLAIM, confidence=answer.confidence)
     return answer
+
+
+def weigh(
+    encoder: TextEncoder, written: Written, found: Found, confidence: float, *, asked_back: bool = False
+) -> Answer:
+    """
+    What a language model drafted, if it may be said: each claim cites a passage that says so, and no other contradicts.
+
+    Only the claims are ever shown. The draft cannot close a conversation, nor word a question back.
+    """
+    draft, evidence, shown = written.draft, written.evidence, written.evidence[:CLARIFY_CHOICES]
+    if draft.action is Action.CLARIFY and not asked_back:
+        return _ask_back(found, confidence)
+    if draft.action is not Action.CONTINUE:
+        return hand_off(
+            draft.reason or Reason.EVALUATOR_LOW, evidence=evidence[:CLARIFY_CHOICES], confidence=confidence
+        )
+    places = range(1, len(evidence) + 1)
+    if not draft.claims or any(not one.citations or not set(one.citations) <= set(places) for one in draft.claims):
+        return hand_off(Reason.MISSING_CITATION, evidence=shown, confidence=confidence)
+    for one in draft.claims:
+        if not is_supported(encoder, one.text, [evidence[place - 1].text for place in one.citations]):
+            return hand_off(Reason.UNSUPPORTED_CLAIM, evidence=shown, confidence=confidence)
+    claims = tuple(
+        Claim(text=one.text, citations=tuple(dict.fromkeys(evidence[place - 1].chunk_id for place in one.citations)))
+        for one in draft.claims
+    )
+    if (other := contradicts(encoder, claims, evidence)) is not None:
+        return hand_off(Reason.CONFLICTING_SOURCES, evidence=(evidence[0], other), confidence=confidence)
+    return Answer(
+        action=Action.CONTINUE,
+        reply="\n".join(claim.text for claim in claims),
+        claims=claims,
+        evidence=_cited(evidence, claims),
+        confidence=confidence,
+        by=written.by,
+    )
 
 
 def hand_off(reason: Reason, *, evidence: tuple[Evidence, ...] = (), confidence: float = 0.0) -> Answer:

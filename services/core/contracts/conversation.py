@@ -61,7 +61,7 @@ class Claim(Contract):
 class Answer(Contract):
     """
     One turn of the machine. `confidence` is the gate's probability that the evidence answers the question; `reason` is
-    set when no answer was given.
+    set when no answer was given. `by` names who worded it: `extractive` are the documents' own words.
     """
 
     action: Action
@@ -70,6 +70,7 @@ class Answer(Contract):
     evidence: tuple[Evidence, ...] = ()
     reason: Reason | None = None
     confidence: float = Field(default=0.0, ge=0, le=1)
+    by: str = "extractive"
 
 
 class Message(Contract):

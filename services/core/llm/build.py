@@ -36,28 +36,33 @@ def build_llm(config: LlmConfig) -> Llm:
     )
 
 
-def _prioritiser(asker: Asker, config: LlmConfig) -> Prioritiser:
-    prompted = PromptedPrioritiser(asker)
-    return DiscreetPrioritiser(prompted) if _is_strict(asker.model, config) else prompted
+def build_answerer(config: LlmConfig) -> Asker | None:
+    """The model that words answers of conversations; None: they are the documents' own words."""
+    return None if config.answer == EXTRACTIVE else _asker(config.answer, config)
 
 
-def _summariser(asker: Asker, config: LlmConfig) -> Summariser:
-    prompted = PromptedSummariser(asker)
-    return DiscreetSummariser(prompted) if _is_strict(asker.model, config) else prompted
-
-
-def _is_strict(name: str, config: LlmConfig) -> bool:
+def is_strict(name: str, config: LlmConfig) -> bool:
     """Anything but a `standard` that somebody chose."""
     endpoint: Endpoint = getattr(config, name.partition(":")[0])
     return endpoint.redaction != "standard"
 
 
+def _prioritiser(asker: Asker, config: LlmConfig) -> Prioritiser:
+    prompted = PromptedPrioritiser(asker)
+    return DiscreetPrioritiser(prompted) if is_strict(asker.model, config) else prompted
+
+
+def _summariser(asker: Asker, config: LlmConfig) -> Summariser:
+    prompted = PromptedSummariser(asker)
+    return DiscreetSummariser(prompted) if is_strict(asker.model, config) else prompted
+
+
 def _asker(name: str, config: LlmConfig) -> Asker:
     price = price_of(name, config.prices)
-    if price is None and config.budget_usd_per_day is not None:
+    if price is None and (config.budget_usd_per_day, config.budget_usd_per_conversation) != (None, None):
         raise ConfigurationInvalid(
             f"No price is known for '{name}', so its budget cannot be kept. Add it to the prices of the configuration, "
-            f"in USD per million tokens (0 for a server of your own), or remove budget_usd_per_day."
+            f"in USD per million tokens (0 for a server of your own), or remove the budgets."
         )
     breaker = Breaker(failures=config.breaker_failures, rest_s=config.breaker_rest_s)
     return Asker(name, build_model(name, config), config, price, breaker)

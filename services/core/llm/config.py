@@ -37,14 +37,16 @@ class ModelPrice(_Frozen):
 
 class LlmConfig(_Frozen):
     """
-    `priority` and `summary` name a model each: `extractive`, `openai:NAME` (any OpenAI-compatible server),
-    `azure:DEPLOYMENT`, `bedrock:us.amazon.nova-micro-v1:0`, `vertex:gemini-3.5-flash-lite`.
+    `priority`, `summary` and `answer` (conversations) name a model each: `extractive`, `openai:NAME` (any
+    OpenAI-compatible server), `azure:DEPLOYMENT`, `bedrock:us.amazon.nova-micro-v1:0`, `vertex:gemini-3.5-flash-lite`.
 
-    `prices` adds to or replaces the shipped list, by the same names. `budget_usd_per_day` holds per UTC day.
+    `prices` adds to or replaces the shipped list, by the same names. `budget_usd_per_day` holds per UTC day, for all
+    tasks; `tokens_per_day`, `tokens_per_conversation` and `budget_usd_per_conversation` for conversations, in and out.
     """
 
     priority: ModelName = "extractive"
     summary: ModelName = "extractive"
+    answer: ModelName = "extractive"
     openai: Endpoint = Endpoint()
     azure: Endpoint = Endpoint()
     bedrock: Endpoint = Endpoint()
@@ -58,4 +60,7 @@ class LlmConfig(_Frozen):
     breaker_failures: int = Field(default=5, ge=1)
     breaker_rest_s: float = Field(default=30.0, gt=0)
     budget_usd_per_day: Decimal | None = Field(default=None, ge=0)
+    budget_usd_per_conversation: Decimal | None = Field(default=None, ge=0)
+    tokens_per_day: int | None = Field(default=None, ge=0)
+    tokens_per_conversation: int = Field(default=50_000, ge=0)  # some 15 answers from five passages each
     prices: dict[str, ModelPrice] = Field(default_factory=dict)

@@ -29,6 +29,12 @@ SPENT_TODAY = """
 select coalesce(sum(usd), 0) from llm_calls where at >= date_trunc('day', now(), 'UTC')
 """
 SPENT_ON = "select coalesce(sum(usd), 0) from llm_calls where ticket_id = %s"
+SUMS: LiteralString = """
+select coalesce(sum(usd), 0) as usd,
+       coalesce(sum(input_tokens + output_tokens) filter (where task = 'answer'), 0) as answer_tokens from llm_calls
+"""
+OF_TODAY = SUMS + "where at >= date_trunc('day', now(), 'UTC')"
+OF_ONE = SUMS + "where ticket_id = %s"
 # The model took its time: meanwhile the ticket may have been erased. The lock keeps an erasure waiting.
 REMEMBER = """
 with ticket as (select state from tickets where id = %(row)s::bigint for share)
@@ -57,6 +63,14 @@ class Call:
     usage: Usage
 
 
+@dataclass(frozen=True)
+class Spent:
+    """USD of all tasks, tokens of conversations."""
+
+    usd: Decimal
+    answer_tokens: int
+
+
 async def record(conn: AsyncConnection[Any], call: Call) -> bool:
     """Bills a call; False when this step was billed before."""
     origin, usage = call.origin, call.usage
@@ -67,6 +81,14 @@ async def record(conn: AsyncConnection[Any], call: Call) -> bool:
     )
     cursor = await conn.execute(RECORD, row)
     return await cursor.fetchone() is not None
+
+
+async def spent(conn: AsyncConnection[Any], ticket_id: str | None = None) -> Spent:
+    """Since midnight UTC, or for one ticket or conversation, ever."""
+    cursor = conn.cursor(row_factory=tuple_row)
+    await (cursor.execute(OF_TODAY) if ticket_id is None else cursor.execute(OF_ONE, (ticket_id,)))
+    row = await cursor.fetchone()
+    return Spent(Decimal(row[0]), int(row[1])) if row else Spent(Decimal(0), 0)
 
 
 async def spent_today(conn: AsyncConnection[Any]) -> Decimal:

@@ -8,7 +8,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from services.core.contracts.priority import PriorityAnswer, PriorityQuestion, SummaryAnswer, SummaryQuestion
 
 Answer = TypeVar("Answer", bound=PriorityAnswer | SummaryAnswer)
-Task = Literal["priority", "summary"]
+Task = Literal["priority", "summary", "answer"]
 Outcome = Literal["answered", "fallback", "over_budget", "cached"]
 
 

@@ -40,7 +40,7 @@ class Prompt:
 
 def priority_prompt(question: PriorityQuestion, *, max_chars: int) -> Prompt:
     """The prompt for a priority; the body is shortened in its middle to `max_chars`."""
-    return _render(
+    return render(
         PRIORITY_VERSION,
         (question.subject, question.body),
         labels=question.labels,
@@ -56,13 +56,21 @@ def summary_prompt(question: SummaryQuestion, *, max_chars: int) -> Prompt:
         {"speaker": speaker, "body": as_data(body, max_chars)}
         for speaker, body in _latest(question.comments, max_chars)
     ]
-    return _render(
+    return render(
         SUMMARY_VERSION,
         (question.subject, question.body, *(body for _, body in question.comments)),
         comments=comments,
         subject=as_data(question.subject, max_chars),
         body=as_data(question.body, max_chars),
     )
+
+
+def render(version: str, texts: Sequence[str], **values: Any) -> Prompt:
+    """The prompt file `version` with these values; `texts` are all that strangers wrote among them."""
+    mark = _mark_of(texts)
+    instructions, message = _template(version)
+    safe = without_mark(mark, values)
+    return Prompt(version, instructions.render(mark=mark, **safe).strip(), message.render(mark=mark, **safe).strip())
 
 
 def as_data(text: str, max_chars: int) -> str:
@@ -86,13 +94,6 @@ def environment() -> Any:
     from jinja2.sandbox import SandboxedEnvironment
 
     return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-
-
-def _render(version: str, texts: Sequence[str], **values: Any) -> Prompt:
-    mark = _mark_of(texts)
-    instructions, message = _template(version)
-    safe = without_mark(mark, values)
-    return Prompt(version, instructions.render(mark=mark, **safe).strip(), message.render(mark=mark, **safe).strip())
 
 
 def _mark_of(texts: Sequence[str]) -> str:
