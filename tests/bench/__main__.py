@@ -1,7 +1,7 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|all] [--quick]
+    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|conversations|conversations-large|all] [--quick]
                           [--tickets N] [--format table|json]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
@@ -88,6 +88,18 @@ def measure_scale(size: Size) -> list[Row]:
     return scale.measure(tickets=size.seeded)
 
 
+def measure_conversations(size: Size) -> list[Row]:
+    from tests.bench import conversations
+
+    return conversations.measure(chunks=2_000 if size.is_quick else 20_000, seconds=3 * size.seconds)
+
+
+def measure_large_conversations(size: Size) -> list[Row]:
+    from tests.bench import conversations
+
+    return conversations.measure(chunks=5_000 if size.is_quick else 200_000, seconds=3 * size.seconds)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
@@ -95,6 +107,8 @@ ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "memory": measure_memory,
     "audit": measure_audit,
     "scale": measure_scale,
+    "conversations": measure_conversations,
+    "conversations-large": measure_large_conversations,
 }
 
 
