@@ -6,6 +6,14 @@ const POLL_MS = 2000;
 const log = document.getElementById("log");
 const box = document.getElementById("text");
 const shown = new Set();
+// A browser may keep storage from a page in another's frame: then a conversation lasts as long as the page.
+const memory = (() => {
+  try {
+    return window.sessionStorage;
+  } catch {
+    return { getItem: () => null, setItem: () => {} };
+  }
+})();
 let session = null;
 
 async function call(path, body) {
@@ -38,15 +46,21 @@ function source(evidence) {
   const item = document.createElement("li");
   const place = evidence.start_s !== null ? "#t=" + Math.floor(evidence.start_s) : evidence.page !== null ? "#page=" + evidence.page : "";
   if (/^https?:\/\//.test(evidence.uri)) {
-    const link = element("a", evidence.title || evidence.uri);
+    const link = element("a", (evidence.title || evidence.uri) + watchFrom(evidence));
     link.href = evidence.uri + place;
     link.rel = "noopener noreferrer";
     link.target = "_blank";
     item.append(link);
   } else {
-    item.textContent = "Source: " + (evidence.title || evidence.uri) + " (" + evidence.uri + place + ")";
+    item.textContent = "Source: " + (evidence.title || evidence.uri) + watchFrom(evidence) + " (" + evidence.uri + place + ")";
   }
   return item;
+}
+
+function watchFrom(evidence) {
+  if (evidence.start_s === null) return "";
+  const seconds = Math.floor(evidence.start_s);
+  return ", watch from " + Math.floor(seconds / 60) + ":" + String(seconds % 60).padStart(2, "0");
 }
 
 function element(name, text) {
@@ -71,7 +85,7 @@ async function send(event) {
   try {
     if (!session) {
       session = await call("/sessions", {});
-      sessionStorage.setItem("conversation", JSON.stringify(session));
+      memory.setItem("conversation", JSON.stringify(session));
     }
     if (id) show({ id, author: "user", text, answer: null });
     await call("/sessions/" + session.id + "/messages", { text, id });
@@ -87,6 +101,6 @@ document.getElementById("say").addEventListener("submit", send);
 box.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey) document.getElementById("say").requestSubmit(), event.preventDefault();
 });
-session = JSON.parse(sessionStorage.getItem("conversation") || "null");
+session = JSON.parse(memory.getItem("conversation") || "null");
 setInterval(() => refresh().catch(() => {}), POLL_MS);
 refresh().catch(() => {});
