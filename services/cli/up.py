@@ -20,7 +20,9 @@ class System(StrEnum):
 
 
 def up(
-    once: Annotated[bool, typer.Option("--once", help="Exit 0 when the mock tickets are triaged; no chat.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit 0 when mock tickets are triaged and the chat answered.")
+    ] = False,
     mock: Annotated[int, typer.Option(min=0, help="How many mock tickets to send at the start.")] = MOCK_TICKETS,
     browser: BrowserOption = True,
     hourly: Annotated[bool, typer.Option("--hourly-test-ticket", help="Send one test ticket every hour.")] = False,
@@ -39,7 +41,7 @@ def up(
 
       pointsman up                 serve until Ctrl-C
 
-      pointsman up --once          show mock tickets triaged, then exit
+      pointsman up --once          show mock tickets triaged and a question answered, then exit
 
       pointsman up --system rt     beside a real Request Tracker (Debian's packages)
 
@@ -47,7 +49,7 @@ def up(
     """
     from services.cli.docs import home_encoder
     from services.cli.first_model import ensure_model, improve_first_model
-    from services.local.conversations import start_conversations
+    from services.local.conversations import one_answer, start_conversations
     from services.local.demo import send_and_show, send_hourly
     from services.local.home import Home, LocalSettings
     from services.local.platform import platform
@@ -72,9 +74,12 @@ def up(
                 typer.secho(f"{beside.system} serves at {program.url} (log in as {user} / {password})", bold=True)
             if mock:
                 send_and_show(running, mock)
-            if once:
+            if once and not mock:
                 return
             start_conversations(running, home_encoder, say)
+            if once:
+                typer.echo("\n".join(one_answer(running.home)))
+                return
             typer.echo(
                 f'The chat answers at {home.rag_url}; in a terminal: pointsman ask "How do I reset my password?"'
             )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONTAINER = "services.rag"
 HANDBOOK = Path(__file__).with_name("handbook")
 SOURCE = "handbook"
+QUESTION = "How do I reset my password?"
 READY_TIMEOUT_S = 120.0
 
 OpenEncoder = Callable[[Home], "TextEncoder"]
@@ -53,6 +54,18 @@ async def index_handbook(home: Home, encoder: "TextEncoder") -> int:
         if await documents.listing(conn):
             return 0
         return (await index_store(conn, encoder, open_store(f"file://{HANDBOOK}"), Source(SOURCE))).chunks
+
+
+def one_answer(home: Home) -> list[str]:
+    """What the chat says to one question of the sample handbook, with its sources, in lines."""
+    with httpx.Client(base_url=home.rag_url, timeout=READY_TIMEOUT_S) as http:
+        opened = http.post("/sessions", json={}).raise_for_status().json()
+        headers = {"Authorization": f"Bearer {opened['token']}"}
+        said = http.post(f"/sessions/{opened['id']}/messages", json={"text": QUESTION}, headers=headers)
+        answer = said.raise_for_status().json()["answer"]
+    cited = answer["answer"]["evidence"] if answer["answer"]["claims"] else ()
+    sources = [f"  Source: {one['title']} ({one['uri']})" for one in cited]
+    return [f"Asked in the chat: {QUESTION}", *answer["text"].splitlines(), *sources]
 
 
 def is_ready(home: Home) -> bool:
