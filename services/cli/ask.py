@@ -7,6 +7,7 @@ import httpx
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
+from services.core.contracts.document import Evidence
 from services.core.kit.errors import InputInvalid, PointsmanError, Unauthenticated, Unavailable
 from services.core.kit.settings import read_settings
 from services.local.home import Home, LocalSettings
@@ -46,7 +47,7 @@ def ask(
         return
     typer.echo(answer["text"])
     for one in answer["answer"]["evidence"] if answer["answer"]["claims"] else ():
-        typer.echo(f"  Source: {one['title']} ({one['uri']})")
+        typer.echo(f"  Source: {one['title']} ({Evidence.model_validate(one).link})")
     typer.echo(f"Go on with: --session {session_id}:{token}", err=True)
 
 

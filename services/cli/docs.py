@@ -61,7 +61,7 @@ def index(
     store = _open(place)
     with open_platform() as settings, _bar() as progress:
         encoder = open_encoder(settings)
-        outcome = _with_database(settings, lambda conn: index_store(conn, encoder, store, wanted, progress=progress))
+        outcome = with_database(settings, lambda conn: index_store(conn, encoder, store, wanted, progress=progress))
     _report(outcome, source, format)
     if outcome.broken and not (outcome.indexed or outcome.unchanged):
         raise typer.Exit(1)
@@ -82,7 +82,7 @@ def list_(
     from services.core.search import documents
 
     with open_platform() as settings:
-        rows = _with_database(settings, lambda conn: documents.listing(conn, source))
+        rows = with_database(settings, lambda conn: documents.listing(conn, source))
     if format is Format.JSON:
         print_json(rows)
         return
@@ -114,7 +114,7 @@ def remove(
         return await documents.remove(conn, source, uris or sorted(await documents.known(conn, source)))
 
     with open_platform() as settings:
-        typer.echo(f"{_with_database(settings, forget)} documents removed.")
+        typer.echo(f"{with_database(settings, forget)} documents removed.")
 
 
 @app.command("encoder")
@@ -149,7 +149,7 @@ def home_encoder(home: Home) -> "TextEncoder":
     return open_encoder(PlatformSettings(database_url=SecretStr(home.postgres.url), objects_url=url))
 
 
-def _with_database(settings: PlatformSettings, work: Any) -> Any:
+def with_database(settings: PlatformSettings, work: Any) -> Any:
     async def run() -> Any:
         url = settings.database_url.get_secret_value()
         async with await AsyncConnection.connect(resolve(url), autocommit=True) as conn:

@@ -3,13 +3,15 @@
 import asyncio
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from psycopg import AsyncConnection
 
-from services.cli.docs import open_encoder
+from services.cli.docs import open_encoder, with_database
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.target import open_platform
+from services.core.kit.errors import InputInvalid
 from services.core.kit.login import resolve
 
 app = typer.Typer(no_args_is_help=True, help="Answers from documents: measured, calibrated.")
@@ -66,6 +68,83 @@ def calibrate(
         f"{output}: answers from {calibration.standard:.2f} (standard) and {calibration.strict:.2f} (strict), "
         f"fitted on {calibration.questions} questions."
     )
+
+
+@app.command("gaps")
+def gaps(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far to look back.")] = 90,
+    usd_per_ticket: Annotated[float, typer.Option(min=0, help="What a person costs for one hand-over.")] = 0.0,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    What people ask that no document answers: how often, what it cost, and which document came nearest.
+
+    Examples:
+
+      pointsman rag gaps --days 30 --usd-per-ticket 15
+    """
+    from services.core.answer.gaps import listing, refresh
+
+    with open_platform() as settings:
+        encoder = open_encoder(settings)
+
+        async def look(conn: AsyncConnection[Any]) -> list[dict[str, Any]]:
+            await refresh(conn, encoder, days=days)
+            return await listing(conn)
+
+        found = with_database(settings, look)
+    for row in found:
+        row["cost_usd"] = round(float(row.pop("usd")) + usd_per_ticket * row["escalated"], 4)
+    if format is Format.JSON:
+        print_json([row | {"at": row["at"].isoformat()} for row in found])
+        return
+    columns = ["question", "questions", "refused", "by_people", "hours", "cost_usd", "title", "nearness", "hidden"]
+    print_table(columns, [[row[name] for name in columns] for row in found])
+
+
+@app.command("cases")
+def cases(
+    approve: Annotated[str, typer.Option(help="The conversation whose case others may be answered from.")] = "",
+    reject: Annotated[str, typer.Option(help="The conversation whose case is not used.")] = "",
+    by: Annotated[str, typer.Option(help="Who decides; it is kept with the case.")] = "operator",
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Cases that wait for a person (POINTSMAN_RAG_APPROVE_CASES): listed, approved or rejected.
+
+    Examples:
+
+      pointsman rag cases
+
+      pointsman rag cases --approve 0199d2c4-0000-7000-8000-000000000000 --by ana
+    """
+    from services.core.answer import cases as known
+
+    async def decide(conn: AsyncConnection[Any]) -> list[dict[str, Any]]:
+        if approve:
+            await known.approve(conn, open_encoder(settings), _id(approve), by)
+        if reject:
+            await known.reject(conn, _id(reject), by)
+        return await known.waiting(conn)
+
+    with open_platform() as settings:
+        found = [_case(row) for row in with_database(settings, decide)]
+    if format is Format.JSON:
+        print_json(found)
+        return
+    print_table(["conversation", "question", "resolution"], [list(row.values()) for row in found])
+
+
+def _case(row: dict[str, Any]) -> dict[str, str]:
+    document = row["document"]
+    return {"id": str(row["session_id"]), "question": document["title"], "resolution": document["chunks"][0]["text"]}
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as exc:
+        raise InputInvalid(f"'{text}' is no conversation's id. List them: pointsman rag cases") from exc
 
 
 def _measure(corpus: Path, questions: Path, calibration: Path | None) -> Any:

@@ -78,6 +78,10 @@ from reviews r join tickets t on t.id = r.ticket_id
 left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
 where r.state = 'open' order by r.urgency desc, r.opened_at limit %s
 """
+GAPS = """
+select m.text as question, g.questions, g.refused, g.by_people, g.usd, g.hours, g.title, g.nearness, g.hidden
+from gaps g join messages m on m.id = g.example order by g.questions desc, g.id limit 50
+"""
 GROUPS = "select name, description from catalogue where kind = 'group' and active order by rank, name"
 COUNTS = """
 select (select count(*) from tickets where state = 'received') as waiting,
@@ -193,6 +197,11 @@ async def pulse(conn: Connection) -> dict[str, Any]:
     """What `/health` tells; numbers stop at 1,000."""
     row = await (await conn.execute(PULSE)).fetchone()
     return row or {}
+
+
+async def gaps(conn: Connection) -> list[DictRow]:
+    """What the chat could not answer, as it last looked, the most frequent first."""
+    return await (await conn.execute(GAPS)).fetchall()
 
 
 async def counts(conn: Connection) -> dict[str, Any]:

@@ -17,6 +17,7 @@ ARRIVALS = {
     "deleted": "Deleted in",
     "erased": "Erased for good in",
 }
+NOTES = {"summary": "Summarised", "related": "Related tickets looked up", "draft": "Reply drafted, if it could be"}
 LABELS = {"close": "its group when it was closed", "review": "a review", "feedback": "feedback"}
 WRITES = {"sent": "done", "pending": "waiting", "superseded": "left: a person was faster", "dead": "failed for good"}
 
@@ -74,7 +75,7 @@ def _labels(found: Row) -> Iterator[Line]:
 
 def _notes(found: Row) -> Iterator[Line]:
     for row in found["notes"]:
-        yield Line(row["at"], "Summarised" if row["kind"] == "summary" else "Related tickets looked up")
+        yield Line(row["at"], NOTES[row["kind"]])
 
 
 def _letters(found: Row) -> Iterator[Line]:

@@ -37,9 +37,11 @@ GATEWAY: Rights = {
     "public.console_links": "select, insert, delete",
     "public.decisions": READ,
     "public.executors": READ,
+    "public.gaps": READ,
     "public.history": 'select ("group", created_at, solved_at)',  # how long closed tickets took
     "public.labels": WRITE,
     "public.llm_calls": READ,
+    "public.messages": "select (id, text)",
     "public.models": READ,
     "public.notes": READ,
     "public.outbox": WRITE,
@@ -90,10 +92,16 @@ RAG: Rights = {
     **_TAKE_IN,
     **_DESK,
     "public.api_keys": READ,
+    "public.case_drafts": WRITE,
+    "public.channel_sessions": "select, insert",
     "public.chunk_terms": "select, insert",
     "public.chunks": "select, insert, delete",
     "public.documents": ALL,
+    "public.gaps": "select, insert, delete",
+    "public.llm_calls": "select (id, ticket_id, workflow_id, step, task, input_tokens, output_tokens, usd, at), insert",
     "public.messages": WRITE,
+    "public.notes": "select, insert",
+    "public.outbox": "select (key), insert",
     "public.session_events": "select, insert",
     "public.sessions": WRITE,
     "public.shelves": WRITE,
@@ -116,4 +124,9 @@ GRANTS: Mapping[str, Rights] = {
     "trainer": TRAINER,
 }
 # Only commands that an operator runs as administrator touch these.
-OPERATORS = ("public.history_imports",)
+OPERATORS = (
+    "public.history_imports",
+    *("public.conversation_citation_rate", "public.conversation_escalation_rate"),
+    *("public.conversation_first_contact_resolution", "public.conversation_grounding_rate"),
+    "public.conversation_recontact_rate",
+)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,21 +18,27 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.core.answer import gaps
 from services.core.answer.decide import Rules
 from services.core.answer.gate import read_calibration
+from services.core.answer.written import Writer
 from services.core.connectors.registry import build_connectors
-from services.core.kit.database import build_pool
+from services.core.kit.database import Pool, build_pool, connection
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 from services.core.kit.limits import Limits
 from services.core.kit.objects import open_store
 from services.core.kit.openapi import describe
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
+from services.core.llm.build import build_answerer, is_strict
 from services.core.llm.redaction import Redaction
+from services.core.models.client import RouterClient
 from services.core.search.encoder import fetch_encoder
 from services.core.text.redact import build_redactor
-from services.rag import endpoints, handover, service
-from services.rag.service import Outside
+from services.rag import drafts, endpoints, handover, service
+from services.rag.channels import endpoints as channels
+from services.rag.channels.bot_framework import BotDoor
+from services.rag.service import Learning, Outside
 from services.rag.settings import RagSettings
 
 log = structlog.get_logger()
@@ -55,6 +61,7 @@ def build_app(settings: RagSettings) -> FastAPI:
     app.state.calling = RateGate(settings.rag_caller_messages_per_minute, of="messages")
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(endpoints.router)
+    app.include_router(channels.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -85,8 +92,13 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await pool.open(wait=False)  # started before its database it answers 503, and recovers by itself
         encoder = await asyncio.to_thread(fetch_encoder, open_store(settings.objects_url))
         redaction = Redaction(await asyncio.to_thread(build_redactor))
-        rules = Rules(read_calibration(settings.rag_calibration), settings.rag_mode)
-        outside = app.state.outside = Outside(pool, encoder, redaction, rules, settings.rag_index_cases)
+        rules = Rules(read_calibration(settings.rag_calibration), settings.rag_mode, settings.rag_falls_back)
+        writer = _build_writer(settings, pool, redaction)
+        router = RouterClient(settings.router_url, http, settings.router_timeout_s)
+        learns = Learning.of(settings.rag_index_cases, settings.rag_approve_cases)
+        outside = Outside(pool, encoder, redaction, rules, learns, writer, router, settings.rag_mail)
+        app.state.outside = outside
+        app.state.bot_door = BotDoor(settings.rag_bot, http) if settings.rag_bot.app_id else None
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         connector = connectors.get(settings.rag_connector)
         if connector is None:
@@ -95,13 +107,36 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
                 f"Configure it, or use one of: {', '.join(connectors)}."
             )
         ticket = {"group": settings.rag_ticket_group, "every_s": settings.rag_poll_s, "stop": stop}
-        loops = asyncio.gather(service.sweep(outside, stop=stop), handover.keep_up(outside, connector, **ticket))
+        work = [service.sweep(outside, stop=stop), handover.keep_up(outside, connector, **ticket)]
+        work.append(_look_for_gaps(outside, every_s=settings.rag_gaps_s, stop=stop))
+        if settings.rag_drafts:
+            rhythm = {"shadow": settings.shadow, "every_s": settings.rag_poll_s, "stop": stop}
+            work.append(drafts.keep_drafting(outside, settings.rag_draft_groups, **rhythm))
+        loops = asyncio.gather(*work)
         try:
             yield
         finally:
             stop.set()
             await loops
             await pool.close()
+
+
+async def _look_for_gaps(outside: Outside, *, every_s: float, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            async with connection(outside.pool) as conn:
+                await gaps.refresh(conn, outside.encoder)
+        except Exception as exc:  # nobody waits for it: it is looked again
+            log.warning("rag.gaps.failed", error=type(exc).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_s)
+
+
+def _build_writer(settings: RagSettings, pool: Pool, redaction: Redaction) -> Writer | None:
+    asker = build_answerer(settings.llm)
+    if asker is None:
+        return None
+    return Writer(asker, pool, redaction, settings.llm, is_strict(asker.model, settings.llm))
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

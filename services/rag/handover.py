@@ -7,18 +7,22 @@ from dataclasses import replace
 import structlog
 from psycopg.rows import DictRow
 
+from services.core.answer.cases import draft_case, put_case
 from services.core.connectors.hearing import OWN_ACTOR
 from services.core.connectors.port import Connector
-from services.core.contracts.conversation import Author, SessionState
+from services.core.contracts.conversation import Action, Author, SessionState
 from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.prediction import Prediction
 from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, NewTicket, Requester, Ticket, TicketUpdate
 from services.core.kit.database import connection
-from services.core.kit.errors import PointsmanError
+from services.core.kit.errors import ConnectorRejected, PointsmanError
 from services.core.kit.intake import ingest
+from services.core.models.texts import join_text
 from services.rag import repository
-from services.rag.cases import put_case
+from services.rag.mail import as_mail, send
 from services.rag.repository import Said, uuid7
-from services.rag.service import Outside
+from services.rag.service import Learning, Outside
+from services.rag.summary import summarise
 
 log = structlog.get_logger()
 
@@ -51,8 +55,9 @@ async def look_once(outside: Outside, connector: Connector, *, group: str | None
                 await _open_ticket(outside, connector, session, group)
             else:
                 await _tell_agent(outside, connector, session)
+                await _mail_team(outside, session)
                 await _hear_agent(outside, connector, session)
-        except PointsmanError as exc:
+        except PointsmanError as exc:  # also a mail server's
             log.warning("rag.ticket.waits", session_id=str(session["id"]), error=type(exc).__name__)
 
 
@@ -60,7 +65,7 @@ async def _open_ticket(outside: Outside, connector: Connector, session: DictRow,
     """The key is the conversation's id: killed between opening and noting it, the next round finds the same ticket."""
     async with connection(outside.pool) as conn:
         said = await repository.messages(conn, session["id"])
-    ticket = as_ticket(session, said, group)
+    ticket = as_ticket(session, said, group, suggested=await suggest(outside, said))
     opened = await connector.open(ticket)
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.set_ticket(conn, session["id"], connector.name, opened.external_id):
@@ -68,6 +73,25 @@ async def _open_ticket(outside: Outside, connector: Connector, session: DictRow,
             await repository.note(conn, session["id"], "ticket_opened", {"ticket": opened.external_id})
             for one in _unheard(said):
                 await repository.set_done(conn, one["id"])
+
+
+async def _mail_team(outside: Outside, session: DictRow) -> None:
+    """Writes to the team once the ticket has a number; a server that refuses for good is not asked again."""
+    async with connection(outside.pool) as conn:
+        if await repository.was_noted(conn, session["id"], "mailed"):
+            return
+        said = await repository.messages(conn, session["id"])
+    suggested = await suggest(outside, said)
+    to = outside.mail.address_for(suggested.group if suggested else None)
+    if to is None:
+        return
+    mail = as_mail(outside.mail, to, as_ticket(session, said, None, suggested=suggested), session["ticket"])
+    try:
+        await send(outside.mail, mail)
+    except ConnectorRejected as exc:
+        log.error("rag.mail.refused", session_id=str(session["id"]), error=exc.message)
+    async with connection(outside.pool) as conn:
+        await repository.note(conn, session["id"], "mailed", {"to": to})
 
 
 async def _tell_agent(outside: Outside, connector: Connector, session: DictRow) -> None:
@@ -98,9 +122,11 @@ async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) 
             await repository.say(conn, Said(uuid7(), session["id"], Author.ASSISTANT, SOLVED, external="solved"))
             await repository.move(conn, session["id"], SessionState.RESOLVED)
             await repository.note(conn, session["id"], "resolved", {"by": Author.AGENT})
-            if outside.index_cases:
-                said = await repository.messages(conn, session["id"])
+            said = await repository.messages(conn, session["id"])
+            if outside.learns is Learning.EVERYTHING:
                 await put_case(conn, outside.encoder, session, said)
+            elif outside.learns is Learning.APPROVED:
+                await draft_case(conn, session, said)
 
 
 def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:
@@ -116,7 +142,22 @@ def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:
     return heard
 
 
-def as_ticket(session: DictRow, said: list[DictRow], group: str | None) -> NewTicket:
+async def suggest(outside: Outside, said: list[DictRow]) -> Prediction | None:
+    """Where the router would send what the person wrote; None when it does not answer: nobody waits for it."""
+    if outside.router is None:
+        return None
+    words = [one["redacted"] for one in said if one["author"] == Author.USER]
+    try:
+        prediction, _ = await outside.router.predict(join_text(words[0], "\n".join(words[1:])))
+    except PointsmanError as exc:
+        log.warning("rag.group.unknown", error=type(exc).__name__)
+        return None
+    return prediction
+
+
+def as_ticket(
+    session: DictRow, said: list[DictRow], group: str | None, *, suggested: Prediction | None = None
+) -> NewTicket:
     """Transcript for everybody; why, and what was found, for the agent alone."""
     first = next(one["text"] for one in said if one["author"] == Author.USER)
     transcript = [f"{WHO[Author(one['author'])]}: {one['text']}" for one in said]
@@ -127,7 +168,7 @@ def as_ticket(session: DictRow, said: list[DictRow], group: str | None) -> NewTi
         requester=Requester(email=session["requester"]),
         group=group,
         tags=("pointsman-chat",),
-        note=private_note(session, said),
+        note=private_note(session, said, suggested),
     )
 
 
@@ -154,13 +195,18 @@ def as_delivery(new: NewTicket, connector: str, external_id: str) -> Delivery:
     )
 
 
-def private_note(session: DictRow, said: list[DictRow]) -> str:
+def private_note(session: DictRow, said: list[DictRow], suggested: Prediction | None = None) -> str:
+    """Why, what it was about, who might take it, what was asked back or is worth asking, and what was found."""
     answers = [one["answer"] for one in said if one["answer"]]
     evidence = {e["uri"]: e for answer in answers for e in answer["evidence"]}
-    asked_back = [answer["reply"] for answer in answers if answer["action"] == "clarify"]
     lines = [f"Handed over by Pointsman. Reason: {session['reason']}."]
-    lines += [f"Asked back: {reply}" for reply in asked_back]
-    lines += ["", "Evidence:"] if evidence else ["", "No evidence was found."]
+    if suggested is not None and suggested.group:
+        lines.append(f"Suggested group: {suggested.group} ({suggested.confidence:.0%}, {suggested.band}).")
+    lines += ["", "So far:", summarise(said), ""]
+    lines += [f"Asked back: {answer['reply']}" for answer in answers if answer["action"] == Action.CLARIFY]
+    if len(evidence) > 1:
+        lines.append(f"Worth asking: is it about {' or '.join(one['title'] for one in [*evidence.values()][:3])}?")
+    lines += ["Evidence:"] if evidence else ["No evidence was found."]
     lines += [f"- {one['title']} ({one['uri']}), similarity {one['cosine']:.2f}" for one in evidence.values()]
     return "\n".join(lines)
 

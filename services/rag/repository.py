@@ -37,8 +37,25 @@ MOVE = """
 update sessions set state = %(state)s, reason = coalesce(%(reason)s, reason), updated_at = now() where id = %(id)s
 """
 EVENT = "insert into session_events (session_id, kind, detail) values (%s, %s, %s)"
+NOTED = "select 1 from session_events where session_id = %s and kind = %s limit 1"
 ESCALATED = "select * from sessions where state = 'escalated' order by updated_at limit 200"
 TICKET = "update sessions set connector = %s, ticket = %s, updated_at = now() where id = %s and ticket is null"
+# The worker's note of kind `related` says that a ticket was assigned and read; older ones are beyond help.
+UNDRAFTED = """
+select t.id, t.connector, t.external_id, t.subject, t.body from notes n join tickets t on t.id = n.ticket_id
+where n.kind = 'related' and n.at > now() - interval '1 day' and t.subject is not null
+  and coalesce(t.status, '') not in ('solved', 'closed')
+  and not exists (select from notes d where d.ticket_id = n.ticket_id and d.kind = 'draft')
+order by n.id limit 20
+"""
+HOLD = "select 1 from tickets where id = %s and state <> 'erased' for share"
+DRAFT = """
+insert into notes (ticket_id, kind, workflow_id, body) values (%s, 'draft', %s, %s)
+on conflict do nothing returning id
+"""
+LOCK_CHANNEL = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+SESSION_OF = "select session_id from channel_sessions where channel = %s and conversation = %s"
+NAME = "insert into channel_sessions (channel, conversation, session_id) values (%s, %s, %s)"
 RATE = "update sessions set rating = %s, updated_at = now() where id = %s"
 
 
@@ -74,6 +91,20 @@ async def open_session(
 ) -> None:
     await conn.execute(OPEN, (session_id, token_sha256, list(groups), requester))
     await note(conn, session_id, "opened", {})
+
+
+async def lock_channel(conn: Connection, channel: str, conversation: str) -> None:
+    """Two first messages at once must not open two conversations."""
+    await conn.execute(LOCK_CHANNEL, (f"{channel}\n{conversation}",))
+
+
+async def session_of(conn: Connection, channel: str, conversation: str) -> UUID | None:
+    row = await (await conn.execute(SESSION_OF, (channel, conversation))).fetchone()
+    return row["session_id"] if row else None
+
+
+async def name_in_channel(conn: Connection, channel: str, conversation: str, session_id: UUID) -> None:
+    await conn.execute(NAME, (channel, conversation, session_id))
 
 
 async def find(conn: Connection, session_id: UUID) -> DictRow | None:
@@ -132,6 +163,10 @@ async def note(conn: Connection, session_id: UUID, kind: str, detail: dict[str, 
     await conn.execute(EVENT, (session_id, kind, Jsonb(detail)))
 
 
+async def was_noted(conn: Connection, session_id: UUID, kind: str) -> bool:
+    return await (await conn.execute(NOTED, (session_id, kind))).fetchone() is not None
+
+
 async def escalated(conn: Connection) -> list[DictRow]:
     return await (await conn.execute(ESCALATED)).fetchall()
 
@@ -142,6 +177,21 @@ async def set_ticket(conn: Connection, session_id: UUID, connector: str, ticket:
 
 async def rate(conn: Connection, session_id: UUID, rating: int) -> None:
     await conn.execute(RATE, (rating, session_id))
+
+
+async def undrafted(conn: Connection) -> list[DictRow]:
+    """Tickets that were assigned lately and have no drafted reply."""
+    return await (await conn.execute(UNDRAFTED)).fetchall()
+
+
+async def hold(conn: Connection, ticket_id: int) -> bool:
+    """Whether the ticket's text is there; keeps an erasure waiting until the caller's transaction ends."""
+    return await (await conn.execute(HOLD, (ticket_id,))).fetchone() is not None
+
+
+async def add_draft(conn: Connection, ticket_id: int, body: dict[str, Any]) -> bool:
+    """False when the ticket has one."""
+    return await (await conn.execute(DRAFT, (ticket_id, f"draft:{ticket_id}", Jsonb(body)))).fetchone() is not None
 
 
 def as_message(row: DictRow) -> Message:

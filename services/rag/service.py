@@ -7,6 +7,9 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -14,22 +17,43 @@ import structlog
 from psycopg.rows import DictRow
 
 from services.core.answer.decide import Means, Rules, answer
-from services.core.contracts.conversation import Answer, Author, Message, Session, SessionState
+from services.core.answer.written import Writer
+from services.core.contracts.conversation import Action, Answer, Author, Message, Session, SessionState
 from services.core.kit.database import Connection, Pool, connection
 from services.core.kit.errors import Conflict, NotFound, Unauthenticated
 from services.core.kit.stages import Stages
+from services.core.llm.ledger import Origin
 from services.core.llm.redaction import Redaction
+from services.core.llm.reply import Speaker
+from services.core.models.client import RouterClient
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.retrieve import Found, Question, Scope, search
 from services.rag import repository, states
+from services.rag.mail import MailSettings
 from services.rag.repository import Said, uuid7
+from services.rag.summary import EVERY, is_due, summarise
 
 log = structlog.get_logger()
 
 WAITED_S = 5.0  # a turn takes a fraction of it; what is older was left by a server that ended
 SWEEP_S = 1.0
 MESSAGES_MAX = 1_000  # all of them are read for each turn
+SAID_MAX = EVERY  # messages that a language model is told
 PREVIOUS_MAX = 6  # turns of the person that a follow-up may refer to
+
+
+class Learning(StrEnum):
+    """What becomes of what an agent resolved: nothing, a case once a person approves it, or a case at once."""
+
+    NOTHING = "nothing"
+    APPROVED = "approved"
+    EVERYTHING = "everything"
+
+    @classmethod
+    def of(cls, index_cases: bool, approve_cases: bool) -> "Learning":
+        if not index_cases:
+            return cls.NOTHING
+        return cls.APPROVED if approve_cases else cls.EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -40,7 +64,10 @@ class Outside:
     encoder: TextEncoder
     redaction: Redaction
     rules: Rules
-    index_cases: bool = False
+    learns: Learning = Learning.NOTHING
+    writer: Writer | None = None
+    router: RouterClient | None = None
+    mail: MailSettings = field(default_factory=MailSettings)
     turns: "Turns" = field(default_factory=lambda: Turns())
 
 
@@ -82,6 +109,19 @@ async def open_session(outside: Outside, groups: tuple[str, ...], requester: str
     return Opened(str(session_id), token)
 
 
+async def open_in_channel(outside: Outside, channel: str, conversation: str) -> UUID:
+    """The conversation that a channel calls so; a new one, for documents for everybody, the first time."""
+    async with connection(outside.pool) as conn, conn.transaction():
+        await repository.lock_channel(conn, channel, conversation)
+        known = await repository.session_of(conn, channel, conversation)
+        if known is not None:
+            return known
+        session_id = uuid7()
+        await repository.open_session(conn, session_id, _digest(secrets.token_urlsafe(24)), (), None)
+        await repository.name_in_channel(conn, channel, conversation, session_id)
+        return session_id
+
+
 async def take_in(outside: Outside, session_id: UUID, token: str | None, message_id: UUID, text: str) -> None:
     """
     Stores a message, verbatim in its own table and redacted in the other; the same id again changes nothing.
@@ -92,6 +132,12 @@ async def take_in(outside: Outside, session_id: UUID, token: str | None, message
     """
     async with connection(outside.pool) as conn:
         require(await repository.find(conn, session_id), token)
+    await take_in_known(outside, session_id, message_id, text)
+
+
+async def take_in_known(outside: Outside, session_id: UUID, message_id: UUID, text: str) -> None:
+    """As `take_in`, from a channel that has proved itself another way."""
+    async with connection(outside.pool) as conn:
         if await repository.count(conn, session_id) >= MESSAGES_MAX:
             raise Conflict(f"This conversation has {MESSAGES_MAX} messages. Open another one.")
     redacted = await outside.redaction.redact({"text": text})
@@ -196,8 +242,17 @@ async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
         async with connection(outside.pool) as conn:
             return await search(conn, question, vector, outside.encoder.version, scope)
 
-    means = Means(outside.encoder, outside.rules, find)
+    write = None if outside.writer is None else partial(outside.writer.write, **_told(turn))
+    means = Means(outside.encoder, outside.rules, find, write)
     return await answer(means, question, asked_back=repository.was_asked_back(turn.before), stages=stages)
+
+
+def _told(turn: Turn) -> dict[str, Any]:
+    """What a language model is told beside the question, and what its bill says."""
+    speakers: dict[str, Speaker] = {Author.USER: "requester", Author.ASSISTANT: "assistant", Author.AGENT: "assistant"}
+    said = tuple((speakers[one["author"]], one["redacted"]) for one in turn.before[-SAID_MAX:])
+    origin = Origin(f"session/{turn.session['id']}", str(turn.message_id), "answer")
+    return {"origin": origin, "said": said, "summary": summarise(turn.before[:-SAID_MAX])}
 
 
 async def _record(outside: Outside, turn: Turn, given: Answer, stages: Stages) -> Message | None:
@@ -215,9 +270,17 @@ async def _record(outside: Outside, turn: Turn, given: Answer, stages: Stages) -
         await repository.say(conn, reply)
         await repository.set_done(conn, turn.message_id)
         await repository.move(conn, session_id, states.after(state, given.action), given.reason)
-        detail = {"message": str(turn.message_id), "reason": given.reason, "confidence": round(given.confidence, 4)}
-        await repository.note(conn, session_id, states.EVENTS[given.action], detail | {"ms": stages.ms})
+        await repository.note(conn, session_id, states.EVENTS[given.action], _told_of(turn, given, stages))
+        said = await repository.messages(conn, session_id)
+        if is_due(said) or given.action is Action.HANDOFF:
+            await repository.note(conn, session_id, "summarised", {"text": summarise(said), "messages": len(said)})
         return await repository.reply_to(conn, turn.message_id)
+
+
+def _told_of(turn: Turn, given: Answer, stages: Stages) -> dict[str, Any]:
+    """What a turn's event says: never words."""
+    why = {"message": str(turn.message_id), "reason": given.reason, "confidence": round(given.confidence, 4)}
+    return why | {"by": given.by, "ms": stages.ms}
 
 
 async def _require_same(conn: Connection, session_id: UUID, message_id: UUID, text: str) -> None:

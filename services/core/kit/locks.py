@@ -12,3 +12,4 @@ class Lock(IntEnum):
     IN_USE = 7264002  # commands share it while they use this machine's PostgreSQL without `pointsman up`
     UPKEEP = 7264003
     NOTICES = 7264004
+    GAPS = 7264006

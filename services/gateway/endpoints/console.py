@@ -105,6 +105,14 @@ async def show_reviews(request: Request, who: Viewer) -> Response:
     return render(request, "reviews.html", values)
 
 
+@router.get("/gaps")
+async def show_gaps(request: Request, who: Viewer) -> Response:
+    """What the chat was asked and no document answers, the most frequent first."""
+    async with connection(request.app.state.pool) as conn:
+        values: dict[str, Any] = {"gaps": await repository.gaps(conn), "counts": await repository.counts(conn)}
+    return render(request, "gaps.html", values | who_values(request, who))
+
+
 @router.post("/reviews/{ticket_id}")
 async def answer_review(request: Request, who: Agent, ticket_id: TicketId) -> Response:
     """Accepts or corrects in the queue: the card becomes its outcome."""

@@ -24,6 +24,8 @@ SHARED = {
     "services/core/kit/workflows": ("worker",),
     "services/core/connectors/desk": ("gateway", "worker", "rag"),
     "services/core/connectors/desk_agents": ("gateway",),
+    "services/core/answer/cases": ("rag",),
+    "services/core/answer/gaps": ("rag",),
     "services/core/llm/ledger": ("worker",),
     "services/core/search/documents": ("rag",),
     "services/core/search/retrieve": ("rag",),

@@ -36,6 +36,7 @@ class Rag:
 
     database: str
     objects: Path
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -53,6 +54,7 @@ class Rag:
             "POINTSMAN_RAG_POLL_S": "0.2",
             "POINTSMAN_BODY_TIMEOUT_S": "1",
             "OMP_NUM_THREADS": "1",
+            **self.environment,
         }
         with (self.objects / "rag.log").open("ab") as log:
             command = [sys.executable, "-m", "services.rag"]
@@ -88,18 +90,21 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+async def index_pages(database: str, encoder: TextEncoder, folder: Path) -> None:
+    """PAGES for everybody, and one page for the group hr."""
+    for name, text in PAGES.items():
+        (folder / f"{name}.md").write_text(text, "utf-8")
+    (folder / "hr").mkdir()
+    (folder / "hr" / "salary.md").write_text(SECRET_PAGE, "utf-8")
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        await index_store(conn, encoder, LocalStore(str(folder / "hr")), Source("hr", ("hr",)))
+        (folder / "hr" / "salary.md").unlink()
+        await index_store(conn, encoder, LocalStore(str(folder)), Source("docs", base_url="https://help.example"))
+
+
 @pytest.fixture
 async def rag(database: str, objects: Path, text_encoder: TextEncoder, tmp_path: Path) -> "Iterator[Rag]":  # ty: ignore
-    for name, text in PAGES.items():
-        (tmp_path / f"{name}.md").write_text(text, "utf-8")
-    (tmp_path / "hr").mkdir()
-    (tmp_path / "hr" / "salary.md").write_text(SECRET_PAGE, "utf-8")
-    async with await AsyncConnection.connect(database, autocommit=True) as conn:
-        await index_store(conn, text_encoder, LocalStore(str(tmp_path / "hr")), Source("hr", ("hr",)))
-        (tmp_path / "hr" / "salary.md").unlink()
-        await index_store(
-            conn, text_encoder, LocalStore(str(tmp_path)), Source("docs", base_url="https://help.example")
-        )
+    await index_pages(database, text_encoder, tmp_path)
     running = Rag(database, objects)
     running.start()
     yield running

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import numpy as np
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from services.core.contracts.conversation import Author
 from services.core.contracts.document import TITLE_MAX_CHARS, Chunk, Document, DocumentKind
 from services.core.kit.database import Connection
+from services.core.kit.errors import NotFound
 from services.core.llm.sentences import keywords
 from services.core.search import documents
 from services.core.search.encoder import TextEncoder, Vectors
@@ -20,6 +22,12 @@ SOURCE = "cases"
 # cases yet: high enough that only all but the same words merge.
 SAME_CASE = 0.92
 TEXT_MAX_CHARS = 1_500
+DRAFT = "insert into case_drafts (session_id, document) values (%s, %s) on conflict (session_id) do nothing"
+WAITING = "select session_id, document, at from case_drafts where state = 'waiting' order by at limit 200"
+DECIDE = """
+update case_drafts set state = %s, decided_by = %s, decided_at = now() where session_id = %s and state = 'waiting'
+returning document
+"""
 
 
 async def put_case(conn: Connection, encoder: TextEncoder, session: DictRow, said: list[DictRow]) -> str | None:
@@ -31,11 +39,7 @@ async def put_case(conn: Connection, encoder: TextEncoder, session: DictRow, sai
     case = as_case(session["id"], said, tuple(session["groups"]))
     if case is None:
         return None
-    vector = await asyncio.to_thread(encoder.embed, [documents.embedded_text(case.title, case.chunks[0])])
-    if await _is_known(conn, vector[0], encoder.version, case):
-        return None
-    await documents.put(conn, case, vector, encoder=encoder.version)
-    return case.uri
+    return await _index(conn, encoder, case)
 
 
 def as_case(session_id: UUID, said: list[DictRow], acl: tuple[str, ...]) -> Document | None:
@@ -54,6 +58,49 @@ def as_case(session_id: UUID, said: list[DictRow], acl: tuple[str, ...]) -> Docu
         acl=acl,
         chunks=(Chunk(ordinal=0, text=text, heading=keywords(title, text)),),
     )
+
+
+async def draft_case(conn: Connection, session: DictRow, said: list[DictRow]) -> None:
+    """Keeps the case of a conversation until a person says whether others are answered from it."""
+    case = as_case(session["id"], said, tuple(session["groups"]))
+    if case is not None:
+        await conn.execute(DRAFT, (session["id"], Jsonb(case.model_dump(mode="json"))))
+
+
+async def waiting(conn: Connection) -> list[DictRow]:
+    """Cases that nobody has decided about, oldest first."""
+    return await (await conn.execute(WAITING)).fetchall()
+
+
+async def approve(conn: Connection, encoder: TextEncoder, session_id: UUID, by: str) -> str | None:
+    """
+    Indexes a waiting case; its address, None when the same one is known.
+
+    Raises:
+        NotFound: none waits under this id.
+    """
+    case = Document.model_validate((await _decide(conn, session_id, "approved", by))["document"])
+    return await _index(conn, encoder, case)
+
+
+async def reject(conn: Connection, session_id: UUID, by: str) -> None:
+    """Nobody is answered from it. Raises as `approve`."""
+    await _decide(conn, session_id, "rejected", by)
+
+
+async def _decide(conn: Connection, session_id: UUID, state: str, by: str) -> DictRow:
+    row = await (await conn.execute(DECIDE, (state, by, session_id))).fetchone()
+    if row is None:
+        raise NotFound(f"No case waits under {session_id}. List them: pointsman rag cases")
+    return row
+
+
+async def _index(conn: Connection, encoder: TextEncoder, case: Document) -> str | None:
+    vector = await asyncio.to_thread(encoder.embed, [documents.embedded_text(case.title, case.chunks[0])])
+    if await _is_known(conn, vector[0], encoder.version, case):
+        return None
+    await documents.put(conn, case, vector, encoder=encoder.version)
+    return case.uri
 
 
 async def _is_known(conn: Connection, vector: Vectors, encoder: str, case: Document) -> bool:

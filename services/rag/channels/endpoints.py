@@ -1,0 +1,69 @@
+"""HTTP for the channels: who calls is proved as each channel does it, before anything of the text is looked at."""
+
+import base64
+import binascii
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from services.core.kit.errors import NotFound
+from services.core.kit.security import Role, key_in, require
+from services.core.kit.sign_in import address_of, counting_failures, sign_in
+from services.rag.channels import bot_framework, dialogflow, lex, spoken
+from services.rag.channels.bot_framework import Activity, BotDoor
+from services.rag.channels.dialogflow import WebhookRequest
+from services.rag.channels.lex import LexEvent
+from services.rag.channels.spoken import Spoken, Told
+from services.rag.service import Outside
+
+router = APIRouter(prefix="/channels")
+
+
+async def signed_in(request: Request) -> None:
+    """By an API key in a header, or as the password of basic authentication."""
+    require(await sign_in(request, _basic(request) or key_in(request.headers)), Role.AGENT)
+
+
+@router.post("/lex", dependencies=[Depends(signed_in)])
+async def from_lex(request: Request, event: LexEvent) -> dict[str, Any]:
+    return lex.response(event, await _hear(request, lex.spoken(event)))
+
+
+@router.post("/dialogflow", dependencies=[Depends(signed_in)])
+async def from_dialogflow(request: Request, body: WebhookRequest) -> dict[str, Any]:
+    return dialogflow.response(body, await _hear(request, dialogflow.spoken(body)))
+
+
+@router.post("/bot-framework")
+async def from_bot_framework(request: Request, activity: Activity) -> dict[str, Any]:
+    """An empty answer once the replies are posted: the connector calls again for a message whose answer failed."""
+    door: BotDoor | None = request.app.state.bot_door
+    if door is None:
+        raise NotFound("The Bot Framework is not switched on. Set POINTSMAN_RAG_BOT__APP_ID.")
+    with counting_failures(request):
+        await door.verify(request.headers.get("authorization"), activity)
+    if activity.type != "message" or not activity.text.strip():
+        return {}
+    told = await _hear(request, bot_framework.spoken(activity))
+    if activity.deliveryMode == "expectReplies":
+        return {"activities": bot_framework.replies(activity, told)}
+    await door.post(activity, told)
+    return {}
+
+
+async def _hear(request: Request, said: Spoken) -> Told:
+    state = request.app.state
+    state.calling.pass_or_refuse(address_of(request))
+    state.saying.pass_or_refuse(f"{said.channel}/{said.conversation}")
+    outside: Outside = state.outside
+    return await spoken.hear(outside, said)
+
+
+def _basic(request: Request) -> str | None:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
