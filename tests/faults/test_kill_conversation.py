@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.core.connectors.desk_agents import DeskAgents, Said
 from services.core.kit.database import migrate
+from services.core.kit.errors import DatabaseUnavailable
 from services.core.search.encoder import TextEncoder
 from services.local.postgres import EmbeddedPostgres
 from services.trainer.text_encoder import put_encoder
@@ -68,7 +69,7 @@ def chat(folder: Path, encoder: TextEncoder) -> Iterator[tuple[Rag, EmbeddedPost
         yield rag, postgres
     finally:
         rag.kill()
-        postgres.start()  # a killed one is stopped by its own program, once it runs
+        rag.wait(lambda: starts(postgres), "PostgreSQL again")  # it is stopped by its own program, once it runs
         postgres.stop()
 
 
@@ -96,8 +97,19 @@ def strike(rag: Rag, postgres: EmbeddedPostgres, kind: str) -> None:
         rag.start()
         return
     if postgres.pid is not None:
-        psutil.Process(postgres.pid).kill()
-    postgres.start()
+        program = psutil.Process(postgres.pid)
+        program.kill()
+        psutil.wait_procs([program], timeout=TIMEOUT_S)
+    rag.wait(lambda: starts(postgres), "PostgreSQL again")
+
+
+def starts(postgres: EmbeddedPostgres) -> bool:
+    """Not while processes of the killed one still end."""
+    try:
+        postgres.start()
+    except DatabaseUnavailable:
+        return False
+    return True
 
 
 def assert_nothing_lost_or_repeated(rag: Rag, people: list["Person"]) -> None:
