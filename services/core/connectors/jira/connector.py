@@ -25,7 +25,7 @@ from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import ENDED, Comment, NewTicket, Priority, Requester, Status, Ticket
 
 NAME = "jira"
-PAGE = 100
+PAGE = 50  # Jira gives fewer where it wants to; none of its lists is capped below this
 INTERNAL = "sd.public.comment"  # Jira Service Management's own property
 MARK = "pointsman"
 FIELDS = "summary,description,status,priority,assignee,reporter,labels,created,updated"
