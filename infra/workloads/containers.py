@@ -82,7 +82,7 @@ _ALL = (
     ),
     Container(
         "rag",
-        frozenset({T.DATABASE, T.OBJECTS, T.SYSTEMS, T.TELEMETRY}),
+        frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MODELS, T.TELEMETRY}),
         Needs(100, 512, 1024),
         port=8084,
         ready="/health",

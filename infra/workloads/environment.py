@@ -126,6 +126,7 @@ def _rag(contract: Contract) -> Settings:
     return {
         "POINTSMAN_OBJECTS_URL": contract.objects.models,
         "POINTSMAN_RAG_HOST": "0.0.0.0",  # noqa: S104
+        "POINTSMAN_ROUTER_URL": ROUTER_URL,
         "POINTSMAN_RAG_CONNECTOR": next(iter(contract.secrets.connectors), "desk"),
     }
 

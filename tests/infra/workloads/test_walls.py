@@ -21,6 +21,7 @@ WORDS = {
     "build_publisher": Target.EVENTS,
     "open_store": Target.OBJECTS,
     "build_llm": Target.MODELS,
+    "build_answerer": Target.MODELS,
     "configure_traces": Target.TELEMETRY,
 }
 CALLED = {"write", "fetch", "open", "changes"}  # of a connector: only these leave the process
@@ -106,6 +107,7 @@ def test_only_who_asks_the_router_may(rollouts: Rollouts) -> None:
     assert [p["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for p in peers if "podSelector" in p] == [
         "gateway",
         "worker",
+        "rag",
     ]
 
 
