@@ -6,10 +6,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 
 from services.core.kit.errors import ConfigurationInvalid, Unavailable
 
@@ -80,9 +82,20 @@ class Program:
 
     def _end(self, how: signal.Signals) -> None:
         if self.process is not None:
+            workers = self._workers()
             self.process.send_signal(how)
             self.process.wait()
+            for worker in workers:  # a server's own outlive its crash, and would go on answering on its port
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
             self.process = None
+
+    def _workers(self) -> list[psutil.Process]:
+        assert self.process is not None
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
 
 
 def once(folder: Path, make: Callable[[], None]) -> None:

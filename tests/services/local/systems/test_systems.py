@@ -14,6 +14,7 @@ def test_a_ticket_typed_into_request_tracker_outlives_a_kill(request_tracker: Pr
     with httpx.Client(base_url=request_tracker.url, auth=request_tracker.sign_in, timeout=60) as http:
         made = http.post("/REST/2.0/ticket", json={"Queue": "General", "Subject": "VPN", "Content": "Broken"}).json()
         request_tracker.kill()
+        assert not request_tracker.answers()  # its workers went with it
         request_tracker.start()
         assert http.get(f"/REST/2.0/ticket/{made['id']}").json()["Subject"] == "VPN"
 
