@@ -28,31 +28,36 @@ from services.worker import repository as worker
 
 FOLDER = Path(schema.MIGRATIONS)
 FROZEN = {
-    "spine_tables": "463796cabf06cde2",
-    "audit": "ac3cfca42a112989",
-    "desk_tables": "9bb662c2ec265eeb",
-    "llm_tables": "f9c24567a6cb76ad",
-    "search_tables": "9a3bcbea00d214d9",
-    "history_tables": "61f05b5ff0861a63",
-    "versions/0001_spine": "b38538e3707afc24",
-    "versions/0002_one_company": "d407dccec0dac41c",
+    "audit.sql": "ac3cfca42a112989",
+    "desk_tables.sql": "9bb662c2ec265eeb",
+    "history_tables.sql": "61f05b5ff0861a63",
+    "llm_tables.sql": "f9c24567a6cb76ad",
+    "search_tables.sql": "9a3bcbea00d214d9",
+    "spine_tables.sql": "463796cabf06cde2",
+    "versions/0001_spine.py": "b38538e3707afc24",
+    "versions/0002_one_company.py": "d407dccec0dac41c",
     "versions/0002_one_company.sql": "8ae02ffbbeea140d",
-    "versions/0003_console_sessions": "42d862d7e5b8cc15",
-    "versions/0004_documents": "215a118913f8331a",
+    "versions/0003_console_sessions.py": "42d862d7e5b8cc15",
+    "versions/0004_documents.py": "215a118913f8331a",
     "versions/0004_documents.sql": "7f4e7156178d1118",
-    "versions/0005_a_million": "d0f14b2be8367ee9",
+    "versions/0005_a_million.py": "d0f14b2be8367ee9",
     "versions/0005_a_million.sql": "9859ceada70edd50",
-    "versions/0006_conversations": "f0d9e22570ad58e3",
+    "versions/0006_conversations.py": "f0d9e22570ad58e3",
     "versions/0006_conversations.sql": "443469677f4bf535",
-    "versions/0007_teams": "c14f04c277d4f8b7",
-    "versions/0008_letters_and_positions": "333711166f206f48",
+    "versions/0007_teams.py": "c14f04c277d4f8b7",
+    "versions/0008_letters_and_positions.py": "333711166f206f48",
+    "versions/0009_doors.py": "df5c0a4d714d1f53",
     "versions/0009_doors.sql": "b6e0e20ab4f4518c",
-    "versions/0009_doors": "df5c0a4d714d1f53",
-    "versions/0010_audit_pending": "9a85a6d3c64d3dcd",
+    "versions/0010_audit_pending.py": "9a85a6d3c64d3dcd",
     "versions/0010_audit_pending.sql": "92680201b702ca87",
-    "versions/0011_content_of_deliveries": "e61f9655d2ed99f4",
-    "versions/0012_doors_of_the_chain": "6754663f35ff06ec",
-    "versions/0013_event_positions": "d1f263e7c6b8104e",
+    "versions/0011_content_of_deliveries.py": "e61f9655d2ed99f4",
+    "versions/0012_doors_of_the_chain.py": "6754663f35ff06ec",
+    "versions/0013_event_positions.py": "d1f263e7c6b8104e",
+    "versions/0014_predictions.py": "6962cf2f31aaddf9",
+    "versions/0015_notices.py": "51abc3a1be4bf08c",
+    "versions/0016_cursors_of_imports.py": "4dc59c20a5a7c85a",
+    "versions/0017_conversations_told.py": "e7f5025a85da594b",
+    "versions/0017_conversations_told.sql": "c08938e25d43ca9c",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
@@ -104,12 +109,9 @@ def counted(url: str) -> dict[str, int]:
 
 
 def test_what_has_landed_is_frozen() -> None:
-    """An edit in place would reach new databases only: the next change is a new revision."""
-    found = {}
-    for name in FROZEN:
-        suffix = "" if name.endswith(".sql") else ".py" if "/" in name else ".sql"
-        file = FOLDER / f"{name}{suffix}"
-        found[name] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    """An edit in place would reach new databases only: the next change is a new revision, written down here too."""
+    files = [*FOLDER.glob("*.sql"), *FOLDER.glob("versions/*.sql"), *FOLDER.glob("versions/*.py")]
+    found = {file.relative_to(FOLDER).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
     assert found == FROZEN
 
 
