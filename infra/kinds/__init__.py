@@ -38,6 +38,7 @@ class Claim(_Closed):
     allowed: tuple[Any, ...] = Field((), alias="is")
     profiles: tuple[str, ...] = ("dev", "small", "prod")
     when: When | None = None
+    endpoint: str = Field("", description="of a private way in: why it takes no private endpoint of its own (Azure)")
     none: str = ""
 
     @model_validator(mode="after")

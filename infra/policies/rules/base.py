@@ -123,10 +123,11 @@ def claimed(stack: Stack, question: Question, message: str) -> Iterator[Breach]:
     for type_, service in kinds(stack.cloud).services.items():
         claim = service.claim(question)
         if claim.at and stack.profile in claim.profiles:
-            yield from must(_asked(stack.of(type_), claim), claim.at, claim.holds, message)
+            yield from must(asked(stack.of(type_), claim), claim.at, claim.holds, message)
 
 
-def _asked(resources: list[Resource], claim: Claim) -> list[Resource]:
+def asked(resources: list[Resource], claim: Claim) -> list[Resource]:
+    """Those of a type that its claim speaks of."""
     return [r for r in resources if claim.when is None or dig(r.inputs, claim.when.at) in claim.when.allowed]
 
 

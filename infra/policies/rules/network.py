@@ -3,10 +3,27 @@
 from collections.abc import Iterator
 from typing import Any
 
-from infra.policies.rules.base import Breach, Stack, absent, claimed, dig, equals, is_false, is_set, is_true, must, rule
+from infra.kinds import kinds
+from infra.offline.report import Resource
+from infra.policies.rules.base import (
+    Breach,
+    Stack,
+    absent,
+    asked,
+    claimed,
+    dig,
+    equals,
+    is_false,
+    is_set,
+    is_true,
+    must,
+    rule,
+)
 
 EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
 _WEB = {"80", "443"}
+# Azure's own services reach these as trusted ones, ours never do: the vault of keys, the audit log's account.
+_AZURE_ITS_OWN = ("-keys", "aud")
 _AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager", "sns", "sts")
 
 
@@ -106,10 +123,7 @@ def private_services(stack: Stack) -> Iterator[Breach]:
         there = {str(r.inputs.get("serviceName", "")) for r in stack.of("aws:ec2/vpcEndpoint:VpcEndpoint")}
         missing = [name for name in _AWS_ENDPOINTS if not any(s.endswith("." + name) for s in there)]
     elif stack.cloud == "azure":
-        there = {r.name.rsplit("-", 1)[-1] for r in stack.of("azure-native:network:PrivateEndpoint")}
-        wanted = ["blob", "vault", *(["openai"] if stack.has_llm else [])]
-        wanted += ["registry"] if stack.of("azure-native:containerregistry:Registry") else []
-        missing = [name for name in wanted if name not in there]
+        missing = [r.name for r in _unlinked(stack)]
     else:
         rules = stack.of("gcp:compute/globalForwardingRule:GlobalForwardingRule")
         missing = [] if any(r.inputs.get("target") == "all-apis" for r in rules) else ["googleapis"]
@@ -117,3 +131,14 @@ def private_services(stack: Stack) -> Iterator[Breach]:
         yield from must(subnets, "privateIpGoogleAccess", is_true, "The subnet reaches Google over public addresses")
     if missing:
         yield absent(stack, f"No private endpoint for {', '.join(missing)}; set network.private_endpoints")
+
+
+def _unlinked(stack: Stack) -> Iterator[Resource]:
+    """What is shut to the public by its record and yet stands behind no private endpoint: nobody could reach it."""
+    linked = {urn for r in stack.of("azure-native:network:PrivateEndpoint") for urn in r.depends_on}
+    for type_, service in kinds(stack.cloud).services.items():
+        claim = service.private
+        if claim.at and not claim.endpoint:
+            yield from (
+                r for r in asked(stack.of(type_), claim) if r.urn not in linked and not r.name.endswith(_AZURE_ITS_OWN)
+            )

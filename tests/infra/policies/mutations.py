@@ -188,6 +188,12 @@ MISTAKES = (
         "NET-005", "aws", "no endpoint for secrets", drop("aws:ec2/vpcEndpoint:VpcEndpoint", name="-secretsmanager")
     ),
     Mistake("NET-005", "azure", "no endpoint for blobs", drop("azure-native:network:PrivateEndpoint", name="-blob")),
+    Mistake(
+        "NET-005",
+        "azure",
+        "a shut account that nobody can reach",
+        add("azure-native:storage:StorageAccount", {"networkRuleSet": {"defaultAction": "Deny"}}),
+    ),
     Mistake("NET-005", "gcp", "no private Google", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
     Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
     Mistake("ENC-001", "aws", "an unencrypted database", put(RDS, "storageEncrypted", False)),
