@@ -6,7 +6,7 @@ was recorded. Slow, because the environment is made first unless `make policies`
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ def asked(plan: StackPlan) -> analyzer_pb2.AnalyzeStackRequest:
     for capability in sorted({r.capability for r in plan.resources}):
         found.append(_resource("pointsman:index:Part", capability, _part(plan, capability), root, {}))
     for r in plan.resources:
-        found.append(_resource(r.type, r.name, r.urn, _part(plan, r.capability), r.inputs, protect=r.protect))
+        part, waits_for = _part(plan, r.capability), r.depends_on
+        found.append(_resource(r.type, r.name, r.urn, part, r.inputs, protect=r.protect, dependencies=waits_for))
     return analyzer_pb2.AnalyzeStackRequest(resources=found)
 
 
@@ -72,13 +73,26 @@ def _part(plan: StackPlan, capability: str) -> str:
 
 
 def _resource(
-    type_: str, name: str, urn: str, parent: str, inputs: dict[str, Any], *, protect: bool = False
+    type_: str,
+    name: str,
+    urn: str,
+    parent: str,
+    inputs: dict[str, Any],
+    *,
+    protect: bool = False,
+    dependencies: Sequence[str] = (),
 ) -> analyzer_pb2.AnalyzerResource:
     properties = struct_pb2.Struct()
     properties.update(_unknowns(inputs))
     options = analyzer_pb2.AnalyzerResourceOptions(protect=protect)
     return analyzer_pb2.AnalyzerResource(
-        type=type_, name=name, urn=urn, parent=parent, properties=properties, options=options
+        type=type_,
+        name=name,
+        urn=urn,
+        parent=parent,
+        properties=properties,
+        options=options,
+        dependencies=dependencies,
     )
 
 
