@@ -5,7 +5,7 @@ The index is the sample handbook, copied with other numbers and a little noise o
 a copy's words and neighbours are as many as a real page's, its sense is not. haystack's hybrid retrieval runs beside it
 on the same chunks and vectors where a Python with `haystack-ai` is named (POINTSMAN_BENCH_HAYSTACK).
 
-20,000 chunks take some three minutes on two cores, 200,000 some twenty, most of it to build the vectors' index.
+How long 20,000 and 200,000 chunks take was not measured yet; most of it is to build the vectors' index.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ with base as materialized (select d.shelf_id, d.source, d.title, d.kind, d.conte
 made as (
     insert into documents (shelf_id, source, uri, title, kind, content_sha256)
     select shelf_id, source, 'copy-' || g || '-' || id, title, kind, content_sha256
-    from base cross join generate_series(%(first)s, %(last)s) g returning id, uri, shelf_id
+    from base cross join generate_series(%(first)s::int, %(last)s::int) g returning id, uri, shelf_id
 )
 insert into chunks (document_id, shelf_id, ordinal, heading, text, start_s, page, encoder, embedding)
 select m.id, m.shelf_id, c.ordinal, c.heading, c.text || ' Unit ' || split_part(m.uri, '-', 2) || '.',

@@ -3,7 +3,8 @@ Bot Framework (Teams and others through Azure Bot Service): an activity comes in
 answer is an activity posted to the address that the signature vouches for, or comes back in place where asked for.
 
 Source: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication (connector to bot)
-and bot-framework-rest-connector-send-and-receive-messages, read 2026-11-21.
+and bot-framework-rest-connector-send-and-receive-messages,
+as remembered: check it against these pages before a bot goes live.
 """
 
 import asyncio

@@ -2,7 +2,8 @@
 Dialogflow CX: a webhook's request, and what it wants back. Configured there with an API key as a header, or as the
 password of basic authentication.
 
-Source: cloud.google.com/dialogflow/cx/docs/reference/rest/v3/WebhookRequest and /WebhookResponse, read 2026-11-21.
+Source: cloud.google.com/dialogflow/cx/docs/reference/rest/v3/WebhookRequest and /WebhookResponse,
+as remembered: check it against these pages before a bot goes live.
 """
 
 from typing import Any

@@ -2,7 +2,8 @@
 Amazon Lex V2: the event of a fulfilment code hook, and what it wants back.
 
 Lex calls a Lambda function only; that function passes the event on with an API key, and the answer back.
-Source: docs.aws.amazon.com/lexv2/latest/dg/lambda-input-format.html and lambda-response-format.html, read 2026-11-21.
+Source: docs.aws.amazon.com/lexv2/latest/dg/lambda-input-format.html and lambda-response-format.html,
+as remembered: check it against these pages before a bot goes live.
 """
 
 import hashlib
