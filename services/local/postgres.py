@@ -125,9 +125,8 @@ class EmbeddedPostgres:
 
     def _works_here(self, process: psutil.Process) -> bool:
         try:
-            is_alive = process.status() != psutil.STATUS_ZOMBIE
-            return is_alive and process.name().startswith("postgres") and Path(process.cwd()) == self.folder / "data"
-        except psutil.Error:  # ended this moment, or another user's: our own server's user can always be read
+            return process.name().startswith("postgres") and Path(process.cwd()) == self.folder / "data"
+        except (psutil.Error, FileNotFoundError):  # a zombie has no folder; another user's is not ours
             return False
 
     def _options(self) -> str:
