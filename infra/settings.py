@@ -38,6 +38,15 @@ class Size(StrEnum):
     LARGE = "large"
 
 
+class DatabaseSize(StrEnum):
+    """From the smallest a cloud has (1, 2 and 0.6 GiB) by 4 and 8 to 16 GiB, the same on all three."""
+
+    SMALL = "small"
+    COMPACT = "compact"
+    MEDIUM = "medium"
+    LARGE = "large"
+
+
 class Closed(BaseModel):
     """Frozen, and an unknown key is an error: a typing mistake in YAML must not become a default."""
 
@@ -77,7 +86,8 @@ class Network(Closed):
 class Cluster(Closed):
     # On EKS without the surcharge for old versions until 2027-03-27: https://endoflife.date/amazon-eks (2026-11)
     version: str = Field("1.35", pattern=r"^1\.\d{2}$")
-    size: Size = Field(Size.MEDIUM, description="not on AWS, where Auto Mode goes by what pods ask")
+    size: Size | None = Field(None, description="AKS and GKE: medium unless set; EKS Auto Mode goes by what pods ask")
+    memory_gib: Literal[4, 8, 16] | None = Field(None, description="`small`: its one machine; 8 unless set")
     nodes_max: int = Field(6, ge=1, le=100)
     spot: bool = Field(True, description="run workers (and in `small` the node) on spot capacity")
     gpu: bool = Field(True, description="a pool for the trainer, scaled from zero")
@@ -87,9 +97,17 @@ class Cluster(Closed):
         description="Azure `small`: a machine must have one; port 22 is closed",
     )
 
+    @property
+    def machine(self) -> Size:
+        return self.size or Size.MEDIUM
+
+    @property
+    def node_gib(self) -> int:
+        return self.memory_gib or 8
+
 
 class Database(Closed):
-    size: Size = Size.MEDIUM
+    size: DatabaseSize = DatabaseSize.MEDIUM
     storage_gb: int = Field(64, ge=10, le=16_000)
     backup_days: int = Field(14, ge=7, le=35)
     highly_available: bool = False
@@ -114,9 +132,9 @@ class Database(Closed):
         return self
 
     @model_validator(mode="after")
-    def the_smallest_stands_alone(self) -> Self:
-        if self.highly_available and self.size is Size.SMALL:
-            raise ValueError("the smallest database has no standby on any cloud; set database.size: medium or larger")
+    def burstable_stands_alone(self) -> Self:
+        if self.highly_available and self.size in (DatabaseSize.SMALL, DatabaseSize.COMPACT):
+            raise ValueError(f"not every cloud gives a {self.size} database a standby; set database.size: medium")
         return self
 
 
@@ -350,6 +368,17 @@ class Settings(Closed):
             and network.zones < 2,
             "database.scaling_max: only Aurora scales, on AWS outside small; choose database.size": self.database.scales
             and not (self.cloud is Cloud.AWS and managed),
+            "cluster.size: EKS Auto Mode goes by what pods ask; leave it out": self.cloud is Cloud.AWS
+            and managed
+            and self.cluster.size is not None,
+            "cluster.size: a small stack is one machine; set cluster.memory_gib: 4, 8 or 16": self.is_small
+            and self.cluster.size is not None,
+            "cluster.memory_gib is the one machine of small; set cluster.size": managed
+            and self.cluster.memory_gib is not None,
+            "cluster.spot: Azure's machine of 4 GiB is never on spot; set cluster.spot: false, or 8": self.is_small
+            and self.cloud is Cloud.AZURE
+            and self.cluster.node_gib == 4
+            and self.cluster.spot,
             "network.nat: AKS goes out through a NAT gateway; set single or per-zone": self.cloud is Cloud.AZURE
             and managed
             and network.nat == "none"

@@ -12,14 +12,19 @@ import pulumi_aws as aws
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
 from infra.capabilities import Database, Ground, Scope
-from infra.settings import Size
+from infra.settings import DatabaseSize
 
 # The major alone: AWS upgrades minors by itself, and a pinned one would make the next `pulumi up` a downgrade.
 # pgvector 0.8 is in the extension list of every 17.x.
 ENGINE_VERSION = "17"
 DATABASE = "pointsman"
 ADMIN = "administrator"
-CLASS = {Size.SMALL: "db.t4g.micro", Size.MEDIUM: "db.m7g.large", Size.LARGE: "db.m7g.xlarge"}
+CLASS = {
+    DatabaseSize.SMALL: "db.t4g.micro",
+    DatabaseSize.COMPACT: "db.t4g.medium",
+    DatabaseSize.MEDIUM: "db.m7g.large",
+    DatabaseSize.LARGE: "db.m7g.xlarge",
+}
 # The authorities of every region: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html (2026-11)
 CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 # Slow statements only: a full statement log would hold ticket text.
@@ -181,6 +186,6 @@ def _instance(
 
 def _insights(scope: Scope, ground: Ground[AwsFoundation]) -> Any:
     """The micro class has none."""
-    if scope.settings.database.size is Size.SMALL:
+    if scope.settings.database.size is DatabaseSize.SMALL:
         return {}
     return {"performance_insights_enabled": True, "performance_insights_kms_key_id": ground.keys.data}

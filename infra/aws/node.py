@@ -15,8 +15,12 @@ from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Cluster, Ground, Scope, Stores
 from infra.node import CERTIFICATES, boot_script
 
-# arm64 with 8 GiB, cheapest spot first in us-east-1 (design/adr/0051); the images are built for arm64 and amd64.
-MACHINES = ("m7g.large", "m6g.large", "t4g.large")
+# arm64 by GiB, cheapest spot first in us-east-1 (design/adr/0051); the images are built for arm64 and amd64.
+MACHINES = {
+    4: ("t4g.medium",),
+    8: ("m7g.large", "m6g.large", "t4g.large"),
+    16: ("m7g.xlarge", "m6g.xlarge", "t4g.xlarge"),
+}
 # Ubuntu, as on Azure: it holds the agent of Session Manager, and knows no SELinux for k3s to ask rules for.
 IMAGE = "resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/arm64/hvm/ebs-gp3/ami-id"
 DISK_GB = 30
@@ -178,7 +182,7 @@ def _group(
             },
             "launch_template": {
                 "launch_template_specification": {"launch_template_id": template.id, "version": "$Latest"},
-                "overrides": [{"instance_type": machine} for machine in MACHINES],
+                "overrides": [{"instance_type": machine} for machine in MACHINES[scope.settings.cluster.node_gib]],
             },
         },
         tags=[

@@ -158,7 +158,7 @@ def _is_open(scope: Scope) -> bool:
 def _system_pool(scope: Scope, ground: Ground[AzureFoundation]) -> Any:
     count = max(2, scope.settings.network.zones) if scope.settings.profile is Profile.PROD else 1
     return {
-        **_machine(scope, ground, MACHINE[scope.settings.cluster.size]),
+        **_machine(scope, ground, MACHINE[scope.settings.cluster.machine]),
         "name": "system",
         "mode": "System",
         "count": count,
@@ -194,7 +194,7 @@ def _spot() -> Any:
 
 def _pool_of_workers(scope: Scope, ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> None:
     spot = scope.settings.cluster.spot
-    machine: Any = {**_machine(scope, ground, MACHINE[scope.settings.cluster.size]), **(_spot() if spot else {})}
+    machine: Any = {**_machine(scope, ground, MACHINE[scope.settings.cluster.machine]), **(_spot() if spot else {})}
     aks.AgentPool(
         scope.name("pool-workers"),
         resource_group_name=ground.foundation.group,

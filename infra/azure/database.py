@@ -7,15 +7,16 @@ from infra.azure import private
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
 from infra.capabilities import Database, Ground, Scope
-from infra.settings import Size
+from infra.settings import DatabaseSize
 
 VERSION = "17"
 DATABASE = "pointsman"
 CA = "system"  # DigiCert's and Microsoft's roots, which every system trusts: libpq's sslrootcert=system
 SKU = {
-    Size.SMALL: ("Standard_B1ms", pg.SkuTier.BURSTABLE),
-    Size.MEDIUM: ("Standard_D2ds_v5", pg.SkuTier.GENERAL_PURPOSE),
-    Size.LARGE: ("Standard_D4ds_v5", pg.SkuTier.GENERAL_PURPOSE),
+    DatabaseSize.SMALL: ("Standard_B1ms", pg.SkuTier.BURSTABLE),
+    DatabaseSize.COMPACT: ("Standard_B2s", pg.SkuTier.BURSTABLE),
+    DatabaseSize.MEDIUM: ("Standard_D2ds_v5", pg.SkuTier.GENERAL_PURPOSE),
+    DatabaseSize.LARGE: ("Standard_D4ds_v5", pg.SkuTier.GENERAL_PURPOSE),
 }
 # One by one: the server takes a single change at a time. Parameters stay out of the log, they may hold ticket text.
 _CONFIGURATION = {

@@ -17,7 +17,8 @@ from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Cluster, Ground, Scope, Stores
 from infra.node import boot_script
 
-MACHINE = "Standard_D2s_v5"  # 8 GiB; 22 USD a month on spot in eastus2 (design/adr/0051)
+# by GiB; the one of 8 costs 22 USD a month on spot in eastus2 (design/adr/0051), burstable ones are never on spot
+MACHINE = {4: "Standard_B2als_v2", 8: "Standard_D2s_v5", 16: "Standard_D4ds_v5"}
 DISK_GB = 32
 _FIRST = "vm0"  # a new set's machine; with a domain the name there follows whichever machine is up (azure.sh)
 _IMAGE = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server", "version": "latest"}
@@ -86,7 +87,7 @@ def _scale_set(
     return compute.VirtualMachineScaleSet(
         scope.name("node"),
         resource_group_name=ground.foundation.group,
-        sku={"name": MACHINE, "capacity": 1},
+        sku={"name": MACHINE[scope.settings.cluster.node_gib], "capacity": 1},
         orchestration_mode=compute.OrchestrationMode.UNIFORM,
         overprovision=False,
         single_placement_group=True,

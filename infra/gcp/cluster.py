@@ -168,7 +168,7 @@ def _machine(scope: Scope, label: str) -> Any:
         }
     spot = label == "workers" and scope.settings.cluster.spot
     return {
-        "machine_type": MACHINE[scope.settings.cluster.size],
+        "machine_type": MACHINE[scope.settings.cluster.machine],
         "spot": spot,
         "taints": [_no_schedule(_SPOT_TAINT)] if spot else [],
     }

@@ -7,11 +7,16 @@ from pulumi import Output
 
 from infra.capabilities import Database, Ground, Scope
 from infra.gcp.foundation import GcpFoundation
-from infra.settings import Size
+from infra.settings import DatabaseSize
 
 VERSION = "POSTGRES_17"
 DATABASE = "pointsman"
-TIER: Any = {Size.SMALL: "db-f1-micro", Size.MEDIUM: "db-custom-2-8192", Size.LARGE: "db-custom-4-16384"}
+TIER: Any = {
+    DatabaseSize.SMALL: "db-f1-micro",
+    DatabaseSize.COMPACT: "db-custom-2-4096",
+    DatabaseSize.MEDIUM: "db-custom-2-8192",
+    DatabaseSize.LARGE: "db-custom-4-16384",
+}
 # Parameters stay out of the log, they may hold ticket text.
 _FLAGS = {
     "cloudsql.iam_authentication": "on",

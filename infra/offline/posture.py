@@ -42,12 +42,15 @@ _DATABASES = {
 }
 _SIZES = {
     "db.t4g.micro": "2 vCPU, 1 GiB",
+    "db.t4g.medium": "2 burstable vCPU, 4 GiB",
     "db.m7g.large": "2 vCPU, 8 GiB",
     "db.m7g.xlarge": "4 vCPU, 16 GiB",
     "Standard_B1ms": "1 vCPU, 2 GiB",
+    "Standard_B2s": "2 burstable vCPU, 4 GiB",
     "Standard_D2ds_v5": "2 vCPU, 8 GiB",
     "Standard_D4ds_v5": "4 vCPU, 16 GiB",
     "db-f1-micro": "shared vCPU, 0.6 GiB",
+    "db-custom-2-4096": "2 vCPU, 4 GiB",
     "db-custom-2-8192": "2 vCPU, 8 GiB",
     "db-custom-4-16384": "4 vCPU, 16 GiB",
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from infra.settings import Cloud, Settings, Size
 
 VCPUS = {Size.SMALL: 2, Size.MEDIUM: 4, Size.LARGE: 8}
+NODE_VCPUS = {4: 2, 8: 2, 16: 4}  # by GiB of the one machine
 GPU_VCPUS = 4  # g6.xlarge, Standard_NC4as_T4_v3 and g2-standard-4 all have four
 
 
@@ -29,8 +30,9 @@ def quotas(settings: Settings) -> list[Quota]:
 def _vcpus(settings: Settings) -> tuple[int, int]:
     """(on demand, spot) at the maximum."""
     if settings.is_small:
-        return (0, 2) if settings.cluster.spot else (2, 0)
-    size = VCPUS[settings.cluster.size]
+        node = NODE_VCPUS[settings.cluster.node_gib]
+        return (0, node) if settings.cluster.spot else (node, 0)
+    size = VCPUS[settings.cluster.machine]
     system, workers = (settings.network.zones + 1) * size, (settings.cluster.nodes_max + 1) * size
     return (system, workers) if settings.cluster.spot else (system + workers, 0)
 
@@ -64,11 +66,10 @@ def _aws(settings: Settings) -> list[Quota]:
 def _azure(settings: Settings) -> list[Quota]:
     on_demand, spot = _vcpus(settings)
     gpu, gpu_spot = _gpus(settings)
-    family = "standardDSv5Family" if settings.is_small else "standardDDSv5Family"
-    shown = "Standard DSv5 Family vCPUs" if settings.is_small else "Standard DDSv5 Family vCPUs"
+    family = _AZURE_FAMILY[settings.cluster.node_gib] if settings.is_small else "DDSv5"
     return [
         Quota("Total Regional vCPUs", "cores", on_demand + gpu, "compute"),
-        Quota(shown, family, on_demand, "compute"),
+        Quota(f"Standard {family} Family vCPUs", f"standard{family}Family", on_demand, "compute"),
         Quota("Total Regional Spot vCPUs", "lowPriorityCores", spot + gpu_spot, "compute"),
         Quota("Standard NCASv3_T4 Family vCPUs", "Standard NCASv3_T4 Family", gpu, "compute"),
         Quota("Public IPv4 Addresses - Standard", "IPv4StandardSkuPublicIpAddresses", 2, "network"),
@@ -77,6 +78,9 @@ def _azure(settings: Settings) -> list[Quota]:
             for model, tokens in _azure_models(settings)
         ),
     ]
+
+
+_AZURE_FAMILY = {4: "Basv2", 8: "DSv5", 16: "DDSv5"}
 
 
 def _azure_models(settings: Settings) -> list[tuple[str, int]]:
@@ -88,8 +92,10 @@ def _gcp(settings: Settings) -> list[Quota]:
     gpus = 0 if settings.is_small or not settings.cluster.gpu else 1
     disks = 30 if settings.is_small else 50 * (settings.cluster.nodes_max + settings.network.zones + 2)
     spot_gpus = gpus if settings.training.spot else 0
+    is_e2 = settings.is_small and settings.cluster.node_gib == 4  # counted with everything that has no family
+    cpus = ("CPUs", "CPUS") if is_e2 else ("N2D CPUs", "N2D_CPUS")
     return [
-        Quota("N2D CPUs", "N2D_CPUS", on_demand, "region"),
+        Quota(*cpus, on_demand, "region"),
         Quota("Preemptible CPUs", "PREEMPTIBLE_CPUS", spot + 4 * spot_gpus, "region"),
         Quota("NVIDIA L4 GPUs", "NVIDIA_L4_GPUS", gpus - spot_gpus, "region"),
         Quota("Preemptible NVIDIA L4 GPUs", "PREEMPTIBLE_NVIDIA_L4_GPUS", spot_gpus, "region"),

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -445,3 +445,33 @@ def test_prod_is_not_destroyed_and_says_how_it_would_be(plans: Plans, plan: Plan
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_dev_goes_without_a_guard(plans: Plans, cloud: str) -> None:
     assert not [r for r in plans[cloud, "dev"].resources if r.type == GUARD]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "machine", "database"),
+    [
+        ("aws", "t4g.medium", "db.t4g.medium"),
+        ("azure", "Standard_B2als_v2", "Standard_B2s"),
+        ("gcp", "e2-medium", "db-custom-2-4096"),
+    ],
+)
+def test_small_takes_the_machine_and_the_database_it_asks_for(
+    plan: Plan, cloud: str, machine: str, database: str
+) -> None:
+    """Prices knew them and no setting reached them."""
+    cluster = {"memory_gib": 4, "spot": False}
+    stack = plan(cloud, "small", cluster=cluster, database={"size": "compact"})
+    assert (stack.problems, stack.findings) == ((), ())
+    sizes = {text for r in stack.resources for text in _texts(r.inputs)}
+    assert {machine, database} <= sizes
+    assert "4 GiB" in posture(stack)["database"]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value

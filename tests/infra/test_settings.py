@@ -36,7 +36,14 @@ def test_sample_stacks_parse(cloud: str, profile: str) -> None:
         ({"protect": False}, "a prod stack must set protect"),
         ({"database": {"highly_available": False, "backup_days": 35}}, "must set database.highly_available"),
         ({"database": {"highly_available": True, "backup_days": 13}}, "database.backup_days >= 14"),
-        ({"database": {"size": "small", "highly_available": True}}, "no standby on any cloud; set database.size"),
+        (
+            {"database": {"size": "small", "highly_available": True}},
+            "a small database a standby; set database.size",
+        ),
+        ({"database": {"size": "compact", "highly_available": True}}, "gives a compact database a standby"),
+        ({"cluster": {"size": "large"}}, "cluster.size: EKS Auto Mode goes by what pods ask; leave it out"),
+        ({"cluster": {"memory_gib": 16}}, "cluster.memory_gib is the one machine of small; set cluster.size"),
+        ({"cluster": {"memory_gib": 5}}, "cluster.memory_gib: Input should be 4, 8 or 16"),
         ({"database": {"scaling_min": 8, "scaling_max": 2}}, "scaling_min 8.0 is above scaling_max 2.0"),
         ({"database": {"scaling_max": 2}}, "scaling_min and scaling_max go together"),
         ({"cluster": {"kind": "single-node"}}, "cluster.kind: Extra inputs are not permitted"),
@@ -101,6 +108,20 @@ def test_a_managed_stack_on_aws_spans_two_zones() -> None:
     """One subnet is refused by EKS and by the balancer; prod asks for two anyway."""
     with pytest.raises(ConfigurationInvalid, match="EKS, its balancer and its database want two zones"):
         parse("aws", "dev", raw(profile="dev", network={"zones": 1}))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        ({"size": "large"}, "set cluster.memory_gib: 4, 8 or 16"),
+        ({"memory_gib": 4, "spot": True}, "4 GiB is never on spot; set cluster.spot: false"),
+    ],
+)
+def test_a_machine_that_small_cannot_have_is_refused(cluster: dict[str, Any], words: str) -> None:
+    """The first did nothing and said nothing; Azure sells no burstable machine on spot."""
+    stack = raw("azure", "small")
+    with pytest.raises(ConfigurationInvalid, match=words):
+        parse("azure", "small", {**stack, "cluster": {**stack["cluster"], **cluster}})
 
 
 def test_azure_small_needs_a_public_key() -> None:

@@ -36,27 +36,3 @@ def test_the_clouds_are_compared_with_equal_databases(plans: Plans, profile: str
     answers = [posture(plans[cloud, profile]) for cloud in ("aws", "azure", "gcp")]
     assert {a["database"] for a in answers} == {"4 vCPU, 16 GiB, a standby in another zone"}
     assert [a["way out"] for a in answers] == ["NAT in 3 zones", "NAT in 1 zone", "NAT in every zone"]
-
-
-def test_every_size_has_a_price_and_a_row(plans: Plans) -> None:
-    """A size that the settings offer and the posture or the price book does not know would be silent."""
-    from cost.book import load_book
-    from infra.aws.database import CLASS
-    from infra.azure.database import SKU
-    from infra.gcp.database import TIER
-    from infra.offline.posture import _SIZES
-
-    names = [*CLASS.values(), *(name for name, _ in SKU.values()), *TIER.values()]
-    assert set(names) == set(_SIZES)
-    assert all(f"postgres.rds.{name}.single_az" in load_book("aws") for name in CLASS.values())
-
-
-def test_every_cluster_size_has_its_prices() -> None:
-    """`large` could be set and not be priced. On AWS pods choose the machine."""
-    from cost.book import load_book
-    from infra.azure.cluster import MACHINE as AZURE
-    from infra.gcp.cluster import MACHINE as GCP
-
-    for cloud, machines in (("azure", AZURE), ("gcp", GCP)):
-        book, names = load_book(cloud), [name.removeprefix("Standard_") for name in machines.values()]
-        assert [n for n in names if f"vm.{n}.on_demand" not in book or f"vm.{n}.spot" not in book] == []
