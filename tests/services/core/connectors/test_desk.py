@@ -17,8 +17,11 @@ from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.database import build_pool
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, PayloadInvalid
-from tests.services.core.connectors.conformance import BOTH, SECRET, Inbound, Outbound, Sender
+from tests.services.core.connectors.conformance import BOTH, SECRET, Sender
 from tests.services.core.connectors.events import standard_event
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 KILL_A_WAITING_WRITER = """
@@ -101,6 +104,10 @@ def system(desk: Desk, agents: DeskAgents, pool: AsyncConnectionPool, database: 
 
 
 class TestOutbound(Outbound):
+    pass
+
+
+class TestPolling(Polling):
     pass
 
 

@@ -25,9 +25,12 @@ from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import TicketUpdate
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, SignatureInvalid, UpdateConflict
 from services.local.doubles.faults import Broken, Hanging
-from tests.services.core.connectors.conformance import BOTH, NOW, OTHER_SECRET, SECRET, Inbound, Outbound, Sender
+from tests.services.core.connectors.conformance import BOTH, NOW, OTHER_SECRET, SECRET, Sender
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.events import standard_event
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling
 
 
 @dataclass
@@ -100,6 +103,10 @@ async def system(serve: Serve, http: httpx.AsyncClient) -> AsyncIterator[System]
 
 
 class TestOutbound(Outbound):
+    pass
+
+
+class TestPolling(Polling):
     pass
 
 

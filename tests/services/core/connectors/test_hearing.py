@@ -11,7 +11,8 @@ from services.core.connectors.port import Can, Connector
 from services.core.connectors.settings import ConnectorSettings
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.kit.errors import ConfigurationInvalid, PayloadInvalid
-from tests.services.core.connectors.conformance import BOTH, NOW, SECRET, Inbound, Sender
+from tests.services.core.connectors.conformance import BOTH, NOW, SECRET, Sender
+from tests.services.core.connectors.inbound import Inbound
 
 KINDS = {"ticket.creation": DeliveryKind.CREATED, "ticket.propertyChange": DeliveryKind.UPDATED} | {
     "ticket.deletion": DeliveryKind.DELETED

@@ -11,9 +11,12 @@ from pydantic import SecretStr
 
 from services.core.connectors.polling import Position
 from services.core.contracts.delivery import DeliveryKind
-from tests.services.core.connectors.conformance import BOTH, Inbound, Outbound, Sender, changes
+from tests.services.core.connectors.conformance import BOTH, Sender
 from tests.services.core.connectors.conftest import Serve
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
 from tests.services.core.connectors.plain import PRIORITIES, TEAMS, Plain, PlainDouble, PlainSettings
+from tests.services.core.connectors.polling import Polling, changes
 
 FAULTS: Mapping[str, dict[str, Any]] = {
     "rate_limited": {"kind": "status", "status": 429, "retry_after": "7"},
@@ -95,6 +98,10 @@ class TestInbound(Inbound):
 
 
 class TestOutbound(Outbound):
+    pass
+
+
+class TestPolling(Polling):
     pass
 
 

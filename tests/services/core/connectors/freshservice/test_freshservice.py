@@ -16,9 +16,12 @@ from services.core.contracts.ticket import Priority, Requester, Status
 from services.core.kit.errors import ConnectorRejected
 from services.local.doubles.double import basic
 from services.local.doubles.freshservice import GROUPS, FreshserviceDouble
-from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Inbound, Outbound, Sender, changes, shown
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender, letter, shown
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.doubled import Clock, Doubled
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling, changes
 
 TICKETS = "api/v2/tickets"
 
@@ -75,17 +78,21 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 async def test_tags_of_people_stay(system: System) -> None:
     """The API replaces all tags: ours join theirs."""
     external_id = await system.open_ticket(tags=["vip"])
-    await system.connector.write(TestOutbound().update(external_id))
+    await system.connector.write(letter(external_id))
     assert (await shown(system, external_id)).tags == ("vip", "routed")
 
 
 async def test_a_note_is_text_however_it_looks(system: System) -> None:
     """Its body is HTML there: what looks like it is escaped, lines stay lines."""
     external_id, note = await system.open_ticket(), "<b>a</b> & b\nsecond line"
-    await system.connector.write(TestOutbound().update(external_id, note=note))
+    await system.connector.write(letter(external_id, note=note))
     assert [comment.body for comment in (await shown(system, external_id)).comments] == [note]
 
 
@@ -94,7 +101,7 @@ async def test_what_is_in_the_trash_takes_no_letter(system: System) -> None:
     external_id = await system.open_ticket()
     await system.call("DELETE", f"{TICKETS}/{external_id}")
     assert (await shown(system, external_id)).status is Status.DELETED
-    assert (await system.connector.write(TestOutbound().update(external_id))).status == "superseded"
+    assert (await system.connector.write(letter(external_id))).status == "superseded"
 
 
 async def test_a_list_in_another_order_is_heard_once(system: System) -> None:

@@ -18,9 +18,12 @@ from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Priority, Requester
 from services.local.doubles.double import bearer
 from services.local.doubles.hubspot import SOURCES, HubSpotDouble
-from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Inbound, Outbound, Sender, changes, shown
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender, letter, shown
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.doubled import Clock, Doubled
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling, changes
 
 TICKETS = "crm/v3/objects/tickets"
 EVENTS = {
@@ -91,6 +94,10 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 def test_another_attempt_is_no_other_delivery() -> None:
     """HubSpot counts its attempts inside the body; the rest of an event is its key."""
     ours = TestInbound.sender.connector
@@ -123,7 +130,7 @@ def test_without_a_unique_property_nothing_is_opened(system: System) -> None:
 async def test_a_note_is_text_however_it_looks(system: System) -> None:
     """Its body is HTML there."""
     external_id, note = await system.open_ticket(), "<b>a</b> & b\nsecond line"
-    await system.connector.write(TestOutbound().update(external_id, note=note))
+    await system.connector.write(letter(external_id, note=note))
     assert await system.notes(external_id) == [note]
 
 

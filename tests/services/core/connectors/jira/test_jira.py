@@ -23,9 +23,12 @@ from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Status
 from services.local.doubles.double import basic
 from services.local.doubles.jira import COMPONENTS, REQUEST_TYPE, STATUSES, TEAM, JiraDouble
-from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Inbound, Outbound, Sender, changes, shown
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender, letter, shown
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.doubled import Clock, Doubled
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling, changes
 
 ISSUE = "rest/api/3/issue"
 EVENTS = {
@@ -95,10 +98,14 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 async def test_our_note_is_internal_and_its_mark_is_not_read(system: System) -> None:
     """Customers see neither; a public comment with our mark is not ours."""
     external_id = await system.open_ticket()
-    await system.connector.write(TestOutbound().update(external_id))
+    await system.connector.write(letter(external_id))
     [note] = system.double.comments[external_id]
     assert (note["jsdPublic"], adf.read(note["body"])) == (False, "because")
     note["jsdPublic"], note["properties"] = True, note["properties"][1:]
@@ -108,7 +115,7 @@ async def test_our_note_is_internal_and_its_mark_is_not_read(system: System) -> 
 async def test_a_select_field_can_be_the_group(system: System) -> None:
     """`group_field` names it; its options are the groups."""
     ours, external_id = system.another(group_field=TEAM), await system.open_ticket()
-    assert (await ours.write(TestOutbound().update(external_id))).status == "written"
+    assert (await ours.write(letter(external_id))).status == "written"
     ticket = await ours.fetch(external_id)
     assert ticket is not None
     assert ticket.group == "Billing"
@@ -136,7 +143,7 @@ async def test_none_is_missed_and_the_last_hand_is_known(system: System) -> None
     rows = await changes(system, Position(system.clock.at - timedelta(days=1)))
     assert sorted(row.ticket.external_id for row in rows) == sorted(opened)
     system.clock.at += timedelta(seconds=5)
-    await system.connector.write(TestOutbound().update(opened[0]))
+    await system.connector.write(letter(opened[0]))
     await system.person_changes(opened[1], group="Support")
     later = await changes(system, rows[-1].position)
     assert {row.ticket.external_id: row.actor for row in later} == {opened[0]: "pm-1", opened[1]: "bo-1"}

@@ -20,8 +20,11 @@ from services.core.contracts.ticket import Priority, Requester, Status
 from services.core.kit.errors import ConnectorRejected, NotFound
 from services.local.systems.program import Program
 from tests.services.core.connectors.between import FAULTS, Between
-from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, NOW, Inbound, Outbound, Sender, changes, shown
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, NOW, Sender, letter, seen_now, shown
 from tests.services.core.connectors.conftest import Serve
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling, changes
 
 HANG_S = 3  # what a hang costs a test
 PASSWORD = "only-on-this-machine"
@@ -193,6 +196,10 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 async def test_closed_reopened_and_deleted(system: System) -> None:
     """Redmine's states by name and by whether they end an issue; what is deleted is not there any more."""
     external_id = await system.open_ticket()
@@ -209,7 +216,7 @@ async def test_closed_reopened_and_deleted(system: System) -> None:
     with pytest.raises(NotFound):
         await system.connector.fetch(external_id)
     with pytest.raises(ConnectorRejected):
-        await system.connector.write(TestOutbound().update(external_id))
+        await system.connector.write(letter(external_id))
 
 
 async def test_a_restart_in_the_middle_of_a_write_is_waited_for(system: System) -> None:
@@ -217,12 +224,12 @@ async def test_a_restart_in_the_middle_of_a_write_is_waited_for(system: System) 
     external_id = await system.open_ticket()
     await system.fail_next_write("break_after_effect")
     with pytest.raises(Exception, match="broke"):
-        await system.connector.write(TestOutbound().update(external_id))
+        await system.connector.write(letter(external_id))
     system.desk.program.kill()
     with pytest.raises(Exception, match=r"50[0-9]|broke"):
-        await system.connector.write(TestOutbound().update(external_id))
+        await system.connector.write(letter(external_id))
     system.desk.program.start()
-    assert (await system.connector.write(TestOutbound().update(external_id))).status == "already"
+    assert (await system.connector.write(letter(external_id))).status == "already"
     assert await system.notes(external_id) == ["because"]
 
 
@@ -233,7 +240,7 @@ async def test_without_the_rights_nothing_is_written(system: System, desk: Desk)
     system.project = desk.project(role=role)
     external_id = await system.open_ticket()
     with pytest.raises(ConnectorRejected, match="set_notes_private, view_private_notes"):
-        await system.another().write(TestOutbound().update(external_id, group="Billing"))
+        await system.another().write(letter(external_id, group="Billing"))
     issue = (await system.call("GET", f"issues/{external_id}", params={"include": "journals"}))["issue"]
     assert (issue["journals"], "category" in issue) == ([], False)
 
@@ -242,14 +249,14 @@ async def test_a_group_of_people_is_the_assignee_and_a_person_is_not_replaced(sy
     """`group_is=assignee`: a name that is no group is nobody's group, and stands."""
     ours = system.another(group_is="assignee")
     external_id = await system.open_ticket()
-    seen = await Outbound().seen(System(**{**vars(system), "connector": ours}), external_id)
-    assert (await ours.write(TestOutbound().update(external_id))).status == "written"
+    seen = await seen_now(System(**{**vars(system), "connector": ours}), external_id)
+    assert (await ours.write(letter(external_id))).status == "written"
     ticket = await ours.fetch(external_id)
     assert ticket is not None
     assert (ticket.group, ticket.priority) == ("Billing", Priority.HIGH)
     taken = await system.open_ticket()
     await system.call("PUT", f"issues/{taken}", json={"issue": {"assigned_to_id": system.desk.user_id}})
-    result = await ours.write(TestOutbound().update(taken, seen=seen.model_copy(update={"stamp": "other"})))
+    result = await ours.write(letter(taken, seen=seen.model_copy(update={"stamp": "other"})))
     assert (result.status, "Points Man" in result.why) == ("superseded", True)
     found = await ours.fetch(taken)
     assert found is not None
@@ -263,7 +270,7 @@ async def test_a_project_can_be_the_group(system: System, desk: Desk) -> None:
     before = await ours.fetch(external_id)
     assert before is not None
     assert before.group is None
-    assert (await ours.write(TestOutbound().update(external_id, group=target))).status == "written"
+    assert (await ours.write(letter(external_id, group=target))).status == "written"
     after = await ours.fetch(external_id)
     assert after is not None
     assert (after.group, [comment.public for comment in after.comments]) == (target, [False])
@@ -279,7 +286,7 @@ async def test_who_asks_stands_in_what_we_open(system: System) -> None:
 async def test_our_own_writes_are_known_in_the_list(system: System) -> None:
     """The list names no actor: it is asked for what we changed last."""
     first, second = [await system.open_ticket() for _ in range(2)]
-    await system.connector.write(TestOutbound().update(first))
+    await system.connector.write(letter(first))
     rows = await changes(system, Position(datetime(2000, 1, 1, tzinfo=UTC)))
     actors = {row.ticket.external_id: row.actor for row in rows}
     assert (actors[first], actors[second]) == (system.desk.user_id, None)

@@ -18,8 +18,11 @@ from services.core.contracts.ticket import Priority, Status
 from services.local.systems.program import Program
 from services.local.systems.request_tracker import insert
 from tests.services.core.connectors.between import FAULTS, Between
-from tests.services.core.connectors.conformance import BOTH, NOW, Inbound, Outbound, Sender, shown
+from tests.services.core.connectors.conformance import BOTH, NOW, Sender, letter, shown
 from tests.services.core.connectors.conftest import Serve
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling
 
 INITIAL_DATA = Path(__file__).parents[5] / "design/guides/request-tracker/pointsman.initialdata"
 HANG_S = 3  # what a hang costs a test
@@ -119,6 +122,10 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 async def test_rejected_is_closed_and_stalled_is_pending(system: System) -> None:
     """RT's own words for states."""
     for word, status in (("stalled", Status.PENDING), ("rejected", Status.CLOSED), ("open", Status.OPEN)):
@@ -139,7 +146,7 @@ async def test_what_is_deleted_takes_no_letter(system: System) -> None:
     """The letter ends, and says why."""
     external_id = await system.open_ticket()
     await system.call("DELETE", f"ticket/{external_id}")
-    result = await system.connector.write(TestOutbound().update(external_id))
+    result = await system.connector.write(letter(external_id))
     assert (result.status, "deleted" in result.why) == ("superseded", True)
 
 
@@ -149,7 +156,7 @@ async def test_a_merged_ticket_keeps_its_id_and_takes_the_note_on_the_other(syst
     await system.call("PUT", f"ticket/{gone}", json={"MergeInto": kept})
     ticket = await shown(system, gone)
     assert (ticket.external_id, ticket.subject) in ((gone, "Kept"), (gone, "Printer"))
-    assert (await system.connector.write(TestOutbound().update(gone))).status == "written"
+    assert (await system.connector.write(letter(gone))).status == "written"
 
 
 async def test_files_are_not_opened_and_the_rest_is_read(system: System) -> None:
@@ -167,10 +174,10 @@ async def test_a_restart_in_the_middle_of_a_write_is_waited_for(system: System) 
     external_id = await system.open_ticket()
     await system.fail_next_write("server_error", skip=1)
     with pytest.raises(Exception, match="503"):
-        await system.connector.write(TestOutbound().update(external_id))
+        await system.connector.write(letter(external_id))
     system.program.kill()
     system.program.start()
-    assert (await system.connector.write(TestOutbound().update(external_id))).status == "written"
+    assert (await system.connector.write(letter(external_id))).status == "written"
     ticket = await shown(system, external_id)
     assert (ticket.group, ticket.priority, len(ticket.comments)) == ("Billing", Priority.HIGH, 1)
 

@@ -26,9 +26,12 @@ from services.core.contracts.ticket import Priority, Status
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable
 from services.local.doubles.double import basic
 from services.local.doubles.servicenow import GROUPS, ServiceNowDouble
-from tests.services.core.connectors.conformance import BOTH, SECRET, Inbound, Outbound, Sender, changes, shown
+from tests.services.core.connectors.conformance import BOTH, SECRET, Sender, letter, shown
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.doubled import Clock, Doubled
+from tests.services.core.connectors.inbound import Inbound
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling, changes
 
 SCRIPT = Path(__file__).parents[5] / "design/guides/servicenow/pointsman.js"
 INSTANCE = "https://double.service-now.com"
@@ -86,16 +89,20 @@ class TestOutbound(Outbound):
     pass
 
 
+class TestPolling(Polling):
+    pass
+
+
 async def test_with_client_credentials_a_token_is_fetched_and_replaced(system: System) -> None:
     """One token for many calls; when it is revoked, another; wrong credentials end it, and say what to check."""
     ours = system.another(password=None, client_id="app", client_secret="app-secret")
     external_id = await system.open_ticket()
-    assert (await ours.write(TestOutbound().update(external_id))).status == "written"
+    assert (await ours.write(letter(external_id))).status == "written"
     assert sum(header.startswith("Bearer") for header in system.double.users) == 1
     system.double.forget_tokens()
-    assert (await ours.write(TestOutbound().update(external_id))).status == "already"
+    assert (await ours.write(letter(external_id))).status == "already"
     with pytest.raises(ConnectorRejected, match="client_secret"):
-        await system.another(client_id="app", client_secret="guess").write(TestOutbound().update(external_id))
+        await system.another(client_id="app", client_secret="guess").write(letter(external_id))
 
 
 async def test_where_no_token_is_to_be_had_the_letter_waits(serve: Serve, http: httpx.AsyncClient) -> None:
@@ -123,7 +130,7 @@ async def test_none_is_missed_and_none_comes_twice_when_many_share_a_second(syst
 async def test_a_group_may_be_named_by_its_sys_id(system: System) -> None:
     """`groups_by=sys_id`: written, read and compared by it."""
     ours, external_id = system.another(groups_by="sys_id"), await system.open_ticket()
-    assert (await ours.write(TestOutbound().update(external_id, group=IDS["Billing"]))).status == "written"
+    assert (await ours.write(letter(external_id, group=IDS["Billing"]))).status == "written"
     ticket = await ours.fetch(external_id)
     assert ticket is not None
     assert ticket.group == IDS["Billing"]
@@ -132,7 +139,7 @@ async def test_a_group_may_be_named_by_its_sys_id(system: System) -> None:
 async def test_a_name_that_two_groups_share_is_refused(system: System) -> None:
     """Neither is meant."""
     with pytest.raises(ConnectorRejected, match="'Twin'"):
-        await system.connector.write(TestOutbound().update(await system.open_ticket(), group="Twin"))
+        await system.connector.write(letter(await system.open_ticket(), group="Twin"))
 
 
 async def test_priority_is_written_as_impact_and_urgency(system: System) -> None:
@@ -140,7 +147,7 @@ async def test_priority_is_written_as_impact_and_urgency(system: System) -> None
     for priority in Priority:
         external_id = await system.open_ticket()
         assert (await shown(system, external_id)).priority is None
-        await system.connector.write(TestOutbound().update(external_id, priority=priority))
+        await system.connector.write(letter(external_id, priority=priority))
         assert (await shown(system, external_id)).priority is priority
 
 
@@ -149,7 +156,7 @@ async def test_a_closed_incident_takes_no_letter(system: System) -> None:
     for state in ("7", "8"):
         external_id = await system.open_ticket(state=state)
         assert (await shown(system, external_id)).status is Status.CLOSED
-        assert (await system.connector.write(TestOutbound().update(external_id))).status == "superseded"
+        assert (await system.connector.write(letter(external_id))).status == "superseded"
 
 
 async def test_an_id_leads_nowhere_else(system: System) -> None:
@@ -157,7 +164,7 @@ async def test_an_id_leads_nowhere_else(system: System) -> None:
     await system.open_ticket()
     for odd in ("../sys_user", "a^ORsys_idISNOTEMPTY", "?sysparm_query=", "%2e%2e/sys_user"):
         with pytest.raises(ConnectorRejected):
-            await system.connector.write(TestOutbound().update(odd))
+            await system.connector.write(letter(odd))
 
 
 class OverHttp(HTTPAdapter):

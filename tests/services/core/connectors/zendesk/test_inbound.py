@@ -13,7 +13,8 @@ from services.core.connectors.zendesk.connector import Zendesk
 from services.core.connectors.zendesk.settings import ZendeskSettings
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.kit.errors import PayloadInvalid, SignatureInvalid
-from tests.services.core.connectors.conformance import BOTH, NOW, Inbound, Sender
+from tests.services.core.connectors.conformance import BOTH, NOW, Sender
+from tests.services.core.connectors.inbound import Inbound
 
 SETTINGS = ZendeskSettings(secrets=BOTH, user_id="903", email="Pointsman@example.com")
 ZENDESK = Zendesk(SETTINGS, httpx.AsyncClient())

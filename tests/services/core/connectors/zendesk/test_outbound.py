@@ -21,8 +21,10 @@ from services.core.contracts.ticket import Priority, Status, TicketUpdate
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, UpdateConflict
 from services.local.zendesk_double.app import create_app
 from services.local.zendesk_double.calls import DoubleSettings
-from tests.services.core.connectors.conformance import HANDED_OVER, Outbound
+from tests.services.core.connectors.conformance import HANDED_OVER
 from tests.services.core.connectors.conftest import Serve
+from tests.services.core.connectors.outbound import Outbound
+from tests.services.core.connectors.polling import Polling
 
 AGENT = httpx.BasicAuth("agent@example.com/token", "agent-token")
 WEBHOOK_SECRET = "zendesk-signing-secret"
@@ -131,6 +133,10 @@ async def system(serve: Serve, http: httpx.AsyncClient, clock: SettableClock) ->
 
 
 class TestOutbound(Outbound):
+    pass
+
+
+class TestPolling(Polling):
     pass
 
 

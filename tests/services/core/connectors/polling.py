@@ -1,0 +1,41 @@
+"""Every claim about `changes`: nothing is missed, nothing is heard twice."""
+
+from datetime import UTC, datetime, timedelta
+
+from services.core.connectors.polling import Changed, Position
+from services.core.connectors.port import Can
+from tests.services.core.connectors.conformance import System, letter, needs, shown
+
+
+class Polling:
+    """What is heard from a durable position on."""
+
+    async def test_every_change_is_heard_once(self, system: System) -> None:
+        """From a durable position on: none missed when many share a second, none twice."""
+        needs(system, Can.POLL)
+        opened = [await system.open_ticket() for _ in range(5)]
+        begun = (await shown(system, opened[0])).updated_at
+        assert begun is not None
+        position = Position(begun - timedelta(seconds=2))
+        first = await changes(system, position)
+        assert sorted(row.ticket.external_id for row in first if row.ticket.external_id in opened) == sorted(opened)
+        assert [row.at for row in first] == sorted(row.at for row in first)
+        last = first[-1].position
+        assert await changes(system, last) == []
+        await system.person_changes(opened[2], group="Support")
+        await system.connector.write(letter(opened[3]))
+        later = {row.ticket.external_id: row for row in await changes(system, last)}
+        assert set(later) == {opened[2], opened[3]}
+        assert (later[opened[2]].ticket.group, later[opened[3]].ticket.group) == ("Support", "Billing")
+        assert (later[opened[2]].actor or "").lower() not in system.connector.own_actors
+        ours = later[opened[3]].actor
+        assert ours is None or ours.lower() in system.connector.own_actors
+
+
+async def changes(system: System, after: Position) -> list[Changed]:
+    """All there is after the position, page by page, as the worker reads it."""
+    found: list[Changed] = []
+    while rows := await system.connector.changes(after, datetime(2100, 1, 1, tzinfo=UTC)):
+        found += rows
+        after = rows[-1].position
+    return found
