@@ -78,6 +78,28 @@ def test_imports_keep_the_rules() -> None:
     assert broken == []
 
 
+def test_nothing_imports_in_a_circle() -> None:
+    """Two files that need each other are one, or lack a third. What is imported on demand does not count."""
+    from graphlib import CycleError, TopologicalSorter
+
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in modules()}
+    needs = {
+        name: {other for other in needed(path) if other in paths and other != name} for name, path in paths.items()
+    }
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as exc:
+        pytest.fail(" needs ".join(reversed(exc.args[1])))
+
+
+def needed(path: Path) -> Iterator[str]:
+    """What a module imports when it is imported itself."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
 def test_the_environment_is_read_in_settings_only() -> None:
     """`os.environ` elsewhere is a setting nobody can find."""
     readers = {

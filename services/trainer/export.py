@@ -9,6 +9,7 @@ import numpy as np
 
 from services.core.models.encoder import load_encoder
 from services.core.models.manifest import ENCODER_FILE, TOKENIZER_FILE
+from services.trainer.checkpoint import Checkpoints
 from services.trainer.config import FitConfig, Progress, epochs_for
 from services.trainer.finetune import TuneConfig, build_module, finetune, load_base
 from services.trainer.prepare import Split
@@ -19,8 +20,15 @@ INT8_LOSS_MAX = 0.005  # accuracy on the held-out part; beyond it the float grap
 PARITY_ROWS = 500
 
 
-def export_tuned(split: Split, folder: Path, config: FitConfig, *, progress: Progress) -> dict[str, float]:
-    """Fine-tunes on the training part and writes encoder and tokenizer; what it cost and what int8 lost."""
+def export_tuned(
+    split: Split, folder: Path, config: FitConfig, *, stage: str, checkpoint: Path, progress: Progress
+) -> dict[str, float]:
+    """
+    Fine-tunes on the training part and writes encoder and tokenizer; what it cost and what int8 lost.
+
+    Args:
+        checkpoint: the file from which a killed fine-tuning goes on.
+    """
     index = {label: i for i, label in enumerate(split.labels)}
     labels = np.array([index[row.group] for row in split.train], np.int32)
     tuned = finetune(
@@ -35,12 +43,13 @@ def export_tuned(split: Split, folder: Path, config: FitConfig, *, progress: Pro
             threads=config.threads,
             seed=config.seed,
         ),
-        progress=lambda fraction, detail: progress("finetune", fraction, detail),
+        checkpoints=Checkpoints(checkpoint, config.checkpoint_s),
+        progress=lambda fraction, detail: progress(stage, 0.8 * fraction, detail),
     )
     export_graph(tuned.module, tuned.tokenizer, folder)
     facts = {"epochs": tuned.epochs, "finetune_seconds": round(tuned.seconds, 1)}
     facts |= _quantise_checked(split, folder, config)
-    progress("export", 1.0, f"int8 lost {facts['int8_accuracy_lost']:.4f}")
+    progress(stage, 0.9 if stage == "export" else 1.0, f"int8 lost {facts['int8_accuracy_lost']:.4f}")
     return facts
 
 
@@ -49,7 +58,7 @@ def export_frozen(split: Split, folder: Path, config: FitConfig, *, progress: Pr
     encoder, tokenizer = load_base(config.base_model or wheel_model())
     export_graph(build_module(encoder, None), tokenizer, folder)
     quantise(folder)
-    progress("export", 1.0, f"frozen encoder for {len(split.labels)} groups")
+    progress("finetune", 1.0, f"frozen encoder for {len(split.labels)} groups")
     return {"epochs": 0.0}
 
 

@@ -4,10 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from services.trainer.checkpoint import Checkpoints, Position
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +92,14 @@ def finetune(
     groups: int,
     config: TuneConfig,
     *,
+    checkpoints: Checkpoints,
     progress: Callable[[float, str], None],
 ) -> Tuned:
-    """Trains encoder and head on all of `texts`; `progress` gets the fraction done and a line of detail."""
+    """
+    Trains encoder and head on all of `texts`; `progress` gets the fraction done and a line of detail.
+
+    Where a run was killed it goes on from the last checkpoint, and ends with the very weights it would have had.
+    """
     import torch
 
     torch.manual_seed(config.seed)
@@ -102,9 +110,8 @@ def finetune(
     encoder.embeddings.word_embeddings.weight.requires_grad_(False)  # half the parameters, hardly any of the gain
     tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)["input_ids"]
     _place_prototypes(module, tokens, labels)
-    started = time.monotonic()
-    epochs = _train(module, tokens, labels, config, progress=progress)
-    return Tuned(module.to("cpu").eval(), tokenizer, epochs, time.monotonic() - started)
+    epochs, seconds = _train(module, tokens, labels, config, checkpoints=checkpoints, progress=progress)
+    return Tuned(module.to("cpu").eval(), tokenizer, epochs, seconds)
 
 
 def _place_prototypes(module: Any, tokens: list[list[int]], labels: NDArray[np.int32]) -> None:
@@ -130,14 +137,18 @@ class Pace:
     The learning rate follows it, so a run that the limit cuts short still has a finished schedule.
     """
 
-    def __init__(self, config: TuneConfig, per_epoch: int) -> None:
+    def __init__(self, config: TuneConfig, per_epoch: int, *, spent_s: float = 0.0) -> None:
         self._limit_s = config.limit_s
         self._total = per_epoch * config.epochs
-        self._started = time.monotonic()
+        self._started = time.monotonic() - spent_s
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
 
     def done(self, step: int) -> float:
         """Share of the run that is over (1 or more: stop) before `step`, counted from 0."""
-        by_clock = (time.monotonic() - self._started) / self._limit_s - 1 / self._total  # a step late: repeatable
+        by_clock = self.seconds / self._limit_s - 1 / self._total  # a step late: repeatable
         return max(step / self._total, by_clock)
 
 
@@ -147,23 +158,26 @@ def _train(
     labels: NDArray[np.int32],
     config: TuneConfig,
     *,
+    checkpoints: Checkpoints,
     progress: Callable[[float, str], None],
-) -> float:
-    """Runs the loop; the number of epochs actually done."""
+) -> tuple[float, float]:
+    """Runs the loop; epochs and seconds actually spent, those before a kill included."""
     module.train()
     optimiser = _build_optimiser(module)
     rates = [group["lr"] for group in optimiser.param_groups]
-    per_epoch = math.ceil(len(tokens) / BATCH)
-    pace, step = Pace(config, per_epoch), 0
-    for step, rows in enumerate(_batches(tokens, config.seed)):
+    begun = checkpoints.resume(module, optimiser)
+    per_epoch, step = math.ceil(len(tokens) / BATCH), begun.step
+    pace = Pace(config, per_epoch, spent_s=begun.seconds)
+    for step, rows in enumerate(islice(_batches(tokens, config.seed), begun.step, None), begun.step):
         if (done := pace.done(step)) >= 1:
             break
+        checkpoints.save_when_due(module, optimiser, Position(step, pace.seconds))
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _triangle(done)
         _step(module, optimiser, tokens, labels, rows)
         progress(done, f"epoch {step / per_epoch:.1f}")
     progress(1.0, f"{step / per_epoch:.1f} epochs")
-    return step / per_epoch
+    return step / per_epoch, pace.seconds
 
 
 def _step(

@@ -1,10 +1,14 @@
-"""From examples to a bundle folder: prepare, fine-tune, export, fit the members, calibrate, judge, write."""
+"""
+From examples to a bundle folder, in stages: prepare, fine-tune, evaluate, calibrate, export.
+
+Each stage reads what those before left in the run's folder; one that is done is not done again.
+"""
 
 import hashlib
-import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,21 +16,37 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from services.core.kit.errors import ConfigurationInvalid
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 from services.core.models.bundle import MemberScores
 from services.core.models.encoder import load_encoder
 from services.core.models.linear import save_linear
-from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, Manifest, write_manifest
+from services.core.models.manifest import (
+    BUNDLE_FILES,
+    ENCODER_FILE,
+    LINEAGE_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_neighbours
 from services.trainer.config import FitConfig, Progress
 from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
 from services.trainer.judge import Judged, judge
 from services.trainer.linear import fit_linear
 from services.trainer.prepare import Example, Split, dataset_sha256, prepare, text_key
+from services.trainer.run import STAGES, Run, open_run
 
 TUNE_ROWS_MIN = 200  # with less, a fine-tuned encoder loses to TF-IDF and neighbours over the frozen one
 SCORE_BATCH = 256
+SPLIT = TypeAdapter(Split)
+JUDGED = TypeAdapter(Judged)
+SPLIT_FILE, FACTS_FILE, JUDGED_FILE, SCORES_FILE = "split.json", "facts.json", "judged.json", "scores.safetensors"
+MEMBER = "member."
+
+Read = Callable[[], Sequence[Example]]
 
 
 @dataclass(frozen=True)
@@ -39,98 +59,191 @@ class Fitted:
 
 
 def fit(examples: Sequence[Example], out: Path, config: FitConfig, progress: Progress) -> Manifest:
-    """As `fit_judged`; the manifest alone."""
-    return fit_judged(examples, out, config, progress).manifest
-
-
-def fit_judged(examples: Sequence[Example], out: Path, config: FitConfig, progress: Progress) -> Fitted:
     """
     Trains a router on `examples` and writes its bundle to `out`, a folder that does not exist yet.
+
+    Killed and called again it goes on where it was.
 
     Args:
         progress: called with stage, fraction of the stage (0..1) and a detail.
     Raises:
         InputInvalid: the examples cannot train a router; the message says why and what to do.
     """
-    from threadpoolctl import threadpool_limits
-
-    started = time.monotonic()
     if out.exists():
         raise ConfigurationInvalid(f"{out} exists already. Name a folder that does not, or remove it.")
-    split = prepare(examples, held_out_share=config.held_out_share)
-    progress("prepare", 1.0, f"{len(split.train)} train, {len(split.held_out)} held out, {len(split.labels)} groups")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    blas = threadpool_limits(config.threads, user_api="blas")  # spinning BLAS threads cost more than they give here
-    with blas, tempfile.TemporaryDirectory(dir=out.parent, prefix=".fit-") as scratch:
-        folder = Path(scratch, "bundle")
-        folder.mkdir()
-        manifest, judged = _fit_into(folder, split, config, progress)
-        manifest = manifest.model_copy(update={"fit_seconds": round(time.monotonic() - started, 1)})
-        write_manifest(folder, manifest)
-        folder.rename(out)
+    with open_run(out.parent / f".fit-{out.name}", identify(dataset_sha256(examples), config)) as run:
+        fit_stages(run, lambda: examples, config, progress)
+        (run.folder / "export").rename(out)
+        run.discard()
+    manifest = read_manifest(out)
     progress("done", 1.0, manifest.model_version)
-    return Fitted(manifest, split.held_out, tuple(split.labels[guess] for guess in judged.guesses))
+    return manifest
 
 
-def _fit_into(folder: Path, split: Split, config: FitConfig, progress: Progress) -> tuple[Manifest, Judged]:
-    tuned = config.encoder == "finetuned" or (config.encoder == "auto" and len(split.train) >= TUNE_ROWS_MIN)
-    facts = (export_tuned if tuned else export_frozen)(split, folder, config, progress=progress)
-    embedded = _embed_all(folder, split, config, progress)
-    judged = _judge_held_out(split, embedded, config, progress=progress)
-    if tuned and config.refit:
-        everything = replace(split, train=split.train + split.held_out)
-        facts |= export_tuned(everything, folder, config, progress=progress)
-        embedded = _embed_all(folder, split, config, progress)
-    (folder / FLOAT_FILE).unlink(missing_ok=True)
-    _write_final_members(split, folder, embedded, config)
-    progress("members", 1.0, "fitted on all rows")
-    facts["embedding_size"] = float(embedded["embedding"].shape[1])
-    kind = "finetuned" if tuned else "frozen"
-    return _build_manifest(split, folder, config, judged, encoder=kind, facts=facts), judged
+def identify(source: str, config: FitConfig) -> str:
+    """What an unfinished run must have in common with this one to be gone on with."""
+    return hashlib.sha256(json.dumps([source, asdict(config)], sort_keys=True).encode()).hexdigest()
 
 
-def _embed_all(folder: Path, split: Split, config: FitConfig, progress: Progress) -> dict[str, NDArray[np.float32]]:
-    """The encoder's outputs for the training rows, then the held-out ones."""
-    encoder = load_encoder(folder, max_tokens=config.max_tokens, threads=config.threads)
-    texts, parts = [row.text for row in split.train + split.held_out], []
-    for start in range(0, len(texts), SCORE_BATCH):
-        parts.append(encoder.run(texts[start : start + SCORE_BATCH]))
-        progress("embed", min(1.0, (start + SCORE_BATCH) / len(texts)), f"{start} of {len(texts)}")
-    return {name: np.concatenate([part[name] for part in parts]) for name in encoder.outputs}
+def fit_stages(run: Run, read: Read, config: FitConfig, progress: Progress, *, until: str = STAGES[-1]) -> None:
+    """
+    All stages up to `until`; those that are done already are passed over.
+
+    Raises:
+        InputInvalid: nothing can be learnt from what `read` gives; the run is discarded, for the data must change.
+    """
+    from threadpoolctl import threadpool_limits
+
+    works: dict[str, Callable[[Path], None]] = {
+        "prepare": lambda folder: _prepare(folder, read, config, progress),
+        "finetune": lambda folder: _finetune(folder, run, config, progress),
+        "evaluate": lambda folder: _evaluate(folder, run, config, progress),
+        "calibrate": lambda folder: _calibrate(folder, run, config, progress),
+        "export": lambda folder: _export(folder, run, config, progress),
+    }
+    with threadpool_limits(config.threads, user_api="blas"):  # spinning BLAS threads cost more than they give here
+        for name in STAGES[: STAGES.index(until) + 1]:
+            if run.has(name):
+                progress(name, 1.0, "done before")
+                continue
+            try:
+                run.stage(name, works[name])
+            except InputInvalid:
+                run.discard()
+                raise
 
 
-def _judge_held_out(
-    split: Split, embedded: dict[str, NDArray[np.float32]], config: FitConfig, *, progress: Progress
-) -> Judged:
+def read_fitted(run: Run) -> Fitted:
+    """What the gates ask about, of a run whose stages are done."""
+    split, judged = _read_split(run), _read_judged(run)
+    guesses = tuple(split.labels[guess] for guess in judged.guesses)
+    return Fitted(read_manifest(run.folder / "export"), split.held_out, guesses)
+
+
+def _prepare(folder: Path, read: Read, config: FitConfig, progress: Progress) -> None:
+    split = prepare(read(), held_out_share=config.held_out_share, window=config.window)
+    (folder / SPLIT_FILE).write_bytes(SPLIT.dump_json(split))
+    said = f"{len(split.train)} train, {len(split.held_out)} held out, {len(split.labels)} groups"
+    progress("prepare", 1.0, said + (f", {split.outside_window} older than the window" if split.outside_window else ""))
+
+
+def _finetune(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
+    """The encoder that is judged: it has not seen the held-out rows."""
+    split = _read_split(run)
+    facts: dict[str, float] = {"tuned": float(_is_tuned(split, config))}
+    if facts["tuned"]:
+        facts |= export_tuned(split, folder, config, stage="finetune", checkpoint=_checkpoint(run), progress=progress)
+    else:
+        facts |= export_frozen(split, folder, config, progress=progress)
+    (folder / FACTS_FILE).write_text(json.dumps(facts))
+
+
+def _evaluate(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
     """Members fitted on the training part alone, scored on the held-out part."""
+    from safetensors.numpy import save_file
+
+    split = _read_split(run)
+    embedded = _embed_all(run.folder / "finetune", split, config, lambda at, said: progress("evaluate", at * 0.8, said))
     n = len(split.train)
     labels = _indexes(split, split.train)
     linear = fit_linear([row.text for row in split.train], labels, groups=len(split.labels), seed=config.seed)
-    progress("linear", 1.0, f"{len(linear.idf)} terms")
+    progress("evaluate", 0.9, f"{len(linear.idf)} terms")
     neighbours = _neighbours(embedded["embedding"][:n], labels, len(split.labels))
     votes, similarity = neighbours.score(embedded["embedding"][n:])
     members = {"linear": linear.score([row.text for row in split.held_out]), "neighbours": votes}
     if "logits" in embedded:
         members["encoder"] = embedded["logits"][n:]
-    scores = MemberScores(members, similarity, embedded["embedding"][n:])
+    kept = {"similarity": similarity, "embeddings": embedded["embedding"]}
+    kept |= {MEMBER + name: np.ascontiguousarray(values) for name, values in members.items()}
+    save_file(kept, folder / SCORES_FILE)
+    progress("evaluate", 1.0, f"{len(split.held_out)} held-out tickets scored")
+
+
+def _calibrate(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
+    split = _read_split(run)
     automatic = frozenset(split.labels) - frozenset(split.low_volume)
     judged = judge(
-        scores, _indexes(split, split.held_out), split.labels, automatic, target_precision=config.target_precision
+        _read_scores(run, len(split.train)),
+        _indexes(split, split.held_out),
+        split.labels,
+        automatic,
+        target_precision=config.target_precision,
     )
-    progress("judge", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}")
-    return judged
+    (folder / JUDGED_FILE).write_bytes(JUDGED.dump_json(judged))
+    progress("calibrate", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}")
 
 
-def _write_final_members(
-    split: Split, folder: Path, embedded: dict[str, NDArray[np.float32]], config: FitConfig
-) -> None:
+def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
+    """The bundle that is served: encoder and members have read every row."""
+    split, facts = _read_split(run), json.loads((run.folder / "finetune" / FACTS_FILE).read_bytes())
+    tuned = bool(facts.pop("tuned"))
+    if tuned and config.refit:
+        everything = replace(split, train=split.train + split.held_out)
+        facts |= export_tuned(
+            everything, folder, config, stage="export", checkpoint=_checkpoint(run, "export"), progress=progress
+        )
+        embeddings = _embed_all(folder, split, config, lambda at, said: progress("export", 0.9, said))["embedding"]
+    else:
+        for name in (ENCODER_FILE, TOKENIZER_FILE):
+            shutil.copyfile(run.folder / "finetune" / name, folder / name)
+        embeddings = _load_scores(run)["embeddings"]
+    (folder / FLOAT_FILE).unlink(missing_ok=True)
+    _write_final_members(split, folder, embeddings, config)
+    facts["embedding_size"] = float(embeddings.shape[1])
+    kind = "finetuned" if tuned else "frozen"
+    write_manifest(folder, _build_manifest(split, folder, config, _read_judged(run), run, encoder=kind, facts=facts))
+    progress("export", 1.0, "bundle written")
+
+
+def _is_tuned(split: Split, config: FitConfig) -> bool:
+    return config.encoder == "finetuned" or (config.encoder == "auto" and len(split.train) >= TUNE_ROWS_MIN)
+
+
+def _checkpoint(run: Run, name: str = "finetune") -> Path:
+    return run.folder / f"{name}.checkpoint"
+
+
+def _read_split(run: Run) -> Split:
+    return SPLIT.validate_json((run.folder / "prepare" / SPLIT_FILE).read_bytes())
+
+
+def _read_judged(run: Run) -> Judged:
+    return JUDGED.validate_json((run.folder / "calibrate" / JUDGED_FILE).read_bytes())
+
+
+def _read_scores(run: Run, train_rows: int) -> MemberScores:
+    kept = _load_scores(run)
+    members = {name.removeprefix(MEMBER): values for name, values in kept.items() if name.startswith(MEMBER)}
+    return MemberScores(members, kept["similarity"], kept["embeddings"][train_rows:])
+
+
+def _load_scores(run: Run) -> dict[str, NDArray[np.float32]]:
+    """`embeddings` are of all rows, the rest of the held-out ones."""
+    from safetensors.numpy import load_file
+
+    return load_file(run.folder / "evaluate" / SCORES_FILE)
+
+
+def _embed_all(
+    folder: Path, split: Split, config: FitConfig, progress: Callable[[float, str], None]
+) -> dict[str, NDArray[np.float32]]:
+    """The encoder's outputs for the training rows, then the held-out ones."""
+    encoder = load_encoder(folder, max_tokens=config.max_tokens, threads=config.threads)
+    texts, parts = [row.text for row in split.train + split.held_out], []
+    for start in range(0, len(texts), SCORE_BATCH):
+        parts.append(encoder.run(texts[start : start + SCORE_BATCH]))
+        progress(min(1.0, (start + SCORE_BATCH) / len(texts)), f"{start} of {len(texts)} embedded")
+    return {name: np.concatenate([part[name] for part in parts]) for name in encoder.outputs}
+
+
+def _write_final_members(split: Split, folder: Path, embeddings: NDArray[np.float32], config: FitConfig) -> None:
     """The members that are served have seen every row."""
     from safetensors.numpy import save_file
 
     rows = split.train + split.held_out
     labels, groups = _indexes(split, rows), len(split.labels)
     save_linear(folder, fit_linear([row.text for row in rows], labels, groups=groups, seed=config.seed))
-    save_neighbours(folder, _neighbours(embedded["embedding"], labels, groups))
+    save_neighbours(folder, _neighbours(embeddings, labels, groups))
     keys = np.array(sorted({text_key(row.text) for row in rows}), np.uint64)
     save_file({"text_keys": keys}, folder / LINEAGE_FILE)
 
@@ -156,17 +269,18 @@ def _build_manifest(
     folder: Path,
     config: FitConfig,
     judged: Judged,
+    run: Run,
     *,
     encoder: Literal["finetuned", "frozen"],
     facts: dict[str, float],
 ) -> Manifest:
     rows = split.train + split.held_out
-    digest, now = dataset_sha256(rows), datetime.now(UTC)
+    digest, began = dataset_sha256(rows), run.started_at
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in BUNDLE_FILES}
     identity = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     return Manifest(
-        model_version=f"router-{now:%Y%m%dT%H%M%S}-{identity[:8]}",
-        created_at=now,
+        model_version=f"router-{began:%Y%m%dT%H%M%S}-{identity[:8]}",
+        created_at=began,
         labels=split.labels,
         low_volume_labels=split.low_volume,
         dropped_labels=split.dropped,
@@ -176,12 +290,19 @@ def _build_manifest(
         embedding_size=int(facts["embedding_size"]),
         pooling=judged.pooling,
         bands=judged.bands,
-        metrics={**judged.metrics, **facts, "train_rows": len(split.train), "split_by_time": float(split.by_time)},
+        metrics={
+            **judged.metrics,
+            **facts,
+            "train_rows": len(split.train),
+            "split_by_time": float(split.by_time),
+            "rows_outside_window": float(split.outside_window),
+        },
         group_metrics=judged.group_metrics,
         risk_coverage=judged.risk_coverage,
         dataset_sha256=digest,
         dataset_rows=len(rows),
         code_version=config.code_version,
         seed=config.seed,
+        fit_seconds=round((datetime.now(UTC) - began).total_seconds(), 1),
         files=files,
     )

@@ -1,12 +1,14 @@
-"""From closed tickets to a training part and a held-out part that share no text."""
+"""From closed tickets to a training part and a held-out part that share no text, nor nearly the same one."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.core.kit.errors import InputInvalid
+from services.trainer.config import Window
+from services.trainer.duplicates import group_alike
 
 MIN_GROUP_ROWS = 2  # a group seen once can neither be learned nor judged
 LOW_VOLUME_ROWS = 10  # fewer rows than this: suggested by the neighbours, never routed without review
@@ -24,7 +26,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Split:
-    """`low_volume`: groups too rare to be automatic. `dropped`: groups left out, with their row count."""
+    """
+    `low_volume`: groups too rare to be automatic. `dropped`: groups left out, with their row count.
+    `outside_window`: tickets that were too old.
+    """
 
     train: tuple[Example, ...]
     held_out: tuple[Example, ...]
@@ -32,23 +37,28 @@ class Split:
     low_volume: tuple[str, ...]
     dropped: dict[str, int]
     by_time: bool
+    outside_window: int = 0
 
 
-def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15) -> Split:
+def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15, window: Window | None = None) -> Split:
     """
     Newest tickets held out when times are known, else a stratified choice that stays the same from run to run.
+
+    Tickets that say nearly the same are on one side.
 
     Raises:
         InputInvalid: nothing to learn from; the message says what is missing.
     """
-    usable = [row for row in examples if row.text.strip() and row.group.strip()]
+    named = [row for row in examples if row.text.strip() and row.group.strip()]
+    usable = in_window(named, window) if window else named
     counts = Counter(row.group for row in usable)
     dropped = {group: n for group, n in counts.items() if n < MIN_GROUP_ROWS}
     kept = [row for row in usable if row.group not in dropped]
     _require_learnable(examples, usable, kept)
     by_time = all(row.at for row in kept) and len({row.at for row in kept}) > 1
-    held = _newest(kept, held_out_share) if by_time else _stratified(kept, held_out_share)
-    train, held_out = _keep_every_group_in_train(kept, held)
+    kinds = _kinds(kept)
+    held = (_newest if by_time else _stratified)(kept, kinds, held_out_share)
+    train, held_out = _keep_every_group_in_train(kept, kinds, held)
     return Split(
         train=tuple(train),
         held_out=tuple(sorted(held_out, key=lambda row: text_key(row.text))[:HELD_OUT_MAX]),
@@ -56,7 +66,19 @@ def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15) -> Spl
         low_volume=tuple(sorted(g for g, n in counts.items() if MIN_GROUP_ROWS <= n < LOW_VOLUME_ROWS)),
         dropped=dropped,
         by_time=by_time,
+        outside_window=len(named) - len(usable),
     )
+
+
+def in_window(rows: list[Example], window: Window) -> list[Example]:
+    """The tickets that are new enough for their group; those without a time stay."""
+    newest = max((row.at for row in rows if row.at), default=None)
+    if newest is None:
+        return rows
+    near, far = newest - timedelta(days=window.days), newest - timedelta(days=window.rare_days)
+    recent = Counter(row.group for row in rows if row.at is None or row.at >= near)
+    begin = {group: near if recent[group] >= window.rows else far for group in {row.group for row in rows}}
+    return [row for row in rows if row.at is None or row.at >= begin[row.group]]
 
 
 def text_key(text: str) -> int:
@@ -87,29 +109,50 @@ def _require_learnable(examples: Sequence[Example], usable: list[Example], kept:
         )
 
 
-def _newest(rows: list[Example], share: float) -> set[int]:
-    """Keys of the newest texts; a text that also occurs earlier counts as early."""
+def _kinds(rows: list[Example]) -> list[int]:
+    """For each row the key of its kind, whatever the order of the rows: that of one text which says nearly the same."""
+    texts = {text_key(row.text): row.text for row in rows}
+    keys = sorted(texts)
+    first = group_alike([texts[key] for key in keys])
+    kind = {key: keys[int(at)] for key, at in zip(keys, first, strict=True)}
+    return [kind[text_key(row.text)] for row in rows]
+
+
+def _newest(rows: list[Example], kinds: list[int], share: float) -> set[int]:
+    """The newest kinds, up to a share of the rows; one that also occurred earlier counts as early."""
     first_seen: dict[int, datetime] = {}
-    for row in rows:
-        key = text_key(row.text)
-        if row.at and (key not in first_seen or row.at < first_seen[key]):
-            first_seen[key] = row.at
-    newest_first = sorted(first_seen, key=lambda key: (first_seen[key], key), reverse=True)
-    return set(newest_first[: round(len(newest_first) * share)])
+    for row, kind in zip(rows, kinds, strict=True):
+        if row.at and (kind not in first_seen or row.at < first_seen[kind]):
+            first_seen[kind] = row.at
+    return _fill(sorted(first_seen, key=lambda kind: (first_seen[kind], kind), reverse=True), kinds, share)
 
 
-def _stratified(rows: list[Example], share: float) -> set[int]:
-    """Of each group the texts with the lowest hash: random, yet the same next week, so champions can be compared."""
-    keys: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        keys[row.group].add(text_key(row.text))
-    return {key for group in keys.values() for key in sorted(group)[: round(len(group) * share)]}
+def _stratified(rows: list[Example], kinds: list[int], share: float) -> set[int]:
+    """Of each group the kinds with the lowest hash: random, yet the same next week, so champions can be compared."""
+    by_group: dict[str, list[int]] = defaultdict(list)
+    for row, kind in zip(rows, kinds, strict=True):
+        by_group[row.group].append(kind)
+    return {kind for own in by_group.values() for kind in _fill(sorted(set(own)), own, share)}
 
 
-def _keep_every_group_in_train(rows: list[Example], held: set[int]) -> tuple[list[Example], list[Example]]:
-    train = [row for row in rows if text_key(row.text) not in held]
-    known = {row.group for row in train}
-    held_out = [row for row in rows if text_key(row.text) in held]
-    unseen = {text_key(row.text) for row in held_out if row.group not in known}
-    train += [row for row in held_out if text_key(row.text) in unseen]
-    return train, [row for row in held_out if text_key(row.text) not in unseen]
+def _fill(order: list[int], kinds: list[int], share: float) -> set[int]:
+    """Kinds in `order` until they hold `share` of all rows; one that would take twice its room is passed over."""
+    sizes, room, found = Counter(kinds), round(len(kinds) * share), set()
+    for kind in order:
+        if room <= 0:
+            break
+        if sizes[kind] <= max(1, 2 * room):
+            found.add(kind)
+            room -= sizes[kind]
+    return found
+
+
+def _keep_every_group_in_train(
+    rows: list[Example], kinds: list[int], held: set[int]
+) -> tuple[list[Example], list[Example]]:
+    """A kind of which a group is known by nothing else is learnt from."""
+    known = {row.group for row, kind in zip(rows, kinds, strict=True) if kind not in held}
+    needed = {kind for row, kind in zip(rows, kinds, strict=True) if row.group not in known}
+    judged = held - needed
+    train = [row for row, kind in zip(rows, kinds, strict=True) if kind not in judged]
+    return train, [row for row, kind in zip(rows, kinds, strict=True) if kind in judged]

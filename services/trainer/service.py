@@ -1,8 +1,8 @@
-"""One training run: read, fit, register, gate, promote."""
+"""One training run: its stages, then register, gates, promote; each may come twice."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import LINEAGE_FILE
 from services.trainer.config import FitConfig, Progress
-from services.trainer.fit import Fitted, fit_judged
+from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted
 from services.trainer.gates import Gate, GateConfig, check
-from services.trainer.prepare import Example
+from services.trainer.run import STAGES, Run, open_run
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -39,24 +39,43 @@ class Outcome:
 
 
 def train(
-    examples: Sequence[Example],
+    read: Read,
+    source: str,
     place: Registry,
     config: FitConfig,
     gates: GateConfig,
     *,
     promote: bool,
     progress: Progress,
-) -> Outcome:
-    """Fits and registers a candidate; promotes it when asked to and all gates pass."""
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    folder = place.work_dir / f"new-{stamp}"
-    fitted = fit_judged(examples, folder, config, progress)
-    folder = folder.rename(place.work_dir / fitted.manifest.model_version)  # where the router's cache looks for it
+    until: str | None = None,
+) -> Outcome | None:
+    """
+    Fits and registers a candidate; promotes it when asked to and all gates pass. None: it stopped after `until`.
+
+    A run that was killed, or stopped, goes on where it was; `source` says what it must have read.
+
+    Raises:
+        Conflict: another training runs in the same folder.
+    """
+    with open_run(place.work_dir / "run", identify(source, config)) as run:
+        fit_stages(run, read, config, progress, until=until or STAGES[-1])
+        if until is not None:
+            return None
+        outcome = _bring_in(run, place, gates, promote=promote, progress=progress)
+        run.discard()
+    return outcome
+
+
+def _bring_in(run: Run, place: Registry, gates: GateConfig, *, promote: bool, progress: Progress) -> Outcome:
+    """Registers, judges, promotes: a second time changes nothing."""
+    fitted = read_fitted(run)
     with place.conn.transaction():
-        version = registry.register(place.conn, place.store, folder)
+        version = registry.register(place.conn, place.store, _keep(run, place, fitted.manifest.model_version))
     progress("register", 1.0, version)
     found = judge_candidate(fitted, place, gates)
     passed = all(gate.passed for gate in found)
+    failed = ", ".join(gate.name for gate in found if not gate.passed)
+    progress("gates", 1.0, f"not passed: {failed}" if failed else f"{len(found)} passed")
     if promote and not passed:
         _tell_rejected(place, version, found)
     if promote and passed:
@@ -65,6 +84,17 @@ def train(
             offer_groups(place, fitted.manifest.labels)
         progress("promote", 1.0, version)
     return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+
+
+def _keep(run: Run, place: Registry, version: str) -> Path:
+    """A copy of the bundle where the router's cache looks for it: on one machine it needs no fetching."""
+    folder = place.work_dir / version
+    if not folder.exists():
+        part = run.folder / ".kept"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(run.folder / "export", part)
+        part.rename(folder)
+    return folder
 
 
 def _tell_rejected(place: Registry, version: str, gates: Sequence[Gate]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from services.core.kit.settings import PlatformSettings
-from services.trainer.config import EncoderChoice, FitConfig
+from services.trainer.config import EncoderChoice, FitConfig, Window
 
 
 class TrainerSettings(PlatformSettings):
@@ -18,6 +18,9 @@ class TrainerSettings(PlatformSettings):
     database_url: SecretStr = SecretStr("")  # empty: none; __main__ checks it against --data and --out
     trainer_epochs: int | None = Field(default=None, ge=1, description="None: 3 to 5, more for fewer tickets")
     trainer_budget_s: float = Field(default=3_600, gt=0, description="seconds that fine-tuning may take at most")
+    trainer_checkpoint_s: float = Field(default=60, ge=0, description="seconds between two checkpoints of fine-tuning")
+    trainer_window_days: int = Field(default=90, ge=1, description="days that are learnt from, up to the newest ticket")
+    trainer_window_rare_days: int = Field(default=365, ge=1, description="the same for groups with few tickets")
     trainer_threads: int = Field(default=1, ge=1)
     trainer_base_model: str | None = Field(default=None, description="folder or hub name; None: MiniLM-L6 wheel")
     trainer_max_tokens: int = Field(default=128, ge=16, le=512)
@@ -37,4 +40,6 @@ class TrainerSettings(PlatformSettings):
             max_tokens=self.trainer_max_tokens,
             target_precision=self.trainer_target_precision,
             code_version=self.code_version,
+            checkpoint_s=self.trainer_checkpoint_s,
+            window=Window(self.trainer_window_days, self.trainer_window_rare_days),
         )

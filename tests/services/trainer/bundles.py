@@ -59,6 +59,27 @@ def small_encoder() -> Path:
     return folder
 
 
+@cache
+def tiny_encoder() -> Path:
+    """A BERT of 32 dimensions that knows nothing: what is asked of it is only to be the same each time."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = _folder()
+    tokenizer = AutoTokenizer.from_pretrained(wheel_model())
+    torch.manual_seed(1)
+    shape = BertConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    BertModel(shape).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def small_config(**changes: object) -> FitConfig:
     return FitConfig(**{"epochs": 2, "base_model": str(small_encoder()), "max_tokens": 48, "refit": False, **changes})  # ty: ignore[invalid-argument-type]
 

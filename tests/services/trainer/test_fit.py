@@ -52,7 +52,7 @@ def test_forty_tickets_make_a_first_router(tmp_path: Path):
     manifest = fit(made_up_tickets(40), tmp_path / "cold", small_config(), lambda s, f, d: stages.update({s: f}))
     assert manifest.encoder == "frozen"
     assert set(stages.values()) == {1.0}
-    assert list(stages) == ["prepare", "export", "embed", "linear", "judge", "members", "done"]
+    assert list(stages) == ["prepare", "finetune", "evaluate", "calibrate", "export", "done"]
     prediction = load_bundle(tmp_path / "cold").predict(["vpn wifi firewall"])[0]
     assert prediction.group == "Network"
     assert prediction.band.value == "HUMAN_REVIEW"

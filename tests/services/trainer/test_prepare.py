@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.kit.errors import InputInvalid
+from services.trainer.config import Window
 from services.trainer.prepare import Example, dataset_sha256, prepare, text_key
 from tests.services.trainer.bundles import made_up_tickets
 
@@ -59,6 +60,37 @@ def test_without_times_the_choice_is_stable():
     assert {row.group for row in before.held_out} == {row.group for row in rows}
     more = prepare(rows + made_up_tickets(20, seed=5, rare=0))
     assert len(set(before.held_out) & set(more.held_out)) >= 0.8 * len(before.held_out)
+
+
+def test_nearly_the_same_text_is_on_one_side():
+    """An alert that comes every hour with another number is either learned or judged."""
+    alerts = [
+        Example(f"Monitoring: disk usage on server db{n} has reached {n % 100} percent, please look at it", "Network")
+        for n in range(60)
+    ]
+    split = prepare([*made_up_tickets(200, rare=0), *alerts])
+    sides = [{"disk usage" in row.text for row in part} for part in (split.train, split.held_out)]
+    assert True not in sides[0] & sides[1]
+    assert len(split.train) + len(split.held_out) == 260
+    short = [Example(f"error {n}", "Network") for n in range(40)]
+    assert any("error" in row.text for row in prepare([*made_up_tickets(40, rare=0), *short]).held_out)
+
+
+def test_old_tickets_are_left_out_unless_their_group_is_small():
+    """Ninety days for most, a year for groups with few tickets in these; counted from the newest ticket."""
+    daily = [Example(f"ticket {n} of the {n} th kind", "Busy", START + timedelta(hours=n)) for n in range(24 * 400)]
+    rare = [Example(f"rare {n} thing {n}", "Rare", START + timedelta(days=n)) for n in range(0, 400, 10)]
+    split = prepare([*daily, *rare], window=Window())
+    newest = max(row.at for row in daily if row.at)
+    ages = {
+        group: max((newest - row.at).days for row in (*split.train, *split.held_out) if row.group == group and row.at)
+        for group in ("Busy", "Rare")
+    }
+    assert ages["Busy"] == 90
+    assert 350 < ages["Rare"] <= 365
+    assert split.outside_window > 24 * 300
+    untimed = prepare(made_up_tickets(40, rare=0), window=Window())
+    assert untimed.outside_window == 0
 
 
 def test_rare_groups_are_named():

@@ -1,0 +1,111 @@
+"""kill -9 at random points: the run that is started again ends with the very model of an undisturbed one."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from services.core.kit.errors import Conflict
+from services.core.models.manifest import Manifest, read_manifest
+from services.trainer.config import FitConfig
+from services.trainer.fit import fit
+from services.trainer.run import open_run
+from tests.services.trainer.bundles import made_up_tickets, tiny_encoder
+
+# A process that has the heavy libraries loaded and no thread: its children start at once and may be killed.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "tests.services.trainer.bundles",
+        "torch.onnx",
+        "transformers.models.bert.modeling_bert",
+        "transformers.models.auto.modeling_auto",
+        "transformers.models.auto.tokenization_auto",
+        "onnxruntime.quantization",
+        "sklearn.svm",
+        "sklearn.feature_extraction.text",
+        "scipy.optimize",
+        "scipy.stats",
+        "threadpoolctl",
+    ]
+)
+ROWS = 240
+
+
+def train(out: Path, base_model: str, told: Connection) -> None:
+    config = FitConfig(epochs=2, base_model=base_model, max_tokens=48, checkpoint_s=0.0)
+    fit(made_up_tickets(ROWS), out, config, lambda *said: told.send(said))
+
+
+def trained_until(out: Path, *, messages: int | None) -> list[tuple[str, float, str]]:
+    """What a training said before it ended, or was killed upon its `messages`-th word."""
+    hears, told = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=train, args=(out, str(tiny_encoder()), told))
+    process.start()
+    told.close()
+    said = []
+    try:
+        while messages is None or len(said) < messages:
+            said.append(hears.recv())
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+    except EOFError:
+        pass  # it has ended
+    process.join()
+    return said
+
+
+def what_counts(manifest: Manifest) -> dict:
+    """All but names, times and durations."""
+    kept = manifest.model_dump(exclude={"model_version", "created_at", "fit_seconds"})
+    kept["metrics"].pop("finetune_seconds")
+    return kept
+
+
+def disturbed(tmp_path: Path, kills: int) -> None:
+    """Each run is killed once or twice and then left to end."""
+    whole = trained_until(tmp_path / "undisturbed", messages=None)
+    expected = what_counts(read_manifest(tmp_path / "undisturbed"))
+    chance = random.Random(7)
+    for number in range(0, kills, 2):
+        out = tmp_path / f"disturbed-{number}"
+        trained_until(out, messages=chance.randrange(1, len(whole)))
+        again = trained_until(out, messages=chance.randrange(1, len(whole) // 2))
+        rest = trained_until(out, messages=None) if not out.exists() else again
+        assert what_counts(read_manifest(out)) == expected
+        assert len(rest) < len(whole)
+
+
+def test_two_kills_change_nothing(tmp_path: Path):
+    disturbed(tmp_path, 2)
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(tmp_path: Path):
+    disturbed(tmp_path, 20)
+
+
+def test_two_trainings_do_not_share_a_folder(tmp_path: Path):
+    folder = tmp_path / "run"
+    with open_run(folder, "one"), pytest.raises(Conflict, match="Another training runs"), open_run(folder, "one"):
+        pass
+
+
+def test_a_run_over_other_data_begins_anew(tmp_path: Path):
+    """What was prepared from other tickets, or too long ago, is not gone on with."""
+    with open_run(tmp_path / "run", "one") as run:
+        run.stage("prepare", lambda folder: None)
+    with open_run(tmp_path / "run", "one") as run:
+        assert run.has("prepare")
+    with open_run(tmp_path / "run", "two") as run:
+        assert not run.has("prepare")
+        run.stage("prepare", lambda folder: None)
+    state = tmp_path / "run" / "run.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"started_at": "2026-01-01T00:00:00+00:00"}))
+    with open_run(tmp_path / "run", "two") as run:
+        assert not run.has("prepare")
