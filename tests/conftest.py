@@ -26,6 +26,7 @@ settings.load_profile("shared")
 
 if TYPE_CHECKING:
     from services.core.search.encoder import TextEncoder
+    from tests.planned import Plans
     from tests.platform import Platform
 
 
@@ -36,6 +37,15 @@ def data_dir() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("POINTSMAN_DATA does not name the folder with the evaluation datasets")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> "Plans":
+    """The nine real stacks by cloud and profile."""
+    from tests.planned import PROFILES, planned
+
+    reports = [planned(profile, tmp_path_factory) for profile in PROFILES]
+    return {(stack.cloud, stack.profile): stack for report in reports for stack in report.stacks}
 
 
 @pytest.fixture(scope="session")

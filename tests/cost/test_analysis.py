@@ -14,8 +14,9 @@ from cost.scenario import Roi, Scenario, load_scenario
 from cost.sensitivity import swings
 from infra.offline.plan import CLOUDS
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
-from tests.cost.conftest import TODAY, Plans
+from tests.cost.conftest import TODAY
 from tests.cost.stacks import AWS, AZURE, GCP, ROUND
+from tests.planned import Plans
 
 LIST = Scenario()
 

@@ -12,9 +12,10 @@ from cost.estimate import Estimate
 from cost.scenario import Commitment, Scenario
 from infra.offline.plan import CLOUDS
 from services.core.kit.errors import InputInvalid
-from tests.cost.conftest import PROFILES, TODAY, Plans
+from tests.cost.conftest import TODAY
 from tests.cost.stacks import AWS, AZURE, GCP, ROUND
 from tests.golden import check_golden
+from tests.planned import PROFILES, Plans
 
 CENT = Decimal("0.01")
 GOLDEN = Path(__file__).parent / "golden"

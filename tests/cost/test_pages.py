@@ -13,15 +13,16 @@ from cost.report.markdown import table_of
 from cost.report.moves import step_rows
 from cost.report.tables import CLOUDS, Table, gaps, levers, per_ticket, promise, published, returns, summary
 from cost.scenario import Scenario
-from tests.cost.conftest import PROFILES, TODAY, Plans
+from tests.cost.conftest import TODAY
 from tests.golden import check_golden, filled
+from tests.planned import Plans
 
 STRATEGY = Path(__file__).parents[2] / "strategy"
 
 
 @pytest.fixture(scope="module")
 def content(plans: Plans) -> Content:
-    stacks = [plans[cloud, profile] for profile in PROFILES for cloud in CLOUDS]
+    stacks = [plans[cloud, profile] for profile in ("small", "dev", "prod") for cloud in CLOUDS]
     return gather(stacks, DEFAULT_VOLUMES, scenario=Scenario(), today=TODAY)
 
 

@@ -11,8 +11,9 @@ from cost.estimate import Estimate
 from cost.rules import RULES, ResourceUnpriced, free_types
 from cost.rules.context import priced_name
 from infra.offline.plan import CLOUDS
-from tests.cost.conftest import TODAY, Plans
+from tests.cost.conftest import TODAY
 from tests.cost.stacks import AWS, AZURE, GCP, ROUND, resource, stack
+from tests.planned import Plans
 
 LISTS = Path(__file__).parents[1] / "infra" / "golden"
 

@@ -1,21 +1,12 @@
-"""Every stack is planned once for the whole session; the plans are frozen, so tests can share them."""
+"""What tests of the stacks share; the plans themselves are tests/planned.py."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from infra.offline.plan import CLOUDS, load, plain, plan_stacks
+from infra.offline.plan import load, plain
 from infra.offline.recorder import record
 from infra.offline.report import StackPlan
-
-PROFILES = ("dev", "small", "prod")
-Plans = dict[tuple[str, str], StackPlan]
-
-
-@pytest.fixture(scope="session")
-def plans() -> Plans:
-    reports = [plan_stacks(CLOUDS, profile) for profile in PROFILES]
-    return {(stack.cloud, stack.profile): stack for report in reports for stack in report.stacks}
 
 
 def previewed(plan: StackPlan) -> StackPlan:

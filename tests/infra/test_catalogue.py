@@ -17,7 +17,7 @@ from infra.catalogue import CAPABILITIES, CATALOGUE
 from infra.grants import OPERATORS, WORKLOADS, Access
 from infra.offline.plan import CLOUDS
 from infra.policies.rules.equivalence import MAY_BE_EMPTY
-from tests.infra.conftest import PROFILES, Plans
+from tests.planned import PROFILES, Plans
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from infra.blueprint import CAPABILITIES
 from services.cli.__main__ import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 
 def run(*words: str) -> Result:

@@ -10,7 +10,7 @@ from infra.contract import VERSION, Contract, read_contract
 from infra.grants import GRANTS, PLATFORM
 from infra.offline.plan import CLOUDS, STACKS, load, plan_stack
 from services.core.kit.errors import ConfigurationInvalid
-from tests.infra.conftest import PROFILES, Plans
+from tests.planned import PROFILES, Plans
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

@@ -16,7 +16,7 @@ from infra.offline.posture import posture
 from infra.offline.sdk import args_class, input_fields
 from infra.policies.rules import check_stack
 from services.core.kit.errors import ConfigurationInvalid
-from tests.infra.conftest import PROFILES, Plans
+from tests.planned import PROFILES, Plans
 
 BY_OPTION = {"aws:rds/cluster:Cluster", "aws:rds/clusterInstance:ClusterInstance"}  # Aurora: database.scaling_*
 FOLDER = Path(infra.kinds.__file__).parent

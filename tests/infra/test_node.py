@@ -12,7 +12,7 @@ from infra.node import K3S_VERSION, boot_script
 from infra.offline.plan import CLOUDS
 from infra.policies.rules.base import Company, Stack
 from infra.policies.rules.encryption import boot_scripts, script_of
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 VALUES = {
     "deploy_url": "s3://deploy",

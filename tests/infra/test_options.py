@@ -15,7 +15,7 @@ from infra.offline.posture import posture
 from infra.offline.recorder import record
 from infra.offline.report import StackPlan
 from infra.policies.rules.base import Company, Stack
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 OWN_NETWORK = {
     "aws": {

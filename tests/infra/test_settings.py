@@ -12,7 +12,7 @@ from infra.schema import settings_schema
 from infra.settings import Settings, parse
 from services.core.kit.errors import ConfigurationInvalid
 from tests.golden import check_golden
-from tests.infra.conftest import PROFILES
+from tests.planned import PROFILES
 
 
 def raw(cloud: str = "aws", profile: str = "prod", **changed: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from infra.contract import Contract
 from infra.offline.listing import listing
 from infra.offline.plan import CLOUDS, load, plan_stack
 from tests.golden import check_golden, filled
-from tests.infra.conftest import PROFILES, Plans
+from tests.planned import PROFILES, Plans
 
 GOLDEN = Path(__file__).with_name("golden")
 STACKS = list(product(CLOUDS, PROFILES))

@@ -21,7 +21,8 @@ from cost.report.sheet import write_xlsx
 from cost.report.tables import tables
 from cost.scenario import Scenario
 from infra.offline.plan import CLOUDS
-from tests.cost.conftest import TODAY, Plans
+from tests.cost.conftest import TODAY
+from tests.planned import Plans
 
 BUDGET_S = 2.0
 

@@ -15,7 +15,7 @@ from infra.offline.recorder import Program, Recording, record
 from infra.offline.schema_check import check_inputs
 from infra.offline.strays import stray_values
 from services.core.kit.errors import ConfigurationInvalid
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 
 def run(main: Callable[[], None], *, simulate: bool = True) -> Recording:

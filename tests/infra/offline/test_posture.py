@@ -3,7 +3,7 @@
 import pytest
 
 from infra.offline.posture import posture
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 
 @pytest.mark.parametrize("profile", ["dev", "prod"])

@@ -8,7 +8,7 @@ import pytest
 from infra.offline.plan import CLOUDS
 from infra.policies.adapter import stack_of
 from infra.policies.rules import RULES
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 
 def handed_over(plans: Plans, cloud: str, *, protect: bool = True) -> list[Any]:

@@ -18,8 +18,9 @@ from pulumi.runtime.proto import analyzer_pb2, analyzer_pb2_grpc
 from infra.offline.plan import CLOUDS
 from infra.offline.report import StackPlan
 from infra.policies.rules import RULES
-from tests.infra.conftest import PROFILES, Plans, previewed
+from tests.infra.conftest import previewed
 from tests.infra.policies.mutations import MISTAKES
+from tests.planned import PROFILES, Plans
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]

@@ -5,8 +5,9 @@ import pytest
 from infra.offline.plan import CLOUDS
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack
-from tests.infra.conftest import PROFILES, Plans, previewed
+from tests.infra.conftest import previewed
 from tests.infra.policies.mutations import MISTAKES, Mistake
+from tests.planned import PROFILES, Plans
 
 # The list of the requirements, so that a rule cannot vanish together with its test.
 REQUIRED = {

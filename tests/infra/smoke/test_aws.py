@@ -10,7 +10,7 @@ import pytest
 from infra.checks import Outcome, Verdict
 from infra.contract import Contract
 from infra.smoke.run import smoke
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 REGION = "us-east-1"
 PREFIX = "pointsman-prod"

@@ -18,8 +18,8 @@ from infra.checks import Outcome, Verdict
 from infra.contract import Contract
 from infra.smoke.objects import round_trip
 from infra.smoke.run import smoke
-from tests.infra.conftest import Plans
 from tests.infra.servers import Cloud, Route, cloud, says
+from tests.planned import Plans
 
 GROUP = "/subscriptions/s/resourceGroups/pointsman-prod"
 ANSWERS = json.loads(Path(__file__).with_name("azure_answers.json").read_text())

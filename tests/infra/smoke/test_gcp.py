@@ -10,8 +10,8 @@ import pytest
 from infra.checks import Outcome, Verdict
 from infra.contract import Contract
 from infra.smoke.run import smoke
-from tests.infra.conftest import Plans
 from tests.infra.servers import Route, cloud, says
+from tests.planned import Plans
 
 ANSWERS = json.loads(Path(__file__).with_name("gcp_answers.json").read_text())
 PROJECT = "projects/example-prod"

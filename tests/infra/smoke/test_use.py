@@ -24,8 +24,8 @@ from infra.rest import Rest
 from infra.smoke import aws, azure, gcp
 from infra.smoke.use import Caller, use
 from services.local.postgres import EmbeddedPostgres
-from tests.infra.conftest import Plans
 from tests.infra.servers import cloud, says
+from tests.planned import Plans
 
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 

@@ -10,7 +10,7 @@ from infra.workloads.containers import IMAGES
 from infra.workloads.environment import needs_authority
 from infra.workloads.objects import objects
 from infra.workloads.pods import Rollout
-from tests.infra.conftest import Plans
+from tests.planned import Plans
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nexample\n-----END CERTIFICATE-----\n"
 OVERLAYS = tuple((cloud, profile) for cloud in ("aws", "azure", "gcp") for profile in ("dev", "small", "prod"))

@@ -14,7 +14,7 @@ from infra.offline.plan import CLOUDS
 from infra.offline.report import Report, StackPlan
 from services.cli.cost import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
-from tests.cost.conftest import planned
+from tests.planned import planned
 
 runner = CliRunner()
 
@@ -22,7 +22,7 @@ runner = CliRunner()
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plan") / "small.json"
-    path.write_text(planned("small").model_dump_json(), encoding="utf-8")
+    path.write_text(planned("small", tmp_path_factory).model_dump_json(), encoding="utf-8")
     return path
 
 
