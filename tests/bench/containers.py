@@ -18,6 +18,7 @@ from services.core.kit.objects import open_store
 from services.core.models import registry
 from services.local.home import Home
 from services.local.platform import CHILDREN, claim, is_ready, prepare
+from services.local.postgres import EmbeddedPostgres
 from services.local.processes import Supervisor, stop_process
 from tests.conftest import free_port
 from tests.platform import build_home
@@ -48,12 +49,11 @@ class Containers:
         found = {child.name: [psutil.Process(child.process.pid)] for child in self.supervisor.children if child.process}
         for number, worker in enumerate(self.more_workers, 2):
             found[f"worker {number}"] = [psutil.Process(worker.pid)]
-        postmaster = psutil.Process(self.home.postgres.pid)
-        return found | {"postgres": [postmaster, *postmaster.children(recursive=True)]}
+        return found | {"postgres": processes_of(self.home.postgres)}
 
     def cpu_s(self) -> dict[str, float]:
         """Processor seconds so far by container."""
-        return {name: sum(map(_cpu_s, processes)) for name, processes in self.processes().items()}
+        return {name: sum(map(cpu_s, processes)) for name, processes in self.processes().items()}
 
     def memory(self) -> dict[str, Memory]:
         found = {}
@@ -119,6 +119,12 @@ def open_folder() -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def processes_of(postgres: EmbeddedPostgres) -> list[psutil.Process]:
+    """The postmaster and every backend it has now."""
+    postmaster = psutil.Process(postgres.pid)
+    return [postmaster, *postmaster.children(recursive=True)]
+
+
 def wait_until(claim_is_true: Callable[[], bool], what: str, *, timeout_s: float = START_TIMEOUT_S) -> None:
     """Polling other processes is the only way to see it."""
     deadline = time.monotonic() + timeout_s
@@ -155,7 +161,7 @@ def _promote(home: Home, bundle: Path) -> None:
         registry.promote(conn, registry.register(conn, store, bundle))
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     """With ended children: PostgreSQL's backends come and go."""
     try:
         times = process.cpu_times()

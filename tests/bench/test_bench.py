@@ -2,10 +2,17 @@
 
 import json
 import os
+from pathlib import Path
 
+from psycopg import AsyncConnection
+
+from services.core.search.encoder import TextEncoder
+from services.core.search.retrieve import Question, Scope, retrieve
 from tests.bench import audit, end_to_end, ingest, memory, scale
 from tests.bench.containers import run_containers
+from tests.bench.copies import grow
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
+from tests.services.rag.conftest import index_pages
 from tests.services.trainer.bundles import small_bundle
 
 
@@ -54,3 +61,21 @@ def test_a_report_says_what_was_held_and_on_which_machine() -> None:
     assert "MISSED (<= 50)" in table
     assert [row["held"] for row in told["rows"]] == [True, False]
     assert told["machine"]["cores"] == machine.cores
+
+
+async def test_an_index_grows_by_copies_that_are_found_like_originals(
+    database: str, text_encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """Chunks, terms and vectors of each copy; constraints and indexes are what they were."""
+    await index_pages(database, text_encoder, tmp_path)
+    indexes = "select indexname, indexdef from pg_indexes where tablename like 'chunk%' order by 1"
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        before = await (await conn.execute(indexes)).fetchall()
+        grow(database, 50)
+        assert await (await conn.execute(indexes)).fetchall() == before
+        counted = await conn.execute("select count(*), count(distinct embedding::text) from chunks")
+        assert await counted.fetchone() == (50, 50)
+        found = await retrieve(conn, text_encoder, Question("copy3"), Scope(k=4, vector_share=0.0))
+        assert {one.uri.split("-")[1] for one in found.evidence} == {"3"}
+        found = await retrieve(conn, text_encoder, Question("How do I add a printer?"), Scope(k=10))
+        assert {one.title for one in found.evidence} == {"Add a printer"}
