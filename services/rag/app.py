@@ -59,6 +59,7 @@ def build_app(settings: RagSettings) -> FastAPI:
     app.state.opening = RateGate(settings.rag_sessions_per_minute, of="conversations")
     app.state.saying = RateGate(settings.rag_messages_per_minute, of="messages in a conversation")
     app.state.calling = RateGate(settings.rag_caller_messages_per_minute, of="messages")
+    app.state.relaying = RateGate(settings.rag_channel_messages_per_minute, of="messages in a channel")
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(endpoints.router)
     app.include_router(channels.router)

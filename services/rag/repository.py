@@ -26,7 +26,7 @@ select m.id, m.session_id, m.author, coalesce(r.text, m.text) as text, m.text as
 from messages m left join raw.messages r on r.message_id = m.id where m.session_id = %s order by m.place
 """
 HEARD = "select external from messages where session_id = %s and external is not null"
-COUNT = "select count(*) as messages from messages where session_id = %s"
+COUNT = "select count(*) as messages from messages where session_id = %s and id <> %s"
 REPLY = "select id, author, text, answer, at from messages where replies_to = %s"
 WAITING = """
 select m.id, m.session_id from messages m where m.author = 'user' and not m.done
@@ -136,8 +136,9 @@ async def heard(conn: Connection, session_id: UUID) -> set[str]:
     return {row["external"] for row in rows}
 
 
-async def count(conn: Connection, session_id: UUID) -> int:
-    row = await (await conn.execute(COUNT, (session_id,))).fetchone()
+async def count(conn: Connection, session_id: UUID, *, but: UUID) -> int:
+    """The messages there are beside one, which is counted once however often it comes."""
+    row = await (await conn.execute(COUNT, (session_id, but))).fetchone()
     return row["messages"] if row else 0
 
 

@@ -137,11 +137,11 @@ async def take_in(outside: Outside, session_id: UUID, token: str | None, message
 
 async def take_in_known(outside: Outside, session_id: UUID, message_id: UUID, text: str) -> None:
     """As `take_in`, from a channel that has proved itself another way."""
-    async with connection(outside.pool) as conn:
-        if await repository.count(conn, session_id) >= MESSAGES_MAX:
-            raise Conflict(f"This conversation has {MESSAGES_MAX} messages. Open another one.")
     redacted = await outside.redaction.redact({"text": text})
     async with connection(outside.pool) as conn, conn.transaction():
+        await repository.lock(conn, session_id)  # of many messages at once each is counted
+        if await repository.count(conn, session_id, but=message_id) >= MESSAGES_MAX:
+            raise Conflict(f"This conversation has {MESSAGES_MAX} messages. Open another one.")
         said = Said(message_id, session_id, Author.USER, redacted.fields["text"])
         if await repository.say(conn, said):
             await repository.keep_raw(conn, message_id, text, redacted.vault)

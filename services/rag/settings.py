@@ -22,8 +22,9 @@ class RagSettings(PlatformSettings):
     conversation's own audience; `rag_approve_cases` asks a person first. `rag_mail` writes hand-overs to teams.
 
     `rag_sessions_per_minute` bounds what one address opens without a key, `rag_messages_per_minute` what is said in one
-    conversation, `rag_caller_messages_per_minute` what one address says in all of them; what one call may cost is
-    bounded by the same names as at the gateway. `rag_threads` compute beside the event loop.
+    conversation, `rag_caller_messages_per_minute` what one address says in all of them, and, where it is a vendor's,
+    `rag_channel_messages_per_minute` what comes by a channel; what one call may cost is bounded by the same names as at
+    the gateway. `rag_threads` compute beside the event loop.
 
     `rag_drafts` drafts replies for agents on assigned tickets, from documents for everybody and for `rag_draft_groups`;
     in `shadow`, as everywhere, nothing is written to the ticketing system.
@@ -49,6 +50,7 @@ class RagSettings(PlatformSettings):
     rag_sessions_per_minute: int = Field(default=60, ge=1)
     rag_messages_per_minute: int = Field(default=20, ge=1)
     rag_caller_messages_per_minute: int = Field(default=300, ge=1)
+    rag_channel_messages_per_minute: int = Field(default=3_000, ge=1)
     rag_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=131_072, ge=1024)  # the longest message, each character escaped
     body_timeout_s: float = Field(default=15, gt=0)

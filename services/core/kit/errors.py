@@ -6,7 +6,8 @@ PointsmanError
 │   ├── PayloadInvalid 422
 │   └── IdempotencyKeyReused 422
 ├── SignatureInvalid 401
-│   └── SignatureStale 401
+│   ├── SignatureStale 401
+│   └── TokenRefused 403       a token that a vendor's protocol answers so
 ├── Unauthenticated 401
 │   └── KeyMissing 401
 ├── Forbidden 403
@@ -58,6 +59,10 @@ class SignatureInvalid(PointsmanError):
 
 class SignatureStale(SignatureInvalid):
     pass
+
+
+class TokenRefused(SignatureInvalid):
+    status = 403
 
 
 class Unauthenticated(PointsmanError):

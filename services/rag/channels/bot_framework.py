@@ -2,9 +2,11 @@
 Bot Framework (Teams and others through Azure Bot Service): an activity comes in, signed by the Bot Connector. The
 answer is an activity posted to the address that the signature vouches for, or comes back in place where asked for.
 
-Source: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication (connector to bot)
-and bot-framework-rest-connector-send-and-receive-messages,
-as remembered: check it against these pages before a bot goes live.
+Source: learn.microsoft.com/azure/bot-service/rest-api/bot-framework-rest-connector-authentication (connector to bot:
+issuer, audience, five minutes of leeway, endorsements, `serviceUrl`, 403) and
+bot-framework-rest-connector-send-and-receive-messages (a reply goes to the activity it answers, with its locale), read
+2026-11-21 in MicrosoftDocs/bot-docs. That the claim is spelled `serviceurl` is from the SDK's AuthenticationConstants.
+Bots registered since August 2025 are of one tenant (bot-service-quickstart-registration): `token_url` names it.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from services.core.contracts.conversation import MESSAGE_MAX_CHARS
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, SignatureInvalid
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, TokenRefused
 from services.rag.channels.spoken import Spoken, Told
 
 CHANNEL = "bot_framework"
@@ -61,6 +63,7 @@ class Activity(BaseModel):
     recipient: Named
     text: str = Field(default="", max_length=MESSAGE_MAX_CHARS)
     deliveryMode: str = ""
+    locale: str = Field(default="", max_length=100)
 
 
 class BotDoor:
@@ -76,7 +79,7 @@ class BotDoor:
     async def verify(self, authorization: str | None, activity: Activity) -> None:
         """
         Raises:
-            SignatureInvalid: not signed by the Bot Connector for us, this channel and this address.
+            TokenRefused: not signed by the Bot Connector for us, this channel and this address.
             ConnectorUnavailable: its keys cannot be had.
         """
         import jwt
@@ -95,16 +98,18 @@ class BotDoor:
                 options={"require": ["exp", "nbf", "iss", "aud"]},
             )
         except jwt.PyJWTError as exc:
-            raise SignatureInvalid(f"Not a token of the Bot Connector for this bot ({type(exc).__name__}).") from exc
-        is_ours = scheme.lower() == "bearer" and claims.get("serviceurl") == activity.serviceUrl
+            raise TokenRefused(f"Not a token of the Bot Connector for this bot ({type(exc).__name__}).") from exc
+        vouched = {name.lower(): value for name, value in claims.items()}.get("serviceurl")
+        is_ours = scheme.lower() == "bearer" and vouched == activity.serviceUrl
         if not is_ours or activity.channelId not in key.get("endorsements", [activity.channelId]):
-            raise SignatureInvalid("The token vouches for another address or channel.")
+            raise TokenRefused("The token vouches for another address or channel.")
 
     async def post(self, activity: Activity, told: Told) -> None:
         """Posts each text as a reply. Raises ConnectorUnavailable, ConnectorRejected."""
         parts = urlsplit(activity.serviceUrl)
         where = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
         url = f"{where}/v3/conversations/{quote(activity.conversation.id, safe='')}/activities"
+        url += f"/{quote(activity.id, safe='')}" if activity.id else ""  # some channels do not name messages
         for reply in replies(activity, told):
             answer = await self._call(
                 "POST", url, json=reply, headers={"Authorization": f"Bearer {await self._ours()}"}
@@ -121,10 +126,14 @@ class BotDoor:
                 self._keys = {one["kid"]: one for one in found["keys"] if "kid" in one}
                 self._keys_at = time.monotonic()
         if key_id not in self._keys:
-            raise SignatureInvalid("The token is signed with a key that the Bot Connector does not name.")
+            raise TokenRefused("The token is signed with a key that the Bot Connector does not name.")
         return self._keys[key_id]
 
     async def _ours(self) -> str:
+        async with self._lock:  # many answers at once ask for one token
+            return await self._current_token()
+
+    async def _current_token(self) -> str:
         if time.monotonic() >= self._token_until:
             form = {"grant_type": "client_credentials", "client_id": self._settings.app_id, "scope": SCOPE}
             form["client_secret"] = self._settings.app_password.get_secret_value()
@@ -152,4 +161,5 @@ def replies(activity: Activity, told: Told) -> list[dict[str, Any]]:
     """One activity for each text, from us to whom it came from."""
     to = {"type": "message", "replyToId": activity.id, "conversation": {"id": activity.conversation.id}}
     to |= {"from": activity.recipient.model_dump(), "recipient": activity.sender.model_dump()}
+    to |= {"locale": activity.locale} if activity.locale else {}
     return [to | {"text": text} for text in told.texts]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from services.core.kit.errors import NotFound
 from services.core.kit.security import Role, key_in, require
-from services.core.kit.sign_in import address_of, counting_failures, sign_in
+from services.core.kit.sign_in import counting_failures, sign_in
 from services.rag.channels import bot_framework, dialogflow, lex, spoken
 from services.rag.channels.bot_framework import Activity, BotDoor
 from services.rag.channels.dialogflow import WebhookRequest
@@ -32,12 +32,13 @@ async def from_lex(request: Request, event: LexEvent) -> dict[str, Any]:
 
 @router.post("/dialogflow", dependencies=[Depends(signed_in)])
 async def from_dialogflow(request: Request, body: WebhookRequest) -> dict[str, Any]:
-    return dialogflow.response(body, await _hear(request, dialogflow.spoken(body)))
+    said = dialogflow.spoken(body)
+    return dialogflow.response(body, await _hear(request, said)) if said.text.strip() else dialogflow.nothing_said(body)
 
 
 @router.post("/bot-framework")
 async def from_bot_framework(request: Request, activity: Activity) -> dict[str, Any]:
-    """An empty answer once the replies are posted: the connector calls again for a message whose answer failed."""
+    """An empty answer once the replies are posted."""
     door: BotDoor | None = request.app.state.bot_door
     if door is None:
         raise NotFound("The Bot Framework is not switched on. Set POINTSMAN_RAG_BOT__APP_ID.")
@@ -54,7 +55,7 @@ async def from_bot_framework(request: Request, activity: Activity) -> dict[str, 
 
 async def _hear(request: Request, said: Spoken) -> Told:
     state = request.app.state
-    state.calling.pass_or_refuse(address_of(request))
+    state.relaying.pass_or_refuse(said.channel)  # by address a vendor's data centre would be one person
     state.saying.pass_or_refuse(f"{said.channel}/{said.conversation}")
     outside: Outside = state.outside
     return await spoken.hear(outside, said)

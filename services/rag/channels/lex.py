@@ -2,8 +2,9 @@
 Amazon Lex V2: the event of a fulfilment code hook, and what it wants back.
 
 Lex calls a Lambda function only; that function passes the event on with an API key, and the answer back.
-Source: docs.aws.amazon.com/lexv2/latest/dg/lambda-input-format.html and lambda-response-format.html,
-as remembered: check it against these pages before a bot goes live.
+Source: docs.aws.amazon.com/lexv2/latest/dg/lambda-input-format.html, lambda-response-format.html and
+lambda-common-structures.html, and for lengths and `originatingRequestId` the model of the runtime API
+(botocore, lexv2-runtime 2020-08-07), read 2026-11-21.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from services.rag.channels.spoken import Spoken, Told
 
 CHANNEL = "lex"
 TEXT_MAX_CHARS = 1_024  # of one message
-MESSAGES_MAX = 5
+MESSAGES_MAX = 10
 
 
 class LexState(BaseModel):
@@ -32,7 +33,7 @@ class LexEvent(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    sessionId: str = Field(min_length=1, max_length=200)
+    sessionId: str = Field(min_length=2, max_length=100)
     inputTranscript: str = Field(min_length=1, max_length=MESSAGE_MAX_CHARS)
     sessionState: LexState = Field(default_factory=LexState)
     bot: dict[str, Any] = Field(default_factory=dict)

@@ -5,7 +5,9 @@ import base64
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +25,7 @@ from services.core.connectors.desk_agents import DeskAgents, Said
 from services.core.kit.security import Role, create_key
 from services.core.search.encoder import TextEncoder
 from tests.conftest import free_port, fresh_database
-from tests.services.rag.conftest import Rag, index_pages
+from tests.services.rag.conftest import TIMEOUT_S, Rag, index_pages
 from tests.services.rag.test_conversations import Chat
 
 FIXTURES = Path(__file__).with_name("channels")
@@ -188,6 +190,47 @@ def test_lex_asks_and_is_answered(rag: Rag, key: str) -> None:
     assert ended["sessionState"]["sessionAttributes"]["pointsman_state"] == "escalated"
 
 
+def test_a_flood_in_a_channel_is_bounded(rag: Rag, key: str) -> None:
+    """All at once: as many as a minute allows are taken and stored, the rest is 429."""
+    codes = Counter(_all_at_once(rag, key, _said_in("flood", 60)))
+    assert set(codes) == {200, 429}
+    assert codes[200] <= 2 * 20  # a minute may end in between
+    assert rag.rows(f"select count(*) {FROM_CHANNEL} and author = 'user'", "%/flood") == [(codes[200],)]
+
+
+def test_a_full_conversation_takes_no_more_however_many_come_at_once(rag: Rag, key: str) -> None:
+    """Three places are left, and twelve messages come together."""
+    first, *rest = _said_in("full", 13)
+    assert _all_at_once(rag, key, [first]) == [200]
+    rag.rows(
+        "insert into messages (id, session_id, author, text, done)"
+        " select gen_random_uuid(), session_id, 'user', 'x', true"
+        " from channel_sessions, generate_series(1, 995) where conversation like %s returning id",
+        "%/full",
+    )  # with the first message and its answer 997
+    assert Counter(_all_at_once(rag, key, rest)) == {200: 3, 409: 9}
+    assert rag.rows(f"select count(*) {FROM_CHANNEL}", "%/full") == [(1_000,)]
+
+
+REPLIES = "/v3/conversations/a%3A1_conversation/activities"
+FROM_CHANNEL = "from messages join channel_sessions using (session_id) where conversation like %s"
+
+
+def _said_in(conversation: str, count: int) -> list[dict]:
+    event = json.loads((FIXTURES / "lex.json").read_text("utf-8"))
+    event |= {"sessionId": conversation, "inputTranscript": "A human, please"}
+    return [event | {"sessionState": {"originatingRequestId": f"{number}"}} for number in range(count)]
+
+
+def _all_at_once(rag: Rag, key: str, events: list[dict]) -> list[int]:
+    def say(event: dict) -> int:
+        answer = httpx.post(f"{rag.url}/channels/lex", json=event, headers={"X-API-Key": key}, timeout=TIMEOUT_S)
+        return answer.status_code
+
+    with ThreadPoolExecutor(20) as people:
+        return list(people.map(say, events))
+
+
 def test_dialogflow_asks_and_is_answered(rag: Rag, key: str) -> None:
     """The documented request, by basic authentication; an agent's reply comes with the next turn."""
     request = json.loads((FIXTURES / "dialogflow.json").read_text("utf-8"))
@@ -199,6 +242,9 @@ def test_dialogflow_asks_and_is_answered(rag: Rag, key: str) -> None:
     assert "Approve the prompt on your phone." in texts[0]
     handed = _post(rag, "dialogflow", request | {"detectIntentResponseId": "2", "text": "I need a real person"}, basic)
     assert handed["sessionInfo"]["parameters"]["pointsman_state"] == "escalated"
+    assert "liveAgentHandoff" in handed["fulfillmentResponse"]["messages"][-1]
+    event = {name: value for name, value in request.items() if name != "text"} | {"triggerEvent": "sys.no-input"}
+    assert _post(rag, "dialogflow", event, basic) == {"sessionInfo": {"session": request["sessionInfo"]["session"]}}
     session = request["sessionInfo"]["session"]
     of = "select s.ticket from sessions s join channel_sessions c on c.session_id = s.id where c.conversation = %s"
     rag.wait(lambda: rag.rows(of, session)[0][0] is not None, "the ticket")
@@ -212,7 +258,7 @@ def test_dialogflow_asks_and_is_answered(rag: Rag, key: str) -> None:
 
 
 def test_the_bot_framework_is_believed_by_its_signature_alone(rag: Rag, outside: Outside) -> None:
-    """Another key, audience, issuer, address, channel, or a stale token: 401, and nothing is stored."""
+    """Another key, audience, issuer, address, channel, or a stale token: 403, as documented, and nothing is stored."""
     activity = _activity(outside)
     other = rsa.generate_private_key(65537, 2048)
     unsigned = jwt.encode(_claims(outside), None, algorithm="none", headers={"kid": "k1"})
@@ -232,14 +278,14 @@ def test_the_bot_framework_is_believed_by_its_signature_alone(rag: Rag, outside:
     }
     for name, headers in bad.items():
         answer = httpx.post(f"{rag.url}/channels/bot-framework", json=activity, headers=headers, timeout=60)
-        assert answer.status_code == 401, name
+        assert answer.status_code == 403, name
     elsewhere = httpx.post(
         f"{rag.url}/channels/bot-framework",
         json=activity | {"channelId": "sms"},
         headers={"Authorization": f"Bearer {_token(outside)}"},
         timeout=60,
     )
-    assert elsewhere.status_code == 401
+    assert elsewhere.status_code == 403
     assert rag.rows("select 1 from channel_sessions where channel = 'bot_framework'") == []
 
 
@@ -249,8 +295,11 @@ def test_the_bot_framework_is_answered_where_the_signature_says(rag: Rag, outsid
     activity = _activity(outside)
     assert _post(rag, "bot-framework", activity, headers) == {}
     path, authorization, reply = outside.posted[-1]
-    assert (path, authorization) == ("/emea/v3/conversations/a%3A1_conversation/activities", "Bearer ours")
-    assert reply["replyToId"] == activity["id"]
+    assert (path, authorization) == (
+        f"/emea/v3/conversations/a%3A1_conversation/activities/{activity['id']}",
+        "Bearer ours",
+    )
+    assert (reply["replyToId"], reply["locale"]) == (activity["id"], "en-US")
     assert reply["recipient"]["id"] == activity["from"]["id"]
     assert "Approve the prompt on your phone." in reply["text"]
     expecting = activity | {"deliveryMode": "expectReplies", "id": "another"}
@@ -338,7 +387,8 @@ def _post(rag: Rag, channel: str, body: dict, headers: dict) -> dict:
 
 
 def _texts(response: dict) -> list[str]:
-    return [text for one in response["fulfillmentResponse"]["messages"] for text in one["text"]["text"]]
+    said = [one["text"]["text"] for one in response["fulfillmentResponse"]["messages"] if "text" in one]
+    return [text for texts in said for text in texts]
 
 
 def _activity(outside: Outside) -> dict:
