@@ -29,16 +29,20 @@ def _serve(settings: RouterSettings) -> None:
     from services.router.follow import build_follower
     from services.router.metrics import observe, show_queue
     from services.router.model import Limits, RouterServing
-    from services.router.server import RouterServer
+    from services.router.server import Address, RouterServer
 
     limits = Limits(settings.router_batch_max, settings.router_queue_max, settings.router_request_max)
     model = RouterServing(limits, observe=observe)
     show_queue(lambda: model.batcher.queued_texts)
     follow = build_follower(model, settings)
-    server = RouterServer(
-        model, host=settings.router_host, http_port=settings.router_http_port, grpc_port=settings.router_grpc_port
+    address = Address(
+        settings.router_host,
+        settings.router_http_port,
+        settings.router_grpc_port,
+        settings.head_timeout_s,
+        settings.body_timeout_s,
     )
-    server.run(follow)
+    RouterServer(model, address).run(follow)
 
 
 def _settings(arguments: argparse.Namespace) -> RouterSettings:

@@ -4,9 +4,6 @@ Bodies of protocol v2 over REST: JSON, and JSON followed by the tensors' bytes (
 What a body is, its own header `Inference-Header-Content-Length` says: tritonclient sends JSON without a content type.
 """
 
-from collections.abc import AsyncIterable
-from http import HTTPStatus
-
 import orjson
 from fastapi import Response
 from kserve.errors import InvalidInput
@@ -15,12 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 BODY_MAX_BYTES = 8 * 1024 * 1024  # 256 texts of 32 kB
 LENGTH_HEADER = "Inference-Header-Content-Length"
-
-
-class BodyTooLarge(Exception):
-    """The request holds more than 8 MiB; send fewer texts in one request, or their beginning."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class _Output(BaseModel):
@@ -43,19 +34,6 @@ class _Request(BaseModel):
     id: str | None = None
     parameters: dict[str, str | int | float | bool] | None = None
     outputs: list[_Output] | None = None
-
-
-async def read_body(stream: AsyncIterable[bytes]) -> bytes:
-    """
-    Raises:
-        BodyTooLarge: before more than the limit is held.
-    """
-    body = bytearray()
-    async for chunk in stream:
-        if len(body) + len(chunk) > BODY_MAX_BYTES:
-            raise BodyTooLarge(BodyTooLarge.__doc__)
-        body += chunk
-    return bytes(body)
 
 
 def decode_request(body: bytes, json_length: str | None, model_name: str, version: str | None) -> InferRequest:

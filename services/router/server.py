@@ -6,6 +6,8 @@ and /metrics alone (kserve's repository API lets anyone unload the model), and a
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 
@@ -28,20 +30,33 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer, metrics_handler
 from kserve.protocol.rest.v2_datamodels import ModelMetadataResponse, ModelReadyResponse
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
+from starlette.requests import ClientDisconnect
 
+from services.core.kit.connections import BoundedConnection
+from services.core.kit.errors import PointsmanError
+from services.core.kit.limits import Limits
 from services.router.bodies import (
     BODY_MAX_BYTES,
     LENGTH_HEADER,
-    BodyTooLarge,
     decode_request,
     encode_response,
-    read_body,
 )
 from services.router.model import NAME, RouterServing, VersionUnknown
 
 log = structlog.get_logger()
 GRACE_S = 10
 RETRY_AFTER_S = "1"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the router listens, and how long it waits there for what was begun."""
+
+    host: str
+    http_port: int
+    grpc_port: int
+    head_timeout_s: float
+    body_timeout_s: float
 
 
 class RouterDataPlane(DataPlane):
@@ -73,13 +88,16 @@ class OneModel(ModelRepositoryExtension):
 
 
 class RestServer(RESTServer):
-    """REST on the given host."""
+    """REST on the given address, each connection and body bounded as at every other port."""
 
-    def __init__(self, dataplane: RouterDataPlane, *, host: str, port: int) -> None:
+    def __init__(self, dataplane: RouterDataPlane, address: Address) -> None:
         self._router = dataplane
         self.app = FastAPI(title="Pointsman router", docs_url=None, redoc_url=None)
-        super().__init__(self.app, dataplane, OneModel(dataplane.model_registry), port, grace_period=GRACE_S)  # ty: ignore[invalid-argument-type]  # uvicorn takes the app itself as well as its name
-        self.config.host = host
+        bounded = Limits(self.app, BODY_MAX_BYTES, address.body_timeout_s, words=lambda error: {"error": error.message})
+        models = OneModel(dataplane.model_registry)
+        super().__init__(bounded, dataplane, models, address.http_port, grace_period=GRACE_S)  # ty: ignore[invalid-argument-type]  # uvicorn takes the app itself as well as its name
+        self.config.host = address.host
+        self.config.http = partial(BoundedConnection, head_timeout_s=address.head_timeout_s)  # ty: ignore[invalid-assignment]  # only called
         self.config.access_log = False
 
     def create_application(self) -> None:
@@ -122,8 +140,7 @@ class RestServer(RESTServer):
     async def _infer(self, request: Request, model_name: str, model_version: str = "") -> Response:
         if not await self.dataplane.model_ready(model_name):
             raise ModelNotReady(model_name)
-        body = await read_body(request.stream())
-        asked = decode_request(body, request.headers.get(LENGTH_HEADER), model_name, model_version)
+        asked = decode_request(await request.body(), request.headers.get(LENGTH_HEADER), model_name, model_version)
         answer, _ = await self.dataplane.infer(model_name, asked)
         assert isinstance(answer, InferResponse)  # what our model makes
         return encode_response(answer)
@@ -175,13 +192,15 @@ class GrpcServer(GRPCServer):
 class RouterServer(ModelServer):
     """Serves one model over REST and gRPC until SIGTERM, beside a task that keeps the model current."""
 
-    def __init__(self, model: RouterServing, *, host: str, http_port: int, grpc_port: int) -> None:
+    def __init__(self, model: RouterServing, address: Address) -> None:
         registered = ModelRepository()
         registered.update(model)
-        super().__init__(http_port, grpc_port, registered_models=registered, enable_latency_logging=False)
+        super().__init__(
+            address.http_port, address.grpc_port, registered_models=registered, enable_latency_logging=False
+        )
         self.dataplane = RouterDataPlane(registered, model)
-        self._rest_server = self._rest = RestServer(self.dataplane, host=host, port=http_port)
-        self._grpc_server = self._grpc = GrpcServer(self.dataplane, host=host, port=grpc_port)
+        self._rest_server = self._rest = RestServer(self.dataplane, address)
+        self._grpc_server = self._grpc = GrpcServer(self.dataplane, host=address.host, port=address.grpc_port)
 
     def run(self, follow: Callable[[], Awaitable[None]]) -> None:
         """Blocks until the server is stopped; `follow` runs beside it and is cancelled at the end."""
@@ -198,7 +217,8 @@ class RouterServer(ModelServer):
 
 STATUS = {
     InvalidInput: HTTPStatus.BAD_REQUEST,
-    BodyTooLarge: BodyTooLarge.status,
+    PointsmanError: HTTPStatus.BAD_REQUEST,  # a body over its bounds: the layer around us answers, not we
+    ClientDisconnect: HTTPStatus.BAD_REQUEST,  # nobody reads it
     ModelNotFound: HTTPStatus.NOT_FOUND,
     VersionUnknown: VersionUnknown.status,
     ModelNotReady: HTTPStatus.SERVICE_UNAVAILABLE,

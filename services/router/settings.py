@@ -26,6 +26,8 @@ class RouterSettings(PlatformSettings):
     router_grpc_port: Port = 8082
     router_model_dir: Path | None = None
     router_cache_dir: Path = Path(".pointsman/models")
+    body_timeout_s: float = Field(default=15, gt=0)
+    head_timeout_s: float = Field(default=10, gt=0)
     router_poll_s: float = Field(default=10.0, gt=0, description="how often the registry is asked for a new champion")
     router_threads: int = Field(default=1, ge=1, description="ONNX Runtime threads; scale by replicas, not threads")
     router_batch_max: int = Field(default=32, ge=1)

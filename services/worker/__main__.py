@@ -7,7 +7,6 @@ import sys
 import httpx
 import structlog
 import uvloop
-from prometheus_client import start_http_server
 
 from services.core.bus.build import build_publisher, kind_of
 from services.core.connectors.registry import build_connectors
@@ -28,9 +27,11 @@ from services.worker.events import tell
 from services.worker.lake import keep_lake
 from services.worker.letters import deliver
 from services.worker.linking import link_chain
+from services.worker.metrics import build_metrics_app
 from services.worker.notify.announce import LANE, announce
 from services.worker.polling import poll
-from services.worker.predictions import build_server, serve_until
+from services.worker.predictions import build_app
+from services.worker.serving import build_server, serve_until
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
@@ -68,7 +69,6 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     database_url = settings.database_url.get_secret_value()
     pool = build_pool(database_url, company=settings.company, min_size=2, max_size=settings.worker_pool_size)
-    metrics, metrics_thread = start_http_server(settings.worker_metrics_port, addr=settings.worker_metrics_host)
     async with httpx.AsyncClient() as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         publisher = build_publisher(settings.events_url, http)
@@ -84,10 +84,14 @@ async def run(settings: WorkerSettings) -> None:
             workflows.QUEUE, worker_concurrency=settings.worker_concurrency, polling_interval_sec=settings.queue_poll_s
         )
         log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
-        server = build_server(outside)
+        questions = build_server(build_app(outside), host=settings.worker_host, port=settings.worker_port)
+        metrics = build_server(
+            build_metrics_app(), host=settings.worker_metrics_host, port=settings.worker_metrics_port
+        )
         lanes = [*connectors, *(LANE + channel for channel in settings.notify.channels)]
         await asyncio.gather(
-            serve_until(server, stop),
+            serve_until(questions, stop),
+            serve_until(metrics, stop),
             workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
             outbox.dispatch(
                 pool, lambda letter: deliver(outside, publisher, http, letter), stop=stop, lanes=Lanes(lanes)
@@ -103,8 +107,6 @@ async def run(settings: WorkerSettings) -> None:
         # Not waiting for tickets in flight: they are checkpointed and the next start, or another worker, goes on.
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         await workflows.leave(pool, settings.worker_id)
-    metrics.shutdown()
-    metrics_thread.join()
     log.info("worker.stopped")
 
 

@@ -1,6 +1,11 @@
 """The worker's Prometheus metrics."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
+from starlette.types import ASGIApp
+
+from services.core.kit.limits import Limits
+
+BODY_MAX_BYTES, BODY_TIMEOUT_S = 1024, 5.0  # who asks for figures sends none
 
 DECISIONS = Counter("pointsman_decisions_total", "Decisions by group and band", ["group", "band"])
 DECISION_SECONDS = Histogram(
@@ -11,3 +16,8 @@ DECISION_SECONDS = Histogram(
 WRITES = Counter("pointsman_writes_total", "Write-backs by connector and result", ["connector", "result"])
 AUDIT_PENDING = Gauge("pointsman_audit_pending_entries", "Audit entries that are not linked into the chain yet")
 AUDIT_PENDING_SECONDS = Gauge("pointsman_audit_pending_seconds", "Age of the audit entry that waits longest")
+
+
+def build_metrics_app() -> ASGIApp:
+    """Prometheus' own text, at any path."""
+    return Limits(make_asgi_app(), BODY_MAX_BYTES, BODY_TIMEOUT_S)

@@ -5,13 +5,8 @@ The gateway holds no recognisers and the router must see no personal data, so th
 is stored or logged. The caller's key comes along and is checked again: an open port is not an open door.
 """
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import nullcontext
-from functools import partial
-from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -20,7 +15,6 @@ from services.core.contracts.decision import Decision
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import Level, PriorityAnswer
 from services.core.contracts.question import Answers, Question, Questions
-from services.core.kit.connections import BoundedConnection
 from services.core.kit.database import connection
 from services.core.kit.errors import PayloadInvalid, PointsmanError
 from services.core.kit.limits import Limits
@@ -33,48 +27,8 @@ from services.worker.decide import Gathered, decide
 from services.worker.steps import Outside
 
 BODY_MAX_BYTES = 4 * 1024 * 1024  # four times what the gateway takes: JSON escapes grow
-BODY_TIMEOUT_S = HEAD_TIMEOUT_S = 15.0
-CONNECTIONS_MAX = 200
+BODY_TIMEOUT_S = 15.0
 FAILURES_PER_MINUTE = 30
-
-
-class Server(uvicorn.Server):
-    """In the worker's own loop: its signals are the worker's."""
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-
-def build_server(outside: Outside) -> Server:
-    """Not yet serving; `serve` runs until `should_exit`."""
-    settings = outside.settings
-    config = uvicorn.Config(
-        build_app(outside),
-        host=settings.worker_host,
-        port=settings.worker_port,
-        http=partial(BoundedConnection, head_timeout_s=HEAD_TIMEOUT_S),  # ty: ignore[invalid-argument-type]  # only called
-        ws="none",
-        lifespan="off",
-        limit_concurrency=CONNECTIONS_MAX,
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    return Server(config)
-
-
-async def serve_until(server: Server, stop: asyncio.Event) -> None:
-    """
-    Raises:
-        SystemExit: the port is taken; the supervisor says so.
-    """
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    stopping.cancel()
-    await serving
 
 
 def build_app(outside: Outside) -> FastAPI:

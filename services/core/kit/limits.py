@@ -7,6 +7,7 @@ Heads and connections are bounded in connections.py, wrong keys and call rates i
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,13 +19,18 @@ HELD_MAX_BYTES = 128 * 1024 * 1024  # of all bodies being worked on; the gateway
 DRAIN_S = 0.5  # how long an answer waits for the rest of a body nobody wants: a client that still sends may not read
 
 
+def of_error(error: PointsmanError) -> dict[str, str]:
+    return {"error": type(error).__name__, "message": error.message}
+
+
 @dataclass
 class Limits:
-    """The ASGI layer. State: bytes of the bodies that are in memory now."""
+    """The ASGI layer; `words` is how its API says an error. State: bytes of the bodies that are in memory now."""
 
     app: ASGIApp
     max_body_bytes: int
     body_timeout_s: float
+    words: Callable[[PointsmanError], dict[str, str]] = of_error
     held_bytes: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +120,7 @@ class _Exchange:
 
     def _too_large(self) -> BodyTooLarge:
         limit = self._limits.max_body_bytes
-        return BodyTooLarge(f"The body is larger than {limit} bytes (POINTSMAN_MAX_BODY_BYTES). Send less text.")
+        return BodyTooLarge(f"The body is larger than {limit} bytes. Send less at once.")
 
     async def _drain(self) -> None:
         """Reads and forgets what is on its way, so that a client that sends first and reads then gets its answer."""
@@ -127,7 +133,7 @@ class _Exchange:
             pass
 
     async def _refuse(self, error: PointsmanError) -> None:
-        body = json.dumps({"error": type(error).__name__, "message": error.message}).encode()
+        body = json.dumps(self._limits.words(error)).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         if error.retry_after_s is not None:
             headers.append((b"retry-after", str(int(error.retry_after_s)).encode()))
