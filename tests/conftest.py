@@ -7,7 +7,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 import pytest
@@ -16,11 +16,16 @@ from hypothesis import HealthCheck, settings
 from services.core.kit.database import migrate
 from services.core.kit.errors import ConfigurationInvalid
 from services.local.postgres import EmbeddedPostgres
+from services.local.systems.dovecot import MailServer
+from services.local.systems.dovecot import dovecot as dovecot_in
 from services.local.systems.program import Program
 from services.local.systems.redmine import redmine as redmine_in
 from services.local.systems.request_tracker import request_tracker as request_tracker_in
 
+Started = TypeVar("Started", bound=Program)
+
 # Of a machine that others share a test's inputs may come slowly: that is no finding.
+
 settings.register_profile("shared", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("shared")
 
@@ -127,13 +132,19 @@ def redmine(open_folder: Path) -> Iterator[Program]:
     yield from _running(redmine_in, open_folder / "redmine")
 
 
+@pytest.fixture(scope="session")
+def dovecot(open_folder: Path) -> Iterator[MailServer]:
+    """The real Dovecot, running; tests that use it bring users of their own."""
+    yield from _running(dovecot_in, open_folder / "dovecot")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _running(make: Callable[[Path, int], Program], folder: Path) -> Iterator[Program]:
+def _running(make: Callable[[Path, int], Started], folder: Path) -> Iterator[Started]:
     try:
         program = make(folder, free_port())
     except ConfigurationInvalid as exc:

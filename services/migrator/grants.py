@@ -24,6 +24,10 @@ _DESK: Rights = {  # services/core/connectors/desk.py: the system of record of w
     "public.desk_comments": "select, insert",
     "public.desk_writes": "select, insert",
 }
+_MAIL: Rights = {  # services/core/connectors/email/threads.py
+    "public.mailboxes": WRITE,
+    "public.mails": WRITE,
+}
 _LOOK: Rights = {"public.schema_version": READ, "public.company": READ}
 
 GATEWAY: Rights = {
@@ -55,6 +59,7 @@ WORKER: Rights = {
     **_LOOK,
     **_TAKE_IN,
     **_DESK,
+    **_MAIL,
     "public.desk_tickets": ALL,  # an erasure reaches what the desk holds
     "public.desk_comments": "select, insert, delete",
     "public.desk_writes": "select, insert, delete",
@@ -91,6 +96,7 @@ RAG: Rights = {
     **_LOOK,
     **_TAKE_IN,
     **_DESK,
+    **_MAIL,
     "public.api_keys": READ,
     "public.case_drafts": WRITE,
     "public.channel_sessions": "select, insert",

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 import structlog
 from psycopg.rows import DictRow
 
-from services.core.connectors import lenient
+from services.core.connectors import lenient, write_back
 from services.core.connectors.polling import LAG, Changed, Position
 from services.core.connectors.port import Can, Connector
+from services.core.connectors.write_back import About
 from services.core.contracts.delivery import Delivery, DeliveryKind
-from services.core.contracts.ticket import ENDED, Status
+from services.core.contracts.ticket import ENDED, Status, TicketUpdate
 from services.core.kit.database import Connection, connection
 from services.core.kit.intake import Arrived, ingest_all
 from services.worker.steps import Outside
@@ -34,9 +35,12 @@ ADVANCE = """
 update positions set at = %(at)s, last_id = %(id)s
 where connector = %(connector)s and (at, last_id) < (%(at)s, %(id)s)
 """
-OURS = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED})  # all that a letter of ours does to a ticket
+# All that a letter of ours does to a ticket.
+OURS = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED, DeliveryKind.COMMENTED})
+AGAIN = "Whoever asked has written again."
 KNOWN = """
-select external_id, status, current_group,
+select id, external_id, status, current_group,
+    exists (select from outbox where ticket_id = t.id and kind = 'write' and state = 'sent') as was_written,
     (select payload ->> 'group' from outbox where ticket_id = t.id and kind = 'write' and state = 'sent'
         and payload ->> 'group' is not null order by settled_at desc limit 1) as written_group
 from tickets t where connector = %s and external_id = any(%s)
@@ -81,31 +85,47 @@ async def _take_in(conn: Connection, connector: Connector, changes: Sequence[Cha
         ids = [change.ticket.external_id for change in changes]
         rows = await (await conn.execute(KNOWN, (connector.name, ids))).fetchall()
         known = {row["external_id"]: row for row in rows}
-        told = [tell(connector, change, known.get(change.ticket.external_id)) for change in changes]
+        told = [(change, tell(connector, change, known.get(change.ticket.external_id))) for change in changes]
         # In the order of their rows, as the gateway takes them: neither waits for the other in turn.
-        arrived = sorted((Arrived(one, "") for one in told if one), key=lambda one: one.delivery.external_id)
-        await ingest_all(conn, arrived)
+        heard = sorted(((one, delivery) for one, delivery in told if delivery), key=lambda pair: pair[1].external_id)
+        taken = await ingest_all(conn, [Arrived(delivery, "") for _, delivery in heard])
+        for (change, _), ingested in zip(heard, taken, strict=True):
+            if change.asks_again and not ingested.is_duplicate:
+                await _tell_again(conn, connector, change, known.get(change.ticket.external_id))
         last = changes[-1].position
         await conn.execute(ADVANCE, {"connector": connector.name, "at": last.at, "id": last.id})
 
 
+async def _tell_again(conn: Connection, connector: Connector, change: Changed, known: DictRow | None) -> None:
+    """A letter of its own, once per message, to whoever was handed the ticket and would not see this."""
+    if known and known["was_written"] and Can.WRITE in connector.can:
+        about = About(known["id"], connector.name, change.ticket.external_id)
+        key = f"{about.ticket_id}:again:{change.key or change.at.isoformat()}"
+        await write_back.put(conn, TicketUpdate(key=key, external_id=about.external_id, note=AGAIN), about)
+
+
 def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delivery | None:
     """
-    The change as a delivery; None for an echo of our own write.
+    The change as a delivery; None for an echo of our own write, and for what is no change of a ticket.
 
     Only the last hand on a ticket is known: where we wrote after a person had solved or deleted it, it is told.
     """
+    if change.why_ignored:
+        log.info("worker.poll.ignored", connector=connector.name, why=change.why_ignored, place=change.place)
+        return None
     kind, actor = kind_of(change, known), (change.actor or "").strip().lower()
     is_ours = actor in connector.own_actors or (not actor and _shows_our_letter(kind, change, known))
     if is_ours and kind in OURS:
         return None
     ticket = change.ticket
+    name = change.key or f"{change.at.isoformat()}:{ticket.status}"
     return Delivery(
         connector=connector.name,
-        delivery_id=lenient.delivery_id(f"poll:{ticket.external_id}:{change.at.isoformat()}:{ticket.status}"),
+        delivery_id=lenient.delivery_id(f"poll:{ticket.external_id}:{name}"),
         kind=kind,
         external_id=ticket.external_id,
         ticket=ticket,
+        comment=change.comment,
         actor_id=change.actor,
         occurred_at=change.at,
     )
@@ -122,6 +142,8 @@ def kind_of(change: Changed, known: DictRow | None) -> DeliveryKind:
     ticket = change.ticket
     if ticket.status is Status.DELETED:
         return DeliveryKind.DELETED
+    if change.comment is not None:
+        return DeliveryKind.COMMENTED
     if known is None:
         return DeliveryKind.CREATED
     if ticket.status in ENDED and known["status"] not in ENDED:

@@ -84,7 +84,7 @@ class Desk(Connector):
 
     name = NAME
     system = "The desk"
-    can = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GUARDED | Can.TAGS | Can.OPEN | Can.POLL
+    can = Can.USUAL | Can.ATOMIC | Can.GUARDED | Can.TAGS | Can.OPEN | Can.POLL
     door = standard_webhooks.DOOR
     own_actors = frozenset({OWN_ACTOR})
 

@@ -58,7 +58,11 @@ class Generic(Connector):
         self, settings: GenericSettings, http: httpx.AsyncClient, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         super().__init__(settings)
-        self.can = Can.WRITE | Can.ATOMIC | Can.GUARDED | Can.OPEN if settings.callback_url else Can(0)
+        self.can = (
+            Can.WRITE | Can.FIELDS | Can.NOTES | Can.ATOMIC | Can.GUARDED | Can.OPEN
+            if settings.callback_url
+            else Can(0)
+        )
         self._secret = settings.callback_secret or next(iter(settings.secrets), None)
         self._url = settings.callback_url or ""
         self._http = http

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.core.contracts.ticket import Ticket
+from services.core.contracts.ticket import Comment, Ticket
 
 LAG = timedelta(seconds=5)  # clocks that differ, and transactions that commit after the time they wrote
 
@@ -24,15 +24,26 @@ class Position:
 
 @dataclass(frozen=True)
 class Changed:
-    """A ticket that changed, as it is now. `actor` is who changed it last, where the system says so."""
+    """
+    A ticket that changed, as it is now. `actor` is who changed it last, where the system says so.
+
+    Where each change is a message of its own: `comment` is what was written, on a ticket that is known; `key` names the
+    message for good; `place` is where reading goes on, in the order of its text. `why_ignored` makes it nothing but a
+    step of the position. `asks_again`: whoever was handed the ticket does not see this and must be told.
+    """
 
     at: datetime
     ticket: Ticket
     actor: str | None = None
+    comment: Comment | None = None
+    key: str | None = None
+    place: str | None = None
+    why_ignored: str | None = None
+    asks_again: bool = False
 
     @property
     def position(self) -> Position:
-        return Position(self.at, self.ticket.external_id)
+        return Position(self.at, self.place or self.ticket.external_id)
 
 
 async def by_time(

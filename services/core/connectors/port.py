@@ -29,19 +29,24 @@ class Can(Flag):
     """
     What a system can do; the conformance suite asks for all of it and for no more.
 
-    ATOMIC: fields and note take effect in one call. GUARDED: it refuses a write to a ticket that changed since it was
-    read, so two writers at one moment have one effect. GROUPS: it has groups of its own and refuses any other. TAGS:
-    our tags join people's. FETCH is needed for WRITE, unless `write` is the connector's own.
+    FIELDS: group, priority and status are the ticket's own, and people change them there. NOTES: private notes stay on
+    it. Without these two a write is a message to the group. ATOMIC: fields and note take effect in one call. GUARDED:
+    it refuses a write to a ticket that changed since it was read, so two writers at one moment have one effect. GROUPS:
+    it has groups of its own and refuses any other. TAGS: our tags join people's. FETCH is needed for WRITE, unless
+    `write` is the connector's own.
     """
 
     FETCH = auto()
     WRITE = auto()
+    FIELDS = auto()
+    NOTES = auto()
     ATOMIC = auto()
     GUARDED = auto()
     GROUPS = auto()
     TAGS = auto()
     OPEN = auto()
     POLL = auto()
+    USUAL = FETCH | WRITE | FIELDS | NOTES
 
 
 class Connector:

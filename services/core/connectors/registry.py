@@ -6,6 +6,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from services.core.connectors.desk import DeskSettings
+from services.core.connectors.email.settings import EmailSettings
 from services.core.connectors.freshservice.settings import FreshserviceSettings
 from services.core.connectors.generic import GenericSettings
 from services.core.connectors.hubspot.settings import HubSpotSettings
@@ -25,6 +26,7 @@ class ConnectorsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     desk: DeskSettings = DeskSettings()
+    email: EmailSettings = EmailSettings()
     freshservice: FreshserviceSettings = FreshserviceSettings()
     generic: GenericSettings = GenericSettings()
     hubspot: HubSpotSettings = HubSpotSettings()

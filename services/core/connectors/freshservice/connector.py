@@ -41,7 +41,7 @@ class Freshservice(Connector):
 
     def __init__(self, settings: FreshserviceSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        self.can = Can.FETCH | Can.WRITE | Can.GROUPS | Can.TAGS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
+        self.can = Can.USUAL | Can.GROUPS | Can.TAGS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
         self.own_actors = frozenset({settings.agent_id or "nobody"})
         self._opened_for, self._base_url = settings.opened_for, settings.base_url or ""
         auth = httpx.BasicAuth(settings.api_key.get_secret_value() if settings.api_key else "", "X")

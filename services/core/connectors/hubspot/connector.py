@@ -55,7 +55,15 @@ class HubSpot(Connector):
 
     def __init__(self, settings: HubSpotSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        is_writable = Can.FETCH | Can.WRITE | Can.GROUPS | Can.POLL | (Can.OPEN if settings.key_property else Can(0))
+        is_writable = (
+            Can.FETCH
+            | Can.WRITE
+            | Can.FIELDS
+            | Can.NOTES
+            | Can.GROUPS
+            | Can.POLL
+            | (Can.OPEN if settings.key_property else Can(0))
+        )
         self.can = is_writable if settings.token else Can(0)
         self.own_actors = frozenset({settings.app_id or "nobody"})
         self._configured, self._asked = settings, ",".join((*FIELDS, settings.group_property))

@@ -46,7 +46,7 @@ class Jira(Connector):
 
     def __init__(self, settings: JiraSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        self.can = Can.FETCH | Can.WRITE | Can.GROUPS | Can.TAGS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
+        self.can = Can.USUAL | Can.GROUPS | Can.TAGS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
         self.own_actors = frozenset({(settings.account_id or "nobody").lower()})
         self._configured = settings
         token = settings.api_token.get_secret_value() if settings.api_token else ""

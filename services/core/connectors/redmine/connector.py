@@ -42,7 +42,7 @@ class Redmine(Connector):
     def __init__(self, settings: RedmineSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
         base_url, key = settings.base_url or "", settings.api_key.get_secret_value() if settings.api_key else ""
-        self.can = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GROUPS | Can.OPEN | Can.POLL if base_url else Can(0)
+        self.can = Can.USUAL | Can.ATOMIC | Can.GROUPS | Can.OPEN | Can.POLL if base_url else Can(0)
         self.own_actors = frozenset({settings.user_id or "nobody"})
         self._api = Api(
             self.system, base_url, http, settings.timeout_s, {"x-redmine-api-key": key}, None, _said, _is_conflict

@@ -51,7 +51,7 @@ class RequestTracker(Connector):
 
     def __init__(self, settings: RequestTrackerSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        self.can = Can.FETCH | Can.WRITE | Can.GROUPS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
+        self.can = Can.USUAL | Can.GROUPS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
         self.own_actors = frozenset({settings.user.lower()} if settings.user else ())
         self._intake = settings.intake_queues
         self._api = _api(settings, http)

@@ -59,7 +59,7 @@ class ServiceNow(Connector):
 
     def __init__(self, settings: ServiceNowSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        is_writable = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GROUPS | Can.OPEN | Can.POLL
+        is_writable = Can.USUAL | Can.ATOMIC | Can.GROUPS | Can.OPEN | Can.POLL
         self.can = is_writable if settings.base_url else Can(0)
         self.own_actors = frozenset({(settings.user or "nobody").lower()})
         self._by_id = settings.groups_by == "sys_id"

@@ -24,7 +24,7 @@ from services.core.contracts.ticket import Comment, NewTicket, Requester, Status
 _METADATA = ("group_id", "organization_id", "brand_id", "ticket_form_id", "type")
 
 
-CAN = Can.FETCH | Can.WRITE | Can.ATOMIC | Can.GUARDED | Can.GROUPS | Can.TAGS | Can.OPEN
+CAN = Can.USUAL | Can.ATOMIC | Can.GUARDED | Can.GROUPS | Can.TAGS | Can.OPEN
 
 
 class Zendesk(Connector):

@@ -43,7 +43,7 @@ class PlainSettings(ConnectorSettings):
 class Plain(Connector):
     name = NAME
     system = "Plain"
-    can = Can.FETCH | Can.WRITE | Can.GROUPS | Can.OPEN | Can.POLL
+    can = Can.USUAL | Can.GROUPS | Can.OPEN | Can.POLL
     door = Signed(signature_header="x-hub-signature", prefix="sha256=")
 
     def __init__(self, settings: PlainSettings, http: httpx.AsyncClient) -> None:

@@ -22,13 +22,26 @@ class Polling:
         assert [row.at for row in first] == sorted(row.at for row in first)
         last = first[-1].position
         assert await changes(system, last) == []
-        await system.person_changes(opened[2], group="Support")
-        await system.connector.write(letter(opened[3]))
+        await system.person_changes(opened[2], comment="I am looking into it")
+        [later] = await changes(system, last)
+        assert later.ticket.external_id == opened[2]
+        assert (later.actor or "").lower() not in system.connector.own_actors
+        assert await changes(system, later.position) == []
+
+    async def test_what_a_person_set_and_what_we_set_are_told_apart(self, system: System) -> None:
+        """Where the list names who changed a ticket last, our own write is known as ours."""
+        needs(system, Can.POLL, Can.FIELDS)
+        opened = [await system.open_ticket() for _ in range(2)]
+        begun = (await shown(system, opened[0])).updated_at
+        assert begun is not None
+        last = (await changes(system, Position(begun - timedelta(seconds=2))))[-1].position
+        await system.person_changes(opened[0], group="Support")
+        await system.connector.write(letter(opened[1]))
         later = {row.ticket.external_id: row for row in await changes(system, last)}
-        assert set(later) == {opened[2], opened[3]}
-        assert (later[opened[2]].ticket.group, later[opened[3]].ticket.group) == ("Support", "Billing")
-        assert (later[opened[2]].actor or "").lower() not in system.connector.own_actors
-        ours = later[opened[3]].actor
+        assert set(later) == set(opened)
+        assert [later[one].ticket.group for one in opened] == ["Support", "Billing"]
+        assert (later[opened[0]].actor or "").lower() not in system.connector.own_actors
+        ours = later[opened[1]].actor
         assert ours is None or ours.lower() in system.connector.own_actors
 
 

@@ -58,6 +58,7 @@ FROZEN = {
     "versions/0016_cursors_of_imports.py": "4dc59c20a5a7c85a",
     "versions/0017_conversations_told.py": "e7f5025a85da594b",
     "versions/0017_conversations_told.sql": "c08938e25d43ca9c",
+    "versions/0018_mails.py": "24b8333d744bbc83",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")

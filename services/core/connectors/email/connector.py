@@ -1,0 +1,303 @@
+"""
+The `Connector` for a mailbox that people write to. A ticket is a thread; a hand-over is a mail to the group's team.
+
+A mail has no group, no priority and no private note that others could read: what we handed over last is what the ticket
+has. A letter is sent at least once, under one Message-ID; that it is out is a row of the table of mails.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import structlog
+from psycopg.rows import DictRow
+
+from services.core.connectors.email import compose
+from services.core.connectors.email.automatic import asked_by, may_be_answered, why_automatic
+from services.core.connectors.email.mailbox import Folder, Mailbox, Place, Raw
+from services.core.connectors.email.quoted import new_text
+from services.core.connectors.email.reading import Mail, read
+from services.core.connectors.email.settings import EmailSettings, Team
+from services.core.connectors.email.threads import Sent, Threads, hashed
+from services.core.connectors.hearing import OWN_ACTOR
+from services.core.connectors.polling import LAG, Changed, Position
+from services.core.connectors.port import Can, Connector
+from services.core.connectors.writing import Change, Standing
+from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
+from services.core.kit.database import Pool
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
+from services.core.kit.smtp import send_mail
+
+log = structlog.get_logger()
+
+NAME = "email"
+PAGE = 20  # mails in memory at once
+THREAD_MAX = 100  # mails of a thread that are read: the first and the newest
+LYING = frozenset({"heard", "opened"})  # in the folder
+THREAD_CHARS = 16  # of the first mail's key
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where reading begins. What lies below `below` and arrived before `since` was there before us."""
+
+    uid: int
+    since: datetime | None = None
+    below: int = 0
+
+
+class Email(Connector):
+    """Without SMTP it only listens."""
+
+    name = NAME
+    system = "E-mail"
+    own_actors = frozenset({OWN_ACTOR})
+
+    def __init__(self, settings: EmailSettings, pool: Pool) -> None:
+        super().__init__(settings)
+        assert settings.imap is not None  # the settings say so
+        self._own: EmailSettings = settings
+        self._address = settings.address or ""
+        self._box = Mailbox(settings.imap)
+        self._threads = Threads(pool, self._box.name)
+        self.can = Can.FETCH | Can.POLL | (Can.WRITE | Can.GROUPS | Can.OPEN if settings.smtp else Can(0))
+
+    async def changes(self, after: Position, until: datetime) -> Sequence[Changed]:
+        """By UID, which only grows: `at` follows the mails' own times and never goes back."""
+        found = await self._box.visit(lambda folder: self._page(folder, self._known_start(folder, after)))
+        if found is None:
+            start = await self._first_start(after)
+            found = await self._box.visit(lambda folder: self._page(folder, start)) or []
+        rows: list[Changed] = []
+        for raw, start in found:
+            at = max(rows[-1].at if rows else after.at, min(raw.at, until))
+            if not rows and str(raw.place) <= after.id:  # a UIDVALIDITY that is the smaller number: the position grows
+                at += timedelta(microseconds=1)
+            rows.append(await self._changed(read(raw), at, start))
+        return rows
+
+    async def fetch(self, external_id: str) -> Ticket | None:
+        rows = await self._rows(external_id)
+        first, *others = await self._read(rows)
+        group, priority = _handed_over(rows)
+        return Ticket(
+            **self._fields(external_id, first),
+            group=group,
+            priority=priority,
+            comments=tuple(map(_comment, others)),
+            updated_at=[first, *others][-1].raw.at,
+        )
+
+    async def standing(self, external_id: str, key: str) -> Standing:
+        rows = await self._rows(external_id)
+        group, priority = _handed_over(rows)
+        return Standing(group, priority, None, self._is_out(rows, key))
+
+    async def groups(self) -> Mapping[str, str]:
+        return {name: team.address for name, team in self._own.teams.items()}
+
+    async def save(self, change: Change, standing: Standing) -> None:
+        await self._hand_over(change)
+
+    async def note(self, change: Change) -> None:
+        await self._hand_over(change)
+
+    async def find(self, key: str) -> str | None:
+        message_id = compose.message_id_of(key, self._address)
+        if known := await self._threads.find(message_id):
+            return known
+        if await self._box.visit(lambda folder: folder.found(message_id)) is None:
+            return None
+        return await self._opened(message_id)
+
+    async def create(self, new: NewTicket, group_id: str | None) -> str:
+        mail = compose.opened(self._address, new)
+        await self._box.append(mail.as_bytes())
+        return await self._opened(mail["Message-ID"])
+
+    async def _opened(self, message_id: str) -> str:
+        """The ticket of a mail that we put into the folder."""
+        place = await self._box.visit(lambda folder: folder.found(message_id))
+        if place is None:
+            raise ConnectorUnavailable("The mailbox does not show yet what was put into it.")
+        thread = hashed(message_id)[:THREAD_CHARS]
+        await self._threads.sent(Sent("opened", message_id, thread, place))
+        return thread
+
+    def _known_start(self, folder: Folder, after: Position) -> Start | None:
+        """Right behind the position; None where it says nothing about this folder as it is now."""
+        place = Place.of(after.id) if after.id else None
+        return Start(place.uid + 1) if place and place.validity == folder.validity else None
+
+    async def _first_start(self, after: Position) -> Start:
+        """
+        The first time, and when the server numbers its mails anew: from the beginning. What was heard before is known
+        by its key; what was there before we listened is left alone.
+        """
+        folder = await self._box.visit(lambda folder: folder)
+        below, begun_at = await self._threads.begin(folder, after.at - LAG)
+        return Start(1, begun_at if after.id else after.at - LAG, below)
+
+    def _page(self, folder: Folder, start: Start | None) -> list[tuple[Raw, Start]] | None:
+        if start is None:
+            return None
+        uids = folder.uids(start.uid, start.since, limit=PAGE)
+        read = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in uids)
+        return [(raw, start) for raw in read if raw is not None]
+
+    async def _changed(self, mail: Mail, at: datetime, start: Start) -> Changed:
+        """A mail that begins a thread is a ticket, any other one a comment on it."""
+        place, known = str(mail.raw.place), await self._threads.thread_of(mail)
+        thread = known or mail.key[:THREAD_CHARS]
+        if why := self._why_unheard(mail, known, start):
+            await self._threads.moved(mail)
+            return Changed(at, Ticket(connector=NAME, external_id=thread), place=place, why_ignored=why)
+        await self._threads.keep(mail, thread)
+        actor = mail.sender.email
+        if thread == mail.key[:THREAD_CHARS]:
+            ticket = Ticket(**self._fields(thread, mail), status=Status.NEW)
+            return Changed(at, ticket, actor, key=mail.key, place=place)
+        ticket, again = Ticket(connector=NAME, external_id=thread), await self._asks_again(mail, thread)
+        return Changed(at, ticket, actor, _comment(mail), key=mail.key, place=place, asks_again=again)
+
+    def _why_unheard(self, mail: Mail, known: str | None, start: Start) -> str | None:
+        if start.since and mail.raw.place.uid < start.below and mail.raw.at < start.since:
+            return "it was there before"
+        if mail.sender.email in self._own.own and known is None:
+            return "it is from our own address"
+        return why_automatic(mail, self._own)
+
+    async def _asks_again(self, mail: Mail, thread: str) -> bool:
+        """Whether whoever asked wrote to the mailbox alone: the team that has the ticket would not see it."""
+        rows = await self._threads.rows(thread)
+        asked = rows[0]["person"] if rows[0]["kind"] == "heard" else None
+        group, _ = _handed_over(rows)
+        is_theirs = mail.sender.email is not None and hashed(mail.sender.email) == asked
+        return is_theirs and self._team(group).address not in mail.recipients
+
+    async def _hand_over(self, change: Change) -> None:
+        """To the team, then the answer; each is noted once it is out, so that what is missing is all that is sent."""
+        rows = await self._rows(change.external_id)
+        mails = await self._read(rows)
+        group = change.group or _handed_over(rows)[0]
+        team, message_id = self._team(group), compose.message_id_of(change.key, self._address)
+        if not _was_sent(rows, message_id):
+            asked = asked_by(mails[0], self._own).email
+            conversation = compose.Conversation(mails, await self._not_had(rows, mails), asked)
+            mail = compose.hand_over(self._address, team, change, conversation)
+            await self._send(mail)
+            newest, priority = mails[-1].raw.place, change.priority or _handed_over(rows)[1]
+            await self._threads.sent(Sent("handed_over", message_id, change.external_id, newest, None, group, priority))
+        answer_id = compose.message_id_of(compose.answer_key(change.key), self._address)
+        if not _was_sent(rows, answer_id):
+            await self._answer(change, mails[0], answer_id)
+
+    async def _answer(self, change: Change, first: Mail, message_id: str) -> None:
+        """Once, to a person, and not too often; that there was none is noted too."""
+        text, address = self._team(change.group).answer if change.group else None, asked_by(first, self._own).email
+        kind = "answered" if text and await self._may_answer(first, address) else "unanswered"
+        if kind == "answered":
+            try:
+                await self._send(compose.answer(self._address, address or "", text or "", change, first))
+            except ConnectorRejected as exc:  # their address is wrong: the team has the ticket all the same
+                log.warning("email.answer.refused", ticket=change.external_id, error=exc.message)
+        await self._threads.sent(Sent(kind, message_id, change.external_id, person=hashed(address or "")))
+
+    async def _may_answer(self, first: Mail, address: str | None) -> bool:
+        if address is None or compose.reachable(address) is None or not may_be_answered(first, address, self._own):
+            return False
+        return await self._threads.answers(address) < self._own.answers_an_hour
+
+    async def _not_had(self, rows: Sequence[DictRow], mails: Sequence[Mail]) -> list[Mail]:
+        """The mails that came since the last hand-over, whole, the newest first, as many as may be attached."""
+        wanted, room = [], self._own.attaches_bytes
+        for mail in reversed([mail for mail in mails if _is_later(mail, rows)]):
+            room -= mail.raw.size_bytes
+            if room < 0:
+                break
+            wanted.append(mail)
+        return [mail for mail in await self._whole(wanted) if mail.raw.size_bytes == len(mail.raw.content)]
+
+    async def _whole(self, mails: Sequence[Mail]) -> list[Mail]:
+        """Read again where only the beginning was."""
+        if all(mail.raw.size_bytes == len(mail.raw.content) for mail in mails):
+            return list(mails)
+        uids = [mail.raw.place.uid for mail in mails]
+        found = await self._box.visit(
+            lambda folder: [folder.read(u, limit_bytes=self._own.attaches_bytes) for u in uids]
+        )
+        return [read(raw) for raw in found if raw is not None]
+
+    async def _rows(self, external_id: str) -> Sequence[DictRow]:
+        rows = await self._threads.rows(external_id)
+        if not any(row["kind"] in LYING for row in rows):
+            raise NotFound(f"No thread {external_id[:40]!r} was heard in {self._box.name}.")
+        return rows
+
+    async def _read(self, rows: Sequence[DictRow]) -> list[Mail]:
+        """The thread's mails that are still there, the oldest first."""
+        lying = [row for row in rows if row["kind"] in LYING]
+        found = await self._box.visit(lambda folder: self._lying(folder, [lying[0], *lying[1:][1 - THREAD_MAX :]]))
+        if not found:
+            raise NotFound("All mails of the thread were deleted or moved away from the folder.")
+        return [read(raw) for raw in found]
+
+    def _lying(self, folder: Folder, rows: Sequence[DictRow]) -> list[Raw]:
+        """Where none lies under this UIDVALIDITY, the folder was numbered anew and was not heard again yet."""
+        here = [row["uid"] for row in rows if row["uidvalidity"] == folder.validity]
+        if not here:
+            raise ConnectorUnavailable("The server numbers its mails anew; they are found again by the next poll.")
+        read = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in here)
+        return [raw for raw in read if raw is not None]
+
+    def _fields(self, external_id: str, mail: Mail) -> dict[str, Any]:
+        attached = [vars(one) for one in mail.attachments]
+        return {
+            "connector": NAME,
+            "external_id": external_id,
+            "subject": mail.subject,
+            "body": mail.text,
+            "requester": asked_by(mail, self._own),
+            "created_at": mail.raw.at,
+            "metadata": {"attachments": attached} if attached else {},
+        }
+
+    def _team(self, group: str | None) -> Team:
+        team = self._own.teams.get(group or "") or self._own.desk
+        if team is None:
+            raise ConnectorRejected("Nobody takes hand-overs. Set smtp and desk of the connector email.")
+        return team
+
+    def _is_out(self, rows: Sequence[DictRow], key: str) -> bool:
+        """Hand-over and answer, or the note that there is none."""
+        ids = (compose.message_id_of(one, self._address) for one in (key, compose.answer_key(key)))
+        return all(_was_sent(rows, one) for one in ids)
+
+    async def _send(self, mail: EmailMessage) -> None:
+        assert self._own.smtp is not None  # `can` says so
+        await send_mail(self._own.smtp, mail)
+
+
+def _was_sent(rows: Sequence[DictRow], message_id: str) -> bool:
+    return any(row["message_id"] == hashed(message_id) for row in rows)
+
+
+def _handed_over(rows: Sequence[DictRow]) -> tuple[str | None, Priority | None]:
+    """The group and priority of the last hand-over."""
+    last = next((row for row in reversed(rows) if row["kind"] == "handed_over"), None)
+    return (last["group"], last["priority"] and Priority(last["priority"])) if last else (None, None)
+
+
+def _is_later(mail: Mail, rows: Sequence[DictRow]) -> bool:
+    """Whether it came after the last hand-over."""
+    last = next((row for row in reversed(rows) if row["kind"] == "handed_over"), None)
+    if last is None:
+        return True
+    place = mail.raw.place
+    return place.uid > last["uid"] if place.validity == last["uidvalidity"] else mail.raw.at > last["at"]
+
+
+def _comment(mail: Mail) -> Comment:
+    return Comment(body=new_text(mail.text), public=True, author_id=mail.sender.email, at=mail.raw.at)

@@ -1,0 +1,1 @@
+"""The mailbox, against the real Dovecot and an SMTP server that really listens."""
