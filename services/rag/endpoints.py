@@ -1,8 +1,6 @@
 """HTTP: parse, one call, return. Whoever holds a conversation's token holds the conversation."""
 
 import hashlib
-import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,6 +19,7 @@ from services.core.kit.sign_in import address_of, sign_in
 from services.rag import service
 from services.rag.repository import uuid7
 from services.rag.service import Outside
+from services.rag.streams import plain, stream
 
 router = APIRouter()
 SCHEMES = KEYS | {
@@ -30,6 +29,7 @@ BY_TOKEN: dict[str, Any] = {"security": [{"conversation": []}]}
 BY_KEY: dict[str, Any] = {"security": [{}, *({name: []} for name in KEYS)]}  # {}: visitors, where it is public
 # PostgreSQL holds no NUL; a lone surrogate is no text to the framework either.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+UNBUFFERED = {"X-Accel-Buffering": "no"}  # a proxy that collects the events would undo them
 PAGE = Path(__file__).with_name("static") / "chat.html"
 
 
@@ -95,15 +95,20 @@ async def open_session(request: Request, body: NewSession, outside: OutsideOf) -
 async def say(
     request: Request, session_id: UUID, body: NewMessage, outside: OutsideOf, token: Token
 ) -> JSONResponse | StreamingResponse:
-    """The answer, whole or as server-sent events: a `claim` each, then the `message`. None while a person has it."""
+    """
+    The answer, whole or as server-sent events: what is `doing`, a `claim` each, then the `message`, or an `error`. None
+    while a person has it.
+    """
     request.app.state.calling.pass_or_refuse(address_of(request))
     request.app.state.saying.pass_or_refuse(_told_by(session_id, token))
     message_id = body.id or uuid7()
     await service.take_in(outside, session_id, token, message_id, body.text)
     if "text/event-stream" in request.headers.get("accept", ""):
-        return StreamingResponse(_stream(outside, session_id, message_id), media_type="text/event-stream")
+        return StreamingResponse(
+            stream(outside, session_id, message_id), media_type="text/event-stream", headers=UNBUFFERED
+        )
     answered = await service.take_turn(outside, session_id, message_id)
-    return JSONResponse({"id": str(message_id), "answer": _plain(answered)})
+    return JSONResponse({"id": str(message_id), "answer": plain(answered)})
 
 
 @router.get("/sessions/{session_id}", openapi_extra=BY_TOKEN)
@@ -138,21 +143,6 @@ async def icon() -> None:
     """There is none; browsers ask."""
 
 
-async def _stream(outside: Outside, session_id: UUID, message_id: UUID) -> AsyncGenerator[str]:
-    answered = await service.take_turn(outside, session_id, message_id)
-    for claim in answered.answer.claims if answered and answered.answer else ():
-        yield _event("claim", claim.model_dump(mode="json"))
-    yield _event("message", {"id": str(message_id), "answer": _plain(answered)})
-
-
 def _told_by(session_id: UUID, token: str | None) -> str:
     """Counted with its token: who only knows a conversation's id must not use up its share."""
     return hashlib.sha256(f"{session_id} {token}".encode()).hexdigest()
-
-
-def _event(name: str, data: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
-
-
-def _plain(message: Message | None) -> dict[str, Any] | None:
-    return None if message is None else message.model_dump(mode="json")

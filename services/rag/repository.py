@@ -212,5 +212,17 @@ def as_session(row: DictRow, said: list[DictRow]) -> Session:
 
 def was_asked_back(said: list[DictRow]) -> bool:
     """Whether the last thing the machine said was a question back."""
-    answers = [one["answer"] for one in said if one["author"] == Author.ASSISTANT]
-    return bool(answers) and answers[-1]["action"] == Action.CLARIFY
+    answers = [one["answer"] for one in said if one["author"] == Author.ASSISTANT and one["answer"]]
+    return bool(answers) and answers[-1]["action"] == Action.CLARIFY and bool(answers[-1]["evidence"])
+
+
+def without_small_talk(said: list[DictRow]) -> list[DictRow]:
+    """What a follow-up may refer to: greetings and the like, which were answered without looking, are left out."""
+    kept: list[DictRow] = []
+    for one in said:
+        answer = one["answer"]
+        if answer and answer["action"] == Action.CLARIFY and not answer["evidence"]:
+            kept = kept[:-1]
+        else:
+            kept.append(one)
+    return kept

@@ -149,7 +149,9 @@ async def take_in_known(outside: Outside, session_id: UUID, message_id: UUID, te
             await _require_same(conn, session_id, message_id, text)
 
 
-async def take_turn(outside: Outside, session_id: UUID, message_id: UUID) -> Message | None:
+async def take_turn(
+    outside: Outside, session_id: UUID, message_id: UUID, stages: Stages | None = None
+) -> Message | None:
     """
     The answer to a message: made now, or the one that was made before. None when a person has the conversation.
 
@@ -166,9 +168,9 @@ async def take_turn(outside: Outside, session_id: UUID, message_id: UUID) -> Mes
             if known is not None or not states.is_answered_here(SessionState(session["state"])):
                 return known
             turn = _turn(session, await repository.messages(conn, session_id), message_id)
-        stages = Stages()
-        given = await _answer(outside, turn, stages)
-        return await _record(outside, turn, given, stages)
+        clock = stages or Stages()
+        given = await _answer(outside, turn, clock)
+        return await _record(outside, turn, given, clock)
 
 
 async def read(outside: Outside, session_id: UUID, token: str | None) -> Session:
@@ -233,8 +235,9 @@ def _turn(session: DictRow, said: list[DictRow], message_id: UUID) -> Turn:
 
 
 async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
-    replies = [one["redacted"] for one in turn.before if one["author"] == Author.ASSISTANT]
-    previous = tuple(one["redacted"] for one in turn.before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
+    before = repository.without_small_talk(turn.before)
+    replies = [one["redacted"] for one in before if one["author"] == Author.ASSISTANT]
+    previous = tuple(one["redacted"] for one in before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
     question = Question(turn.text, previous, replies[-1] if replies else "")
     scope = Scope(groups=tuple(turn.session["groups"]))
 

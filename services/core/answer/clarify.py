@@ -5,14 +5,10 @@ Judged by how the question points ("this plan", "it"), whether anything was said
 flat the evidence is: many passages that match a little, none that matches well.
 """
 
-import re
-
 from services.core.answer.signals import Signals
 from services.core.search.retrieve import Question
+from services.core.search.topics import POINTS_AT
 
-POINTS_AT = re.compile(
-    r"\b(?:this|that|these|those|it|its|she|her|hers|he|him|his|they|them|their|such|the same)\b", re.IGNORECASE
-)
 NAMES = ("nearness", "margin", "agreement", "terms", "coverage", "points", "points_nowhere", "words")
 MANY_WORDS = 12.0  # a question of as many words counts fully
 

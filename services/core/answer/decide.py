@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
 
 from services.core.answer import clarify, wishes
+from services.core.answer import said as words
 from services.core.answer.gate import Calibration, Mode
+from services.core.answer.parts import parts, together
 from services.core.answer.passage import contradicts, passage
 from services.core.answer.signals import Signals, read
 from services.core.answer.support import is_supported
@@ -18,25 +20,16 @@ from services.core.contracts.document import Evidence
 from services.core.kit.stages import Stages
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.retrieve import Found, Question, meant_vector
+from services.core.search.topics import unless_new
 
 log = structlog.get_logger()
 
 FAR_AWAY = 0.25  # cosine: nothing here is about that; the labelled unanswerable questions, which are about the same
 # products, lie at .4 to .7
 CLARIFY_CHOICES = 3
-
-HANDED_OFF = "I am handing this to a person, who gets our conversation and answers here."
-SAID = {
-    Reason.NO_EVIDENCE: "I found nothing about this in the documents. " + HANDED_OFF,
-    Reason.OUT_OF_SCOPE: "This is not something the documents cover. " + HANDED_OFF,
-    Reason.WEAK_EVIDENCE: "I found nothing that answers this for certain. " + HANDED_OFF,
-    Reason.INSUFFICIENT_COVERAGE: "What I found covers only a part of your question. " + HANDED_OFF,
-    Reason.CONFLICTING_SOURCES: "The documents contradict each other about this. " + HANDED_OFF,
-    Reason.LLM_ERROR: "I cannot answer this at the moment. " + HANDED_OFF,
-    Reason.ASKED_FOR_HUMAN: HANDED_OFF,
-}
-SAY_SOMETHING = "Please write what you would like to know."
-RESOLVED = "Glad to hear it. This conversation is closed; write again at any time."
+TOPIC_MARGIN = 0.15  # cosine below the nearest: what a person would still take for the same subject
+# What only a draft can be guilty of: the documents' own words passed the gate before it was asked for.
+OWN_FAULTS = (Reason.MISSING_CITATION, Reason.UNSUPPORTED_CLAIM)
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ class Rules:
 
     calibration: Calibration
     mode: Mode = Mode.STANDARD
-    falls_back: bool = True  # to the documents' own words when the language model fails; else to a person
+    falls_back: bool = True  # to the documents' own words when the language model fails or says what they do not
 
 
 Search = Callable[[Question, Vectors], Awaitable[Found]]
@@ -72,9 +65,11 @@ async def answer(means: Means, question: Question, *, asked_back: bool = False, 
     """
     clock = stages or Stages()
     with clock.stage("understand"):
-        said = await asyncio.to_thread(_understand, means.encoder, question)
+        said = await asyncio.to_thread(_understand, means.encoder, question, asked_back)
     if isinstance(said, Answer):
         return said
+    if means.write is None and (several := await _answer_parts(means, question, clock)) is not None:
+        return several
     return await answer_from_evidence(means, question, said, asked_back=asked_back, stages=clock)
 
 
@@ -84,7 +79,7 @@ async def answer_from_evidence(
     """What the documents say about it, or why not; nothing is read into what the person may want of us."""
     clock = stages or Stages()
     with clock.stage("search"):
-        found = await means.search(question, vector)
+        found = await unless_new(means.encoder, question, await means.search(question, vector), means.search)
     with clock.stage("judge"):
         judged = await asyncio.to_thread(_judge, means, found, asked_back)
     if judged.action is not Action.CONTINUE or means.write is None:
@@ -93,23 +88,30 @@ async def answer_from_evidence(
         written = await means.write(found)
     if isinstance(written, Unwritten):
         log.warning("answer.model.unused", why=written.why)
-        return judged if means.rules.falls_back else hand_off(Reason.LLM_ERROR, confidence=judged.confidence)
+        return judged if means.rules.falls_back else _in_vain(question, judged)
     with clock.stage("check"):
-        return await asyncio.to_thread(weigh, means.encoder, written, found, judged.confidence, asked_back=asked_back)
+        weighed = await asyncio.to_thread(
+            weigh, means.encoder, written, found, judged.confidence, asked_back=asked_back
+        )
+    if weighed.reason in OWN_FAULTS and means.rules.falls_back:
+        log.warning("answer.model.unused", why=weighed.reason)
+        return judged
+    return weighed
 
 
 def decide(encoder: TextEncoder, found: Found, signals: Signals, rules: Rules, *, asked_back: bool = False) -> Answer:
     """What to do with what was found."""
+    asked = found.question.text
     if not found.evidence:
-        return hand_off(Reason.NO_EVIDENCE)
+        return hand_off(Reason.NO_EVIDENCE, question=asked)
     probability = rules.calibration.probability(signals)
     if signals.nearness < FAR_AWAY:
-        return hand_off(Reason.OUT_OF_SCOPE, confidence=probability)
+        return hand_off(Reason.OUT_OF_SCOPE, question=asked, confidence=probability)
     if not asked_back and _is_unclear(found, signals, rules):
         return _ask_back(found, probability)
     if probability < rules.calibration.threshold(rules.mode):
         reason = why_not(signals, rules.calibration)
-        return hand_off(reason, evidence=found.evidence[:CLARIFY_CHOICES], confidence=probability)
+        return hand_off(reason, question=asked, evidence=found.evidence[:CLARIFY_CHOICES], confidence=probability)
     claims = passage(encoder, found)
     if (other := contradicts(encoder, claims, found.evidence)) is not None:
         return hand_off(Reason.CONFLICTING_SOURCES, evidence=(found.evidence[0], other), confidence=probability)
@@ -174,9 +176,11 @@ def weigh(
     )
 
 
-def hand_off(reason: Reason, *, evidence: tuple[Evidence, ...] = (), confidence: float = 0.0) -> Answer:
-    """To a person, told to the one who asks at once. `evidence` is for the agent."""
-    reply = SAID.get(reason, SAID[Reason.WEAK_EVIDENCE])
+def hand_off(
+    reason: Reason, *, question: str = "", evidence: tuple[Evidence, ...] = (), confidence: float = 0.0
+) -> Answer:
+    """To a person, told to the one who asks at once, in the question's language. `evidence` is for the agent."""
+    reply = words.handed_off(reason, question)
     return Answer(action=Action.HANDOFF, reply=reply, evidence=evidence, reason=reason, confidence=confidence)
 
 
@@ -188,15 +192,50 @@ def why_not(signals: Signals, calibration: Calibration) -> Reason:
     return Reason.INSUFFICIENT_COVERAGE if weakest in ("coverage", "terms") else Reason.WEAK_EVIDENCE
 
 
-def _understand(encoder: TextEncoder, question: Question) -> Answer | Vectors:
+def _understand(encoder: TextEncoder, question: Question, asked_back: bool) -> Answer | Vectors:
     """What is asked of the conversation itself is answered at once; else what to search for."""
-    if not question.text.strip():
-        return Answer(action=Action.CLARIFY, reply=SAY_SOMETHING)
-    if wishes.asks_for_human(encoder, question.text):
-        return hand_off(Reason.ASKED_FOR_HUMAN)
-    if question.previous and wishes.says_done(encoder, question.text):
-        return Answer(action=Action.RESOLVE, reply=RESOLVED)
+    text = question.text
+    if wishes.asks_for_human(encoder, text):
+        return hand_off(Reason.ASKED_FOR_HUMAN, question=text)
+    if question.reply and wishes.says_failed(encoder, text):
+        return hand_off(Reason.EVALUATOR_LOW, question=text)
+    if question.previous and wishes.says_done(encoder, text):
+        return Answer(action=Action.RESOLVE, reply=words.RESOLVED)
+    if (small := _small_talk(encoder, text, asked_back)) is not None:
+        return Answer(action=Action.CLARIFY, reply=small)
     return meant_vector(encoder, question)
+
+
+def _small_talk(encoder: TextEncoder, text: str, asked_back: bool) -> str | None:
+    """What to say to words that ask the documents nothing; nobody is called for them."""
+    if wishes.greets(text):
+        return words.GREETING
+    if wishes.thanks(text):
+        return words.WELCOME
+    if not text.strip() or (wishes.asks_nothing(text) and not asked_back):
+        return words.SAY_SOMETHING
+    return words.ABOUT_US if wishes.asks_about_us(encoder, text) else None
+
+
+async def _answer_parts(means: Means, question: Question, clock: Stages) -> Answer | None:
+    """Several questions in one message: all of their answers, or a person. None when it is one, or unclear."""
+    answers: list[Answer] = []
+    for part in parts(question.text):
+        alone = replace(question, text=part)
+        with clock.stage("understand"):
+            vector = await asyncio.to_thread(meant_vector, means.encoder, alone)
+        answers.append(await answer_from_evidence(means, alone, vector, stages=clock))
+    if not answers or any(one.action is Action.CLARIFY for one in answers):
+        return None
+    if all(one.action is Action.CONTINUE for one in answers):
+        return together(answers)
+    evidence = tuple(one for answer in answers for one in answer.evidence)[:CLARIFY_CHOICES]
+    lowest = min(one.confidence for one in answers)
+    return hand_off(Reason.INSUFFICIENT_COVERAGE, question=question.text, evidence=evidence, confidence=lowest)
+
+
+def _in_vain(question: Question, judged: Answer) -> Answer:
+    return hand_off(Reason.LLM_ERROR, question=question.text, confidence=judged.confidence)
 
 
 def _judge(means: Means, found: Found, asked_back: bool) -> Answer:
@@ -209,15 +248,14 @@ def _is_unclear(found: Found, signals: Signals, rules: Rules) -> bool:
 
 
 def _ask_back(found: Found, probability: float) -> Answer:
-    """Names what the question could be about, by the documents that were found."""
-    names = list(dict.fromkeys(_topic(one) for one in found.evidence if _topic(one)))[:CLARIFY_CHOICES]
-    about = f" Is it about one of these: {'; '.join(names)}?" if names else ""
+    """Names what the question could be about, by the documents that were found; those far from it are left out."""
+    best = max((one.cosine for one in found.evidence), default=0.0)
+    near = [one for one in found.evidence if one.cosine >= best - TOPIC_MARGIN]
+    titles = dict.fromkeys(one.title for one in near if one.title)
+    names = list(titles if len(titles) > 1 else dict.fromkeys(one.heading[-1] for one in near if one.heading))
+    about = f" Is it about one of these: {'; '.join(names[:CLARIFY_CHOICES])}?" if names else ""
     reply = f"Your question could mean several things.{about} Please say which one you mean."
     return Answer(action=Action.CLARIFY, reply=reply, evidence=found.evidence[:CLARIFY_CHOICES], confidence=probability)
-
-
-def _topic(evidence: Evidence) -> str:
-    return evidence.heading[-1] if evidence.heading else evidence.title
 
 
 def _cited(evidence: tuple[Evidence, ...], claims: tuple[Claim, ...]) -> tuple[Evidence, ...]:

@@ -26,10 +26,11 @@ from services.core.contracts.document import TITLE_MAX_CHARS, Document, Document
 from services.core.kit.errors import InputInvalid
 from services.core.search import documents
 from services.core.search.chunk import cut
-from services.core.search.encoder import TextEncoder
+from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.indexing import fingerprint
 from services.core.search.parse import Block
-from services.core.search.retrieve import Question, Scope, meant_vector, search
+from services.core.search.retrieve import Found, Question, Scope, meant_vector, search
+from services.core.search.topics import unless_new
 
 TABLES = ("shelves", "documents", "chunks", "chunk_terms")
 SOURCE = "corpus"
@@ -157,15 +158,33 @@ def calibration_of(learnt: Sequence[Measured], *, source: str) -> Calibration:
 async def _measure_one(conn: AsyncConnection[Any], encoder: TextEncoder, labelled: Labelled, *, arms: bool) -> Measured:
     begun = time.perf_counter()
     vector = meant_vector(encoder, labelled.question)
-    found = await search(conn, labelled.question, vector, encoder.version)
+    found = await _find(conn, encoder, labelled.question, vector, Scope())
     signals = read(encoder, found)
     seconds = time.perf_counter() - begun
     ranks: dict[str, tuple[str, ...]] = {}
     for arm, (text_share, vector_share) in ARMS.items() if arms else ():
         scope = Scope(k=CHUNKS_FETCHED, text_share=text_share, vector_share=vector_share)
-        every = await search(conn, labelled.question, vector, encoder.version, scope)
+        look = _find if arm == "default" else _find_in_context
+        every = await look(conn, encoder, labelled.question, vector, scope)
         ranks[arm] = tuple(dict.fromkeys(evidence.uri for evidence in every.evidence))
     return Measured(labelled, ranks, signals, seconds)
+
+
+async def _find_in_context(
+    conn: AsyncConnection[Any], encoder: TextEncoder, question: Question, vector: Vectors, scope: Scope
+) -> Found:
+    return await search(conn, question, vector, encoder.version, scope)
+
+
+async def _find(
+    conn: AsyncConnection[Any], encoder: TextEncoder, question: Question, vector: Vectors, scope: Scope
+) -> Found:
+    """As an answer is made: a question that begins something new is searched by itself."""
+
+    async def find(question: Question, vector: Vectors) -> Found:
+        return await search(conn, question, vector, encoder.version, scope)
+
+    return await unless_new(encoder, question, await find(question, vector), find)
 
 
 def _document(encoder: TextEncoder, row: dict[str, Any]) -> Document:

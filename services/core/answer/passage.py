@@ -17,10 +17,13 @@ NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 def passage(encoder: TextEncoder, found: Found) -> tuple[Claim, ...]:
-    """The best sentence of the best evidence with those after it, each citing the chunk it stands in."""
+    """
+    The best sentence of the best evidence with those after it, each citing the chunk it stands in. Near the end it
+    begins earlier: the last sentence alone ("Sign in again to go on.") answers nobody.
+    """
     evidence = found.evidence[0]
     said = sentences(evidence.text)
-    start = best_sentence(encoder, found, said)
+    start = min(best_sentence(encoder, found, said), max(len(said) - WINDOW, 0))
     return tuple(Claim(text=text, citations=(evidence.chunk_id,)) for text in said[start : start + WINDOW])
 
 

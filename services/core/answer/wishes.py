@@ -1,4 +1,4 @@
-"""What a person asks of the conversation itself: a human, or to be done. By meaning, not by keywords alone."""
+"""What a person asks of the conversation itself: a human, to be done, or nothing yet. By meaning and by words."""
 
 import re
 from functools import lru_cache
@@ -17,33 +17,112 @@ ASKS_FOR_HUMAN = (
     "Please transfer me to the help desk staff",
     "Call me back",
     "Open a ticket for me",
+    "I would rather not talk to a machine",
+    "Can I get somebody on the phone?",
+    "Is there anybody alive there?",
+    "I need human help",
+    "Stop the bot",
 )
 SAYS_DONE = ("Thanks, that solved it", "It works now, thank you", "That answered my question, thanks", "Problem solved")
+SAYS_FAILED = (
+    "That did not help",
+    "It still does not work",
+    "It doesn't work",
+    "Still not working",
+    "I tried that already",
+    "This is not what I asked",
+    "That is wrong",
+)
+ASKS_ABOUT_US = (
+    "Who are you?",
+    "What are you?",
+    "What can you do?",
+    "Are you a human?",
+    "Are you a bot?",
+    "Am I talking to a robot?",
+    "Am I talking to a real person?",
+    "What is this chat for?",
+)
 NEAR_ENOUGH = 0.62  # cosine to the nearest example; ordinary questions of the help desk stay below .5
-DONE_MAX_WORDS = 12  # longer messages go on to say something
+FAILED = 0.75  # "The printer does not work" is a question
+ABOUT_US = 0.75  # "What can you do about my printer?" is a question
+SHORT_WORDS = 12  # longer messages go on to say something
+HUMAN_WORDS = 8
 WORDS = re.compile(
-    r"\b(?:(?:talk|speak|chat|connect|transfer|escalate)\w*\b.{0,40}\b(?:human|person|agent|someone|representative|operator)"
-    r"|(?:real|live|actual) (?:human|person|agent)|human being|mit (?:einem|einer) (?:menschen|mitarbeiter\w*) sprechen"
-    r"|parler à (?:un humain|une personne|un agent)|hablar con (?:una persona|un humano|un agente))\b",
+    r"\b(?:(?:talk|speak|chat|connect|transfer|escalate)\w*\b.{0,40}\b(?:human|person|agent|assistant|someone|somebody|anyone|representative|operator|supervisor|manager)\b"
+    r"|(?:real|live|actual) (?:human|person|agent)|human being"
+    r"|mit (?:einem|einer|jemandem)\b.{0,30}(?:sprechen|reden)|(?:echten?|richtigen?) mensch\w*"
+    r"|parler (?:à|avec) (?:un|une|quelqu)\w*|hablar con (?:una persona|un humano|un agente|alguien))\b",
     re.IGNORECASE,
+)
+HUMAN = re.compile(
+    r"\b(?:hu+mans?(?! resources)|hoomans?|menschen?|mitarbeiter\w*|sachbearbeiter\w*|humain|humano)\b", re.IGNORECASE
+)
+GREETING = re.compile(
+    r"(?:\W|\b(?:hello|hi|hiya|hey|yo|greetings|good|morning|afternoon|evening|day|there|all|everyone|team|dear|hallo|moin"
+    r"|servus|guten|tag|morgen|abend|grüß|gott|bonjour|bonsoir|salut|hola|buenos|buenas|días|tardes|ciao)\b)+",
+    re.IGNORECASE,
+)
+THANKS = re.compile(
+    r"(?:\W|\b(?:thanks?|thx|ty|cheers|you|very|much|a|lot|so|many|great|ok|okay|perfect|super|danke|schön|sehr|vielen"
+    r"|dank|merci|beaucoup|gracias|muchas)\b)+",
+    re.IGNORECASE,
+)
+THANKING = re.compile(r"\b(?:thank|thanks|thx|ty|cheers|danke|dank|merci|gracias)\b", re.IGNORECASE)
+ANSWERS_ONLY = re.compile(
+    r"(?:\W|\b(?:yes|no|yep|nope|ok|okay|sure|maybe|ja|nein|oui|non|si|sí|test|help|hilfe)\b)+", re.IGNORECASE
 )
 
 
 def asks_for_human(encoder: TextEncoder, text: str) -> bool:
     """Whether the person wants a person; an empty history makes no difference."""
-    return bool(WORDS.search(text)) or _is_near(encoder, text, ASKS_FOR_HUMAN)
+    is_call = len(text.split()) <= HUMAN_WORDS and HUMAN.search(text) and not _is_about_us(encoder, text)
+    return bool(WORDS.search(text) or is_call) or _is_near(encoder, text, ASKS_FOR_HUMAN)
 
 
 def says_done(encoder: TextEncoder, text: str) -> bool:
     """Whether the person says that all is well."""
-    is_short = len(text.split()) <= DONE_MAX_WORDS and "?" not in text
-    return is_short and _is_near(encoder, text, SAYS_DONE)
+    is_short = len(text.split()) <= SHORT_WORDS and "?" not in text
+    return is_short and (thanks(text) or _is_near(encoder, text, SAYS_DONE))
+
+
+def says_failed(encoder: TextEncoder, text: str) -> bool:
+    """Whether the person says that an answer was none; what else they say would be a question."""
+    return len(text.split()) <= HUMAN_WORDS and _nearness(encoder, text, SAYS_FAILED) >= FAILED
+
+
+def thanks(text: str) -> bool:
+    """Whether it is thanks and nothing else."""
+    return bool(THANKS.fullmatch(text) and THANKING.search(text))
+
+
+def greets(text: str) -> bool:
+    """Whether it is a greeting and nothing else."""
+    return bool(GREETING.fullmatch(text)) and any(map(str.isalpha, text))
+
+
+def asks_nothing(text: str) -> bool:
+    """Whether there is nothing to look for: signs alone, or a yes or no to a question that was not put."""
+    return bool(ANSWERS_ONLY.fullmatch(text))
+
+
+def asks_about_us(encoder: TextEncoder, text: str) -> bool:
+    """Whether it is about who answers here."""
+    return len(text.split()) <= SHORT_WORDS and _is_about_us(encoder, text)
+
+
+def _is_about_us(encoder: TextEncoder, text: str) -> bool:
+    return _nearness(encoder, text, ASKS_ABOUT_US) >= ABOUT_US
 
 
 def _is_near(encoder: TextEncoder, text: str, examples: tuple[str, ...]) -> bool:
-    return float(np.max(_embedded(encoder, examples) @ encoder.embed([text])[0])) >= NEAR_ENOUGH
+    return _nearness(encoder, text, examples) >= NEAR_ENOUGH
 
 
-@lru_cache(maxsize=4)
+def _nearness(encoder: TextEncoder, text: str, examples: tuple[str, ...]) -> float:
+    return float(np.max(_embedded(encoder, examples) @ _embedded(encoder, (text,))[0]))
+
+
+@lru_cache(maxsize=32)
 def _embedded(encoder: TextEncoder, examples: tuple[str, ...]) -> Vectors:
     return encoder.embed(examples)

@@ -123,14 +123,16 @@ async def test_what_people_write_is_redacted_outside_its_own_table(rag: Rag) -> 
 
 
 async def test_an_answer_streams(rag: Rag) -> None:
-    """Claims first, then the message; the same answer as without."""
+    """What is being done, claims, then the message; the same answer as without."""
     chat = Chat(rag)
     path, body = f"/sessions/{chat.id}/messages", {"text": "How do I add a printer in Settings?"}
     with chat.http.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as answer:
         events = [line for line in answer.iter_lines() if line]
     names = [line.removeprefix("event: ") for line in events if line.startswith("event: ")]
-    assert names[0] == "claim"
-    assert names[-1] == "message"
+    done = names.index("claim")
+    assert (set(names[:done]), set(names[done:-1]), names[-1]) == ({"doing"}, {"claim"}, "message")
+    said = [json.loads(line.removeprefix("data: ")) for line in events if line.startswith("data: ")]
+    assert [one["doing"] for one in said[:done]] == ["reading", "searching", "checking"]
     assert json.loads(events[-1].removeprefix("data: "))["answer"]["text"] in [
         m["text"] for m in chat.read()["messages"]
     ]

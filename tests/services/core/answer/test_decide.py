@@ -1,6 +1,8 @@
 """A turn from question to answer, on real documents with the real encoder and the shipped gate."""
 
 import asyncio
+import csv
+import gzip
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -39,11 +41,11 @@ async def conn(database: str, text_encoder: TextEncoder, tmp_path: Path) -> Asyn
         yield connection
 
 
-async def ask(conn: AsyncConnection, encoder: TextEncoder, text: str, *previous: str) -> Answer:
+async def ask(conn: AsyncConnection, encoder: TextEncoder, text: str, *previous: str, reply: str = "") -> Answer:
     async def find(question: Question, vector: Vectors) -> Found:
         return await search(conn, question, vector, encoder.version)
 
-    return await answer(Means(encoder, Rules(read_calibration()), find), Question(text, previous))
+    return await answer(Means(encoder, Rules(read_calibration()), find), Question(text, previous, reply))
 
 
 async def test_an_answer_is_quoted_and_cited(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
@@ -72,6 +74,8 @@ async def test_what_the_documents_do_not_say_goes_to_a_person(
         *("I want to talk to a human", "get me a real person please", "can somebody from support call me?"),
         *("Could I speak with an agent about this", "open a ticket please", "let me chat with a person instead"),
         *("Ich möchte mit einem Mitarbeiter sprechen", "quiero hablar con una persona"),
+        *("human please", "pls gimme a hooman", "I'd rather not talk to a machine", "no bots please"),
+        *("Can I get somebody on the phone?", "Is there anybody alive there?", "I want to speak to your supervisor"),
     ],
 )
 def test_asking_for_a_person_works_in_any_words(text_encoder: TextEncoder, text: str) -> None:
@@ -81,12 +85,78 @@ def test_asking_for_a_person_works_in_any_words(text_encoder: TextEncoder, text:
 
 @pytest.mark.parametrize(
     "text",
-    ["How do I reset my password?", "My printer is jammed", "Who approves a new laptop?", "The VPN drops every hour"],
+    [
+        *("How do I reset my password?", "My printer is jammed", "Who approves a new laptop?"),
+        *("The VPN drops every hour", "What is the phone number of human resources?", "Are you a human?"),
+        "A new agent starts on Monday, what do I order?",
+    ],
 )
 def test_ordinary_questions_are_not_calls_for_a_person(text_encoder: TextEncoder, text: str) -> None:
     """Nor are they thanks."""
     assert not asks_for_human(text_encoder, text)
     assert not says_done(text_encoder, text)
+
+
+def test_calls_for_a_person_are_known_on_public_phrases(text_encoder: TextEncoder, data_dir: Path) -> None:
+    """Of 44 customers' phrases nine in ten are known, and none of 150 that want other things is taken for one."""
+    with gzip.open(data_dir / "bitext_intents" / "test.csv.gz", "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    calls = [row["text"] for row in rows if row["intent"] == "contact_human_agent"]
+    others = [row["text"] for row in rows if not row["intent"].startswith("contact_")][::5][:150]
+    assert sum(asks_for_human(text_encoder, text) for text in calls) >= 0.85 * len(calls)
+    assert [text for text in others if asks_for_human(text_encoder, text)] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Hello", "Hi there!", "Guten Tag", "Thanks!", "?", "🤬", "no", "Who are you?", "What can you do?", "   "]
+)
+async def test_small_talk_calls_nobody(conn: AsyncConnection, text_encoder: TextEncoder, text: str) -> None:
+    """A greeting is answered with one; it is no question that the documents do not cover."""
+    given = await ask(conn, text_encoder, text)
+    assert (given.action, given.evidence, given.reason) == (Action.CLARIFY, (), None)
+
+
+async def test_an_answer_that_did_not_help_goes_to_a_person(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
+    """Said after an answer; the same words first are a question."""
+    given = await ask(conn, text_encoder, "it still doesn't work", "How do I connect to the VPN?", reply="Sign in.")
+    assert (given.action, given.reason) == (Action.HANDOFF, Reason.EVALUATOR_LOW)
+    assert (await ask(conn, text_encoder, "My printer does not work")).reason is not Reason.EVALUATOR_LOW
+
+
+async def test_who_asks_in_another_language_is_told_in_it(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
+    """The documents are not in it, so a person takes over; that much can be said."""
+    given = await ask(conn, text_encoder, "Was ist die Hauptstadt der Mongolei und wer regiert sie?")
+    assert given.action is Action.HANDOFF
+    assert "Ich gebe das an einen Menschen weiter" in given.reply
+
+
+async def test_two_questions_get_two_answers_or_a_person(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
+    """Each part with its source; a part that nobody wrote about is not passed over."""
+    given = await ask(conn, text_encoder, "How do I add a printer and how do I connect to the VPN?")
+    assert given.action is Action.CONTINUE
+    assert {one.uri for one in given.evidence} == {"printer.md", "vpn.md"}
+    assert check(given) == given
+    half = await ask(conn, text_encoder, "How do I add a printer? What is the capital of Mongolia?")
+    assert (half.action, half.reason) == (Action.HANDOFF, Reason.INSUFFICIENT_COVERAGE)
+
+
+@pytest.mark.parametrize(
+    ("text", "page"), [("How do I add a printer?", "printer.md"), ("When is a laptop replaced?", "laptop.md")]
+)
+async def test_a_new_subject_is_not_answered_from_the_old_one(
+    conn: AsyncConnection, text_encoder: TextEncoder, text: str, page: str
+) -> None:
+    """What was said before says nothing about it; what leans on it still does."""
+    before, reply = "How do I connect to the VPN?", "Open the Harbour client and choose Sign in. Approve the prompt."
+    given = await ask(conn, text_encoder, text, before, reply=reply)
+    assert (given.action, given.evidence[0].uri) == (Action.CONTINUE, page)
+    assert (await ask(conn, text_encoder, "When does it end?", before, reply=reply)).evidence[0].uri == "vpn.md"
+
+
+async def test_a_last_sentence_is_not_shown_alone(conn: AsyncConnection, text_encoder: TextEncoder) -> None:
+    """It begins earlier, so that it says what it is about."""
+    given = await ask(conn, text_encoder, "When does the VPN session end?")
+    assert given.claims[0].text == "Open the Harbour client and choose Sign in."
 
 
 async def test_thanks_close_the_conversation(conn: AsyncConnection, text_encoder: TextEncoder) -> None:

@@ -151,15 +151,18 @@ async def test_nobody_is_named_to_the_model_and_everybody_in_the_answer(desk: De
     ],
 )
 async def test_what_does_not_pass_the_gate_is_not_said(desk: Desk, claim: dict, reason: Reason) -> None:
-    """One bad claim spoils the answer; a person gets the conversation, and nothing of the draft is shown."""
+    """One bad claim spoils the draft: the documents' own words instead, or a person, and nothing of it is shown."""
     given = await desk.ask(says(GOOD, claim))
-    assert (given.action, given.reason, given.claims) == (Action.HANDOFF, reason, ())
-    assert str(claim["text"]) not in given.reply
+    assert (given.action, given.by) == (Action.CONTINUE, "extractive")
+    assert all(one.text in given.evidence[0].text for one in given.claims)
+    refused = await desk.ask(says(GOOD, claim), falls_back=False)
+    assert (refused.action, refused.reason, refused.claims) == (Action.HANDOFF, reason, ())
+    assert all(str(claim["text"]) not in one.reply for one in (given, refused))
 
 
 async def test_an_answer_without_claims_is_none(desk: Desk) -> None:
     """Words that cite nothing are not shown."""
-    assert (await desk.ask(says(reply="Just trust me."))).reason is Reason.MISSING_CITATION
+    assert (await desk.ask(says(reply="Just trust me."), falls_back=False)).reason is Reason.MISSING_CITATION
 
 
 @pytest.mark.parametrize(
@@ -254,13 +257,14 @@ def attacks(data_dir: Path) -> list[str]:
 @pytest.mark.slow
 async def test_no_attack_of_the_public_corpus_is_followed(desk: Desk, data_dir: Path) -> None:
     """Each as the question, to a model that repeats it as its answer: never said, never closed."""
-    followed = []
+    followed, asked = [], len(desk.stub.asked)
     for attack in attacks(data_dir):
         first = " ".join(attack.split())[:400]
         given = await desk.ask(says({"text": first, "citations": [1]}, action="continue"), text=f"{QUESTION} {attack}")
         if given.action is Action.RESOLVE or (given.by != "extractive" and given.action is Action.CONTINUE):
             followed.append((attack, given.reply))
     assert followed == []
+    assert len(desk.stub.asked) - asked >= 20  # it was the gate behind the model that held, not only the one before
 
 
 def test_support_needs_numbers_words_and_the_same_sense(text_encoder: TextEncoder) -> None:
