@@ -151,7 +151,7 @@ def _certificate(scope: Scope, zone: Zone, domain: str) -> aws.acm.CertificateVa
 def _listeners(
     scope: Scope, balancer: aws.lb.LoadBalancer, target: aws.lb.TargetGroup, proven: aws.acm.CertificateValidation
 ) -> None:
-    aws.lb.Listener(
+    https = aws.lb.Listener(
         scope.name("https"),
         load_balancer_arn=balancer.arn,
         port=443,
@@ -161,6 +161,7 @@ def _listeners(
         default_actions=[{"type": "forward", "target_group_arn": target.arn}],
         opts=scope.own(),
     )
+    _shut(scope, https)
     aws.lb.Listener(
         scope.name("http"),
         load_balancer_arn=balancer.arn,
@@ -169,6 +170,18 @@ def _listeners(
         default_actions=[
             {"type": "redirect", "redirect": {"port": "443", "protocol": "HTTPS", "status_code": "HTTP_301"}}
         ],
+        opts=scope.own(),
+    )
+
+
+def _shut(scope: Scope, https: aws.lb.Listener) -> None:
+    """Metrics are for scrapers inside. The gateway refuses them too: a path is spelt in more ways than a rule knows."""
+    aws.lb.ListenerRule(
+        scope.name("metrics"),
+        listener_arn=https.arn,
+        priority=1,
+        conditions=[{"path_pattern": {"values": ["/metrics", "/metrics/*"]}}],
+        actions=[{"type": "fixed-response", "fixed_response": {"content_type": "text/plain", "status_code": "404"}}],
         opts=scope.own(),
     )
 

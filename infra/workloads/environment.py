@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 from infra.contract import Contract
 from infra.workloads.containers import CONTAINERS
+from infra.workloads.walls import GOOGLE_BALANCERS, PRIVATE
 from services.core.kit.errors import ConfigurationInvalid
 
 CA_FOLDER = "/etc/pointsman/ca"
@@ -77,9 +78,21 @@ def _gateway(contract: Contract) -> Settings:
     return {
         "POINTSMAN_OBJECTS_URL": contract.objects.documents,
         "POINTSMAN_GATEWAY_HOST": "0.0.0.0",  # noqa: S104, a pod's own address; who may call is a network policy
+        "POINTSMAN_TRUSTED_PROXIES": json.dumps(_proxies(contract)),
         "POINTSMAN_ROUTER_URL": ROUTER_URL,
         "POINTSMAN_WORKER_URL": WORKER_URL,
     }
+
+
+def _proxies(contract: Contract) -> list[str]:
+    """
+    Whose X-Forwarded-For is believed: without them, one caller's wrong keys would lock out everybody behind the proxy.
+    Google's balancer writes its own address last, behind the caller's. Front Door's addresses are not published as a
+    range that stays, so on AKS callers are counted per point of presence.
+    """
+    if contract.cluster.kind == "gke":
+        return [*GOOGLE_BALANCERS, contract.edge.address]
+    return list(PRIVATE)
 
 
 def _router(contract: Contract) -> Settings:

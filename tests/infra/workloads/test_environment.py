@@ -1,5 +1,6 @@
 """Every container's settings, made from what its pod is given: none missing, none that points at the pod itself."""
 
+import json
 import os
 from typing import Any
 
@@ -116,3 +117,17 @@ def test_the_variables_of_a_cloud_are_read_by_somebody(rollouts: Rollouts) -> No
     for rollout in rollouts.values():
         names = {n for given in environment(rollout.contract).values() for n in given if not n.startswith("POINTSMAN_")}
         assert names <= known
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_callers_are_told_apart_behind_each_way_in(stack: tuple[str, str], rollouts: Rollouts) -> None:
+    """Else one caller's wrong keys would lock out everybody who comes through the same proxy."""
+    from uvicorn.middleware.proxy_headers import _TrustedHosts
+
+    contract = rollouts[stack].contract
+    trusted = _TrustedHosts(json.loads(environment(contract)["gateway"]["POINTSMAN_TRUSTED_PROXIES"]))
+    hops = f"198.51.100.1, 203.0.113.9, {contract.edge.address}" if contract.cluster.kind == "gke" else "203.0.113.9"
+    assert trusted.get_trusted_client_address(hops)[0] == "203.0.113.9"
+    peer = "35.191.4.5" if contract.cluster.kind == "gke" else "10.20.3.4"
+    assert peer in trusted
+    assert "203.0.113.9" not in trusted
