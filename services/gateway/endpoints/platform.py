@@ -12,13 +12,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from services.core.kit.database import connection
-from services.core.kit.errors import DatabaseUnavailable
+from services.core.kit.errors import DatabaseUnavailable, NotFound
 from services.core.kit.schema import look_async
-from services.gateway import repository
+from services.gateway import metrics, repository
 
 router = APIRouter(tags=["platform"])
 
 PROBE_TIMEOUT_S = 1.0
+# Each of the four ways in adds the first, however its caller spells the path: a rule for paths alone can be got round.
+THROUGH_A_PROXY = {"x-forwarded-for", "forwarded", "via"}
 
 
 class Health(BaseModel):
@@ -67,9 +69,27 @@ async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def read_metrics() -> Response:
-    """Prometheus text format."""
+async def read_metrics(request: Request) -> Response:
+    """Prometheus text format, for scrapers beside the gateway; through a proxy there is nothing here."""
+    if THROUGH_A_PROXY.intersection(request.headers.keys()):
+        raise NotFound("There is nothing at /metrics from outside: it is scraped where the gateway runs.")
+    tell(await request.app.state.health.submit(None))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def tell(health: Health) -> None:
+    """Sets the gauges that hold for the platform; what the database could not be asked for keeps what it was."""
+    for name, state in health.dependencies.items():
+        metrics.DEPENDENCY_UP.labels(name).set(state == "ok")
+    counted = (
+        (metrics.WORKERS, health.workers),
+        (metrics.TICKETS_WAITING, health.tickets_waiting),
+        (metrics.OUTBOX_PENDING, health.outbox_pending),
+        (metrics.DEAD_LETTERS, health.dead_letters),
+    )
+    for gauge, value in counted:
+        if value is not None:
+            gauge.set(value)
 
 
 async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
