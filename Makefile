@@ -5,7 +5,7 @@ ARGS   ?=
 SETS   := run test all
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden contracts plan policies cost bench faults lock
+.PHONY: help run test check golden contracts plan policies cost bench faults lock images
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +24,7 @@ check: ## ruff and ty
 
 golden: ## rewrites golden files; read the diff
 	@$(PYTHON) services/local/install.py test
-	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_stacks.py tests/infra/workloads tests/cost tests/test_docs.py
+	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_stacks.py tests/infra/workloads tests/infra/watch tests/cost tests/test_docs.py
 
 contracts: ## writes design/contracts/*.schema.json and the typed client, pointsman/client/generated.py
 	@$(PYTHON) services/local/install.py run
@@ -60,8 +60,22 @@ faults: ## kill -9 at 100 random points while 500 tickets flow (minutes)
 UV = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header --group build
 TORCHLESS = awk '/^[a-z]/ {skip = /^(torch|triton=|nvidia-|cuda-)/} !skip'
 
+# One lock per image, without what its process never imports: tests/infra/images/test_locks.py starts each beside its lock.
+# router: kserve wants an API client of Kubernetes, pandas and a protobuf compiler; tokenizers a client of a model hub.
+IMAGES := gateway router worker rag trainer
+UNUSED_router := cffi cryptography durationpy filelock fsspec grpcio-tools hf-xet httpcore2 httpx2 httpx2-jsfetch \
+    huggingface-hub kubernetes oauthlib pandas pillow pycparser pytz requests-oauthlib setuptools tqdm truststore \
+    websocket-client
+UV_IMAGE = $(BIN)/uv pip compile pyproject.toml -q --universal --python-version 3.11 --generate-hashes --no-header \
+    -c locks/all.lock --extra tracing
+
 lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv); ARGS=--upgrade takes newer ones
 	@mkdir -p locks
 	@$(UV) --all-extras $(ARGS) -o locks/all.lock >/dev/null && $(TORCHLESS) locks/all.lock > locks/all.new && mv locks/all.new locks/all.lock
 	@$(UV) $(foreach e,gateway router worker rag trainer local tracing,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/run.lock
 	@$(UV) $(foreach e,gateway router worker rag trainer local tracing infra cost test,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/test.lock
+	@$(foreach i,$(IMAGES),$(UV_IMAGE) --extra $(i) $(UNUSED_$(i):%=--no-emit-package %) | $(TORCHLESS) > locks/$(i).txt &&) true
+
+images: ## builds, starts and measures the images (minutes; root, buildah and mmdebstrap, or docker); ARGS="--only gateway"
+	@$(PYTHON) services/local/install.py test
+	@$(BIN)/python -m infra.images $(ARGS)

