@@ -164,6 +164,7 @@ def build_redactor(config: RedactionConfig | None = None) -> Redactor:
         ConfigurationInvalid: a model package is not installed.
     """
     from services.core.text.recognisers.addresses import Addresses
+    from services.core.text.recognisers.announced import Announced
     from services.core.text.recognisers.labelled import Labelled
     from services.core.text.recognisers.literals import Literals
     from services.core.text.recognisers.names import Names
@@ -172,11 +173,12 @@ def build_redactor(config: RedactionConfig | None = None) -> Redactor:
     from services.core.text.recognisers.patterns import PresidioPatterns
     from services.core.text.recognisers.phones import Phones
     from services.core.text.recognisers.places import Places
+    from services.core.text.recognisers.respelled import Respelled
     from services.core.text.recognisers.shapes import Shapes
 
     config = config or RedactionConfig()
     loaded = {package: NamedEntities(package) for package in set(config.models.values())}
-    numbers = (PresidioPatterns(), Literals(), Labelled(), Shapes(), Phones())
+    numbers = (PresidioPatterns(), Literals(), Labelled(), Announced(), Shapes(), Respelled(), Phones())
     patterns = (*numbers, Addresses(), Names(), Organisations(), Places())
     return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()})
 

@@ -5,6 +5,7 @@ A third of the templates is `unseen`: no rule may be written after looking at th
 number has check digits, from generators whose answers python-stdnum accepts. Same seed, same tickets.
 """
 
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,7 @@ from services.core.text.recognisers.span import Span
 Part = Literal["visible", "unseen"]
 LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt")
 SEED = 20261121
+_LONGER_WORD = re.compile(r"[^\W\d_]{4,}")
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -60,6 +62,17 @@ def lower_cased(text: LabelledText) -> LabelledText:
     """The same ticket as somebody in a hurry types it; offsets stay, so a text whose length changes is left alone."""
     lower = text.text.lower()
     return replace(text, text=lower) if len(lower) == len(text.text) else text
+
+
+def mistyped(text: LabelledText) -> LabelledText:
+    """The same ticket with two letters swapped in every third longer word that is no value; offsets stay."""
+    chance = random.Random(text.id)  # noqa: S311  # repeatable, not a secret
+    letters, safe = list(text.text), [(span.start, span.end) for span in text.spans]
+    for number, word in enumerate(_LONGER_WORD.finditer(text.text)):
+        if number % 3 == 0 and not any(start < word.end() and word.start() < end for start, end in safe):
+            at = chance.randrange(word.start() + 1, word.end() - 1)
+            letters[at], letters[at + 1] = letters[at + 1], letters[at]
+    return replace(text, text="".join(letters))
 
 
 def _filled(template: Template, values: Values, number: int) -> LabelledText:

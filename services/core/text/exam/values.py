@@ -9,6 +9,8 @@ from typing import Any
 
 from stdnum import get_cc_module, imei, luhn
 
+from services.core.text.exam import spellings
+
 LOCALES = {
     "en": ("en_GB", "en_US", "en_IE"),
     "de": ("de_DE", "de_AT", "de_CH"),
@@ -42,6 +44,12 @@ LABELS: dict[str, str | None] = {
     "mac": "MAC_ADDRESS",
     "plate": "LICENSE_PLATE",
     "address": "STREET_ADDRESS",
+    **dict.fromkeys(("mail_at", "mail_spaced"), "EMAIL_ADDRESS"),
+    **dict.fromkeys(("card_dotted", "card_broken"), "CREDIT_CARD"),
+    **dict.fromkeys(("dob", "file_date"), "DATE_TIME"),
+    **dict.fromkeys(("phone_bare", "phone_words", "extension"), "PHONE_NUMBER"),
+    "handle": "USERNAME",
+    "postcode": "ZIP_CODE",
     "ticket": None,
 }
 # By language: the module of python-stdnum that judges the number and how people write it (9 digit, A letter, X either).
@@ -55,7 +63,6 @@ _CHECKED = {
     ("national", "pt"): (("br.cpf", "999.999.999-99"), ("br.cpf", "99999999999")),
     ("nie", "es"): (("es.nie", "X9999999A"),),
     ("health", "en"): (("gb.nhs", "999 999 9999"),),
-    ("health", "de"): ((None, "A999999999"),),
     ("health", "es"): ((None, "99/9999999999"),),
     ("tax", "en"): (("us.ein", "99-9999999"),),
     ("tax", "de"): (("de.idnr", "99 999 999 999"), ("de.idnr", "99999999999")),
@@ -89,6 +96,7 @@ _SHAPED = {
     "serial": ("AAA99A9AAA", "9AAAA99A99", "AA-9999-A99"),
     "cvv": ("999",),
     "pin": ("9999", "999999"),
+    "extension": ("999", "9999", "99999"),
     "expiry": ("99/99",),
     "ticket": ("INC9999999", "SR-2026-99999", "99999"),
 }
@@ -121,7 +129,7 @@ class Values:
     def __init__(self, language: str, seed: str) -> None:
         from faker import Faker
 
-        self._language = language
+        self.language = language
         self._random = random.Random(seed)  # noqa: S311  # a repeatable exam, not a secret
         self._home = Faker(list(LOCALES[language]))
         self._abroad = Faker(list(ORIGINS))
@@ -133,7 +141,7 @@ class Values:
         self._people = self._abroad if self._random.random() < _FROM_ABROAD else self._home
 
     def make(self, slot: str) -> str:
-        maker = _MAKERS.get((slot, self._language)) or _MAKERS.get((slot, ""))
+        maker = _MAKERS.get((slot, self.language)) or _MAKERS.get((slot, ""))
         if maker:
             return maker(self)
         return self.checked(slot)
@@ -153,7 +161,7 @@ class Values:
 
     def spelled_email(self) -> str:
         dot, at = {"de": ("punkt", "at"), "fr": ("point", "arobase"), "es": ("punto", "arroba")}.get(
-            self._language, ("dot", "at")
+            self.language, ("dot", "at")
         )
         user, _, domain = self.email().partition("@")
         return f"{user} {at} {domain}".replace(".", f" {dot} ")
@@ -203,6 +211,11 @@ class Values:
         user = self.username()
         return self.pick((f"C:\\Users\\{user}\\Documents", f"/home/{user}/work", f"/Users/{user}/Desktop"))
 
+    def kvnr(self) -> str:
+        """German health insurance: Luhn's sum over the letter's place and eight digits, itself the check digit."""
+        letter, digits = self.letters(_UPPER, 1), self.shape("99999999")
+        return f"{letter}{digits}{-int(luhn.calc_check_digit(f'{ord(letter) - 64:02d}{digits}')) % 10}"
+
     def mac(self) -> str:
         plain = self.letters("0123456789abcdef", 12)
         pairs = [plain[i : i + 2] for i in range(0, 12, 2)]
@@ -213,10 +226,19 @@ class Values:
         number = "35" + self.shape("999999999999")
         return self.pick((imei.format(number + luhn.calc_check_digit(number)), number + luhn.calc_check_digit(number)))
 
+    def card_number(self) -> str:
+        number = (self.pick(("4", "51", "52")) + self.shape("9" * 14))[:15]
+        return number + luhn.calc_check_digit(number)
+
+    def birthday(self) -> tuple[int, int, int]:
+        """Year, month, day."""
+        return self._random.randint(1945, 2004), self._random.randint(1, 12), self._random.randint(1, 28)
+
+    def postcode(self) -> str:
+        return self._home.postcode()
+
     def card(self) -> str:
-        number = self.pick(("4", "51", "52")) + self.shape("9" * 14)
-        number = number[:15]
-        number += luhn.calc_check_digit(number)
+        number = self.card_number()
         return self.pick((number, " ".join(number[i : i + 4] for i in range(0, 16, 4))))
 
     def nino(self) -> str:
@@ -229,13 +251,13 @@ class Values:
         return f"FR{(12 + 3 * (int(siren) % 97)) % 97:02d}{siren}"
 
     def plate(self) -> str:
-        return self.shape(self.pick(_PLATES[self._language]))
+        return self.shape(self.pick(_PLATES[self.language]))
 
     def expiry(self) -> str:
         return f"{self._random.randint(1, 12):02d}/{self._random.randint(27, 34)}"
 
     def checked(self, slot: str) -> str:
-        module, pattern = self.pick(_CHECKED.get((slot, self._language)) or tuple((None, p) for p in _SHAPED[slot]))
+        module, pattern = self.pick(_CHECKED.get((slot, self.language)) or tuple((None, p) for p in _SHAPED[slot]))
         judge = get_cc_module(*module.split(".")) if module else None
         while True:
             number = self.shape(pattern)
@@ -258,6 +280,7 @@ class Values:
 _MAKERS: dict[tuple[str, str], Callable[[Values], str]] = {
     ("national", "en"): Values.nino,
     ("vat", "fr"): Values.tva,
+    ("health", "de"): Values.kvnr,
     ("person", ""): Values.person,
     ("person_lower", ""): lambda values: values.person().lower(),
     ("person_reversed", ""): Values.reversed,
@@ -280,4 +303,14 @@ _MAKERS: dict[tuple[str, str], Callable[[Values], str]] = {
     ("iban", ""): lambda values: values._home.iban(),
     ("plate", ""): Values.plate,
     ("expiry", ""): Values.expiry,
+    ("postcode", ""): Values.postcode,
+    ("mail_at", ""): spellings.mail_at,
+    ("mail_spaced", ""): spellings.mail_spaced,
+    ("card_dotted", ""): spellings.card_dotted,
+    ("card_broken", ""): spellings.card_broken,
+    ("dob", ""): spellings.dob,
+    ("file_date", ""): spellings.file_date,
+    ("phone_bare", ""): spellings.phone_bare,
+    ("phone_words", ""): spellings.phone_words,
+    ("handle", ""): spellings.handle,
 }

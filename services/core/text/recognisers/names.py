@@ -13,6 +13,7 @@ from services.core.text.recognisers.span import Span, is_small
 
 _WORD = re.compile(cues.WORD + r"|[^\W\d_]+")
 _SMALL_FOLLOWING = re.compile(r" ([^\W\d_]{2,20}(?:['’-][^\W\d_]{2,20})?)(?!\w)")
+_SHORTEST_MISTYPED = 4
 _SHORTEST = 3  # a word of one or two letters is no name on its own
 
 
@@ -56,6 +57,16 @@ def is_technical(word: str) -> bool:
     return lower in words("technology") and lower not in words("first_names")
 
 
+def is_mistyped(word: str) -> bool:
+    """An everyday word with two letters swapped or one doubled: "Prinitng", "fuull"."""
+    lower = word.lower()
+    if len(lower) < _SHORTEST_MISTYPED or lower in words("first_names") or lower in words("family_names"):
+        return False
+    swapped = (lower[:at] + lower[at + 1] + lower[at] + lower[at + 2 :] for at in range(len(lower) - 1))
+    single = (lower[:at] + lower[at + 1 :] for at in range(len(lower) - 1) if lower[at] == lower[at + 1])
+    return any(is_ordinary_word(meant) or is_technical(meant) for meant in (*swapped, *single))
+
+
 def is_first_name(word: str) -> bool:
     """The word is a first name and nothing else."""
     lower = word.lower()
@@ -95,8 +106,10 @@ def _by_first_name(text: str) -> Iterator[Span]:
 def _first_name_in_small(text: str, first: re.Match[str]) -> Iterator[Span]:
     """ "sylwia larsson": the next word belongs to it when no common word, or when the first is none without it."""
     following = _SMALL_FOLLOWING.match(text, first.end())
-    has_family_name = bool(following) and not _is_common(following.group(1))
-    if is_first_name(first.group()):
+    family = following.group(1) if following else ""
+    is_word = first.group() in words("names_that_are_words")
+    has_family_name = family in words("family_names") if is_word else bool(family) and not _is_common(family)
+    if is_first_name(first.group()) and (has_family_name or not is_word):
         yield Span(first.start(), following.end() if following and has_family_name else first.end(), "PERSON")
     elif following and first.group() in words("ambiguous_names") and following.group(1) in words("family_names"):
         yield Span(first.start(), following.end(), "PERSON")

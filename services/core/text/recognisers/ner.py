@@ -7,7 +7,7 @@ from typing import Any
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.text.recognisers.lean_import import lean_import
 from services.core.text.recognisers.lexicon import words
-from services.core.text.recognisers.names import is_first_name, is_ordinary_word, is_technical
+from services.core.text.recognisers.names import is_first_name, is_mistyped, is_ordinary_word, is_technical
 from services.core.text.recognisers.places import is_place
 from services.core.text.recognisers.span import Span
 
@@ -198,7 +198,12 @@ def _trim_ordinary(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _names_nothing(token: str) -> bool:
     bare = token.strip(".,;:!?()'’\"")
-    return not bare[:1].isupper() or is_ordinary_word(bare) or bool(re.match(r"(?i)[ldjmnst]['’]", bare))
+    return (
+        not bare[:1].isupper()
+        or is_ordinary_word(bare)
+        or is_mistyped(bare)
+        or bool(re.match(r"(?i)[ldjmnst]['’]", bare))
+    )
 
 
 def _entity_in_context(text: str, start: int, end: int, entity: str) -> str:

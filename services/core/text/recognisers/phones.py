@@ -20,7 +20,7 @@ _PHONE_WORD = re.compile(
     r"|whats ?app|reach\w{0,4}"
     r"|answering|messages?|registered|contact|hotline|extension|office"
     r"|telefon\w{0,8}|handy\w{0,8}|ruf\w{0,4}|anruf\w{0,3}|rückruf|durchwahl|erreich\w{0,6}|erreichbar"
-    r"|tél\w{0,8}|portable|appel\w{0,4}|rappel\w{0,4}|joindre|joignable|numéro"
+    r"|tél\w{0,8}|portable|appel\w{0,4}|rappel\w{0,4}|joi[gn]\w{1,8}|numéro"
     r"|teléfono|móvil|fijo|llam\w{0,6}|llám\w{0,6}|localizable|contáct\w{0,6}"
     r"|telefoon\w{0,6}|mobiele?|bel(?:len)?|bereikbaar|cellulare|chiama\w{0,4}|telefono|recapito|numer|numerem"
     r"|komórk\w{0,4}"

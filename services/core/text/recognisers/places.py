@@ -24,7 +24,7 @@ _CUES = (
 # A bare preposition before a capital: a place in French and Spanish; in German also a noun, mostly told by its ending.
 _PREPOSITION = {
     "de": r"(?:in|aus|nach) (?!\w*(?:ung|ungen|heit|keit|schaft|tion|tionen|tät|nis|ment|ing|enz|anz|ie|ik|ur"
-    r"|form|weise)\b)",
+    r"|form|weise)\b|(?!\w*(?:ing|haus|hof|kirch|stett|sieg|brem|burg|bad)en\b)\w+en\b)",
     "fr": r"(?:à|À) ",
     "es": r"(?:en|desde) ",
 }

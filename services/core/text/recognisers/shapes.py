@@ -84,7 +84,7 @@ _ACCOUNTS = (
 
 
 def _shapes() -> tuple[Shape, ...]:
-    from stdnum import imei
+    from stdnum import imei, luhn
     from stdnum.br import cnpj, cpf
     from stdnum.de import idnr
     from stdnum.es import cif, dni, nie
@@ -100,6 +100,11 @@ def _shapes() -> tuple[Shape, ...]:
 
     def is_iban(number: str) -> bool:
         return mod_97_10.is_valid(number[4:].upper() + number[:4].upper())
+
+    def is_health_insured(number: str) -> bool:
+        """The last digit is Luhn's sum over the letter's place in the alphabet and eight digits."""
+        place = ord(number[0].upper()) - ord("A") + 1
+        return -int(luhn.calc_check_digit(f"{place:02d}{number[1:9]}")) % 10 == int(number[9])
 
     return (
         of("IBAN_CODE", r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", is_iban),
@@ -123,6 +128,7 @@ def _shapes() -> tuple[Shape, ...]:
         of("NATIONAL_ID", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", nir.is_valid),
         of("NATIONAL_ID", r"\d{2} ?[0-3]\d[01]\d\d{2} ?[A-Z] ?\d{3}"),
         of("NATIONAL_ID", r"\d{3}\.\d{3}\.\d{3}-\d{2}", cpf.is_valid),
+        of("NATIONAL_ID", r"[A-Z]\d{9}", is_health_insured, "de"),
         of("NATIONAL_ID", r"\d{11}", cpf.is_valid, "pt"),
         of("NATIONAL_ID", r"\d{11}", pesel.is_valid, "pl"),
         of("NATIONAL_ID", r"\d{4}\.\d{2}\.\d{3}|\d{9}", bsn.is_valid, "nl"),

@@ -52,6 +52,10 @@ SEEDS = [
     "a1:b2:",
     "12 345 678 ",
     "DE12 ",
+    "a @ ",
+    "one ",
+    "4111 ",
+    "password was ",
 ]
 SMALL_CHARS, TIMES = 4_000, 8
 # Quadratic code would take 64 times as long on 8 times the text; a busy machine stays below 3 times linear.
