@@ -16,6 +16,8 @@ from services.cli import (
     docs,
     evaluate,
     history,
+    labels,
+    models,
     plan,
     preflight,
     rag,
@@ -58,6 +60,8 @@ app.add_typer(redact.app, name="redact")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(labels.app, name="labels")
+app.add_typer(models.app, name="models")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

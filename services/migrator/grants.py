@@ -78,7 +78,7 @@ WORKER: Rights = {
     "public.labels": WRITE,
     "public.llm_cache": "select, insert, delete",
     "public.llm_calls": "select, insert",
-    "public.models": READ,
+    "public.models": "select, update (erased_keys)",
     "public.notes": "select, insert, delete",
     "public.notice_channels": WRITE,
     "public.notices_told": "select, insert, delete",

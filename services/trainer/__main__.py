@@ -22,9 +22,9 @@ from services.core.kit.telemetry import configure_logs
 from services.trainer.config import FitConfig, Progress
 from services.trainer.files import read_file
 from services.trainer.fit import fit
-from services.trainer.gates import GateConfig
 from services.trainer.prepare import Example
 from services.trainer.progress import bars
+from services.trainer.rules import read_rules
 from services.trainer.run import STAGES
 from services.trainer.service import Outcome, Registry, train
 from services.trainer.settings import TrainerSettings
@@ -65,7 +65,7 @@ def _train_registered(
 ) -> Outcome | None:
     from services.core.kit.objects import open_store
 
-    gates = GateConfig(settings.trainer_macro_f1_margin, settings.trainer_ece_max)
+    rules = read_rules(settings.trainer_gates)
     with _own_database(settings) as conn:
         place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir)
         return train(
@@ -73,7 +73,7 @@ def _train_registered(
             _source(arguments, conn),
             place,
             config,
-            gates,
+            rules,
             promote=arguments.promote,
             progress=progress,
             until=arguments.until,

@@ -32,11 +32,12 @@ from services.core.models.manifest import (
     write_manifest,
 )
 from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_neighbours
+from services.core.models.texts import text_key
 from services.trainer.config import FitConfig, Progress
 from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
 from services.trainer.judge import Judged, judge
 from services.trainer.linear import fit_linear
-from services.trainer.prepare import Example, Split, dataset_sha256, prepare, text_key
+from services.trainer.prepare import Example, Split, dataset_sha256, prepare
 from services.trainer.run import STAGES, Run, open_run
 
 TUNE_ROWS_MIN = 200  # with less, a fine-tuned encoder loses to TF-IDF and neighbours over the frozen one
@@ -51,11 +52,16 @@ Read = Callable[[], Sequence[Example]]
 
 @dataclass(frozen=True)
 class Fitted:
-    """`guesses` are the cross-fitted answers on `held_out`: what the gates compare with the champion's."""
+    """
+    `guesses` are the cross-fitted answers on `held_out`: what the gates compare with the champion's.
+
+    `foreign` belong to no group.
+    """
 
     manifest: Manifest
     held_out: tuple[Example, ...]
     guesses: tuple[str, ...]
+    foreign: tuple[Example, ...] = ()
 
 
 def fit(examples: Sequence[Example], out: Path, config: FitConfig, progress: Progress) -> Manifest:
@@ -117,7 +123,7 @@ def read_fitted(run: Run) -> Fitted:
     """What the gates ask about, of a run whose stages are done."""
     split, judged = _read_split(run), _read_judged(run)
     guesses = tuple(split.labels[guess] for guess in judged.guesses)
-    return Fitted(read_manifest(run.folder / "export"), split.held_out, guesses)
+    return Fitted(read_manifest(run.folder / "export"), split.held_out, guesses, split.foreign)
 
 
 def _prepare(folder: Path, read: Read, config: FitConfig, progress: Progress) -> None:

@@ -99,6 +99,8 @@ def measure(outcome: Outcome, truth: NDArray[np.int32]) -> dict[str, float]:
         "accuracy": float(right.mean()),
         "macro_f1": metrics.macro_f1(truth, outcome.guess.astype(np.int32)),
         "ece": metrics.calibration_error(outcome.top.astype(np.float64), right),
+        "ece_floor": metrics.calibration_floor(outcome.top.astype(np.float64)),
+        "ece_noise": metrics.calibration_noise(outcome.top.astype(np.float64)),
         "auto_coverage": float(auto.mean()),
         "auto_precision": float(right[auto].mean()) if auto.any() else 1.0,
         "escalated": float((~outcome.in_scope).mean()),

@@ -11,8 +11,13 @@ CURVE_POINTS = 41
 
 
 def macro_f1(truth: NDArray[np.int32], guess: NDArray[np.int32]) -> float:
-    """Mean F1 over the groups that occur in `truth`."""
-    return float(np.mean([_f1(truth == g, guess == g) for g in np.unique(truth)]))
+    """Mean F1 over the groups that occur in `truth`; -1 is a group that the router does not know."""
+    truth, guess = truth + 1, guess + 1
+    groups = int(max(truth.max(), guess.max())) + 1
+    hits = np.bincount(truth[truth == guess], minlength=groups)
+    rows = np.bincount(truth, minlength=groups)
+    either = rows + np.bincount(guess, minlength=groups)
+    return float((2 * hits[rows > 0] / either[rows > 0]).mean())
 
 
 def calibration_error(chance: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
@@ -28,9 +33,18 @@ def calibration_error(chance: NDArray[np.floating], right: NDArray[np.bool_]) ->
 
 def calibration_floor(chance: NDArray[np.floating], *, seed: int = 0) -> float:
     """The mean `calibration_error` that a perfectly calibrated model with these chances would show on as many rows."""
+    return float(np.mean(_perfect_errors(chance, seed)))
+
+
+def calibration_noise(chance: NDArray[np.floating], *, seed: int = 0) -> float:
+    """What such a model would exceed once in twenty times."""
+    return float(np.quantile(_perfect_errors(chance, seed), 0.95))
+
+
+def _perfect_errors(chance: NDArray[np.floating], seed: int) -> list[float]:
     random = np.random.default_rng(seed)
     draws = (random.random(len(chance)) < chance for _ in range(FLOOR_DRAWS))
-    return float(np.mean([calibration_error(chance, right) for right in draws]))
+    return [calibration_error(chance, right) for right in draws]
 
 
 def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
@@ -54,8 +68,3 @@ def group_metrics(
             "precision": hit / max(1.0, float((guess == group).sum())),
         }
     return found
-
-
-def _f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
-    both, either = (truth & guess).sum(), truth.sum() + guess.sum()
-    return float(2 * both / either) if either else 0.0

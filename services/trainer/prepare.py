@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.core.kit.errors import InputInvalid
+from services.core.models.texts import text_key
 from services.trainer.config import Window
 from services.trainer.duplicates import group_alike
 
 MIN_GROUP_ROWS = 2  # a group seen once can neither be learned nor judged
 LOW_VOLUME_ROWS = 10  # fewer rows than this: suggested by the neighbours, never routed without review
+OUT_OF_SCOPE = frozenset({"oos", "out_of_scope", "out-of-scope", "out of scope"})
+FOREIGN_MAX = 1_000  # the newest
 HELD_OUT_MAX = 3_000  # more rows sharpen no threshold that matters and cost scoring time
 
 
@@ -28,7 +31,7 @@ class Example:
 class Split:
     """
     `low_volume`: groups too rare to be automatic. `dropped`: groups left out, with their row count.
-    `outside_window`: tickets that were too old.
+    `outside_window`: tickets that were too old. `foreign`: belong to no group; not learnt from, but asked about.
     """
 
     train: tuple[Example, ...]
@@ -38,6 +41,7 @@ class Split:
     dropped: dict[str, int]
     by_time: bool
     outside_window: int = 0
+    foreign: tuple[Example, ...] = ()
 
 
 def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15, window: Window | None = None) -> Split:
@@ -49,7 +53,8 @@ def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15, window
     Raises:
         InputInvalid: nothing to learn from; the message says what is missing.
     """
-    named = [row for row in examples if row.text.strip() and row.group.strip()]
+    told = [row for row in examples if row.text.strip() and row.group.strip()]
+    named = [row for row in told if not is_foreign(row)]
     usable = in_window(named, window) if window else named
     counts = Counter(row.group for row in usable)
     dropped = {group: n for group, n in counts.items() if n < MIN_GROUP_ROWS}
@@ -67,7 +72,13 @@ def prepare(examples: Sequence[Example], *, held_out_share: float = 0.15, window
         dropped=dropped,
         by_time=by_time,
         outside_window=len(named) - len(usable),
+        foreign=tuple(row for row in told if is_foreign(row))[-FOREIGN_MAX:],
     )
+
+
+def is_foreign(row: Example) -> bool:
+    """Whether a person said that it belongs to no group."""
+    return row.group.casefold() in OUT_OF_SCOPE
 
 
 def in_window(rows: list[Example], window: Window) -> list[Example]:
@@ -79,12 +90,6 @@ def in_window(rows: list[Example], window: Window) -> list[Example]:
     recent = Counter(row.group for row in rows if row.at is None or row.at >= near)
     begin = {group: near if recent[group] >= window.rows else far for group in {row.group for row in rows}}
     return [row for row in rows if row.at is None or row.at >= begin[row.group]]
-
-
-def text_key(text: str) -> int:
-    """64-bit identity of a text, blind to case and spacing: what 'the same text' means here."""
-    folded = " ".join(text.casefold().split())
-    return int.from_bytes(hashlib.blake2b(folded.encode(), digest_size=8).digest(), "big")
 
 
 def dataset_sha256(examples: Sequence[Example]) -> str:

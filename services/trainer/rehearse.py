@@ -1,7 +1,7 @@
 """
 Trains on one file exactly as the trainer does and judges on another; registers nothing.
 
-Rows labelled with one of OUT_OF_SCOPE belong to no group: they are not learned from, and the router is right to send
+Rows labelled `oos` or alike belong to no group: they are not learned from, and the router is right to send
 them to a person. A group that only the judged file knows counts as a mistake.
 """
 
@@ -22,9 +22,8 @@ from services.trainer import metrics
 from services.trainer.config import FitConfig, Progress
 from services.trainer.fit import fit
 from services.trainer.judge import Outcome, apply
-from services.trainer.prepare import Example
+from services.trainer.prepare import Example, is_foreign
 
-OUT_OF_SCOPE = frozenset({"oos", "out_of_scope", "out-of-scope", "out of scope"})
 SCORE_BATCH = 32  # what the router's micro-batches hold at most
 SINGLE_ROWS = 200  # asked one by one for the latency
 SCOPE_KEPT = 0.95  # share of in-scope tickets at which out-of-scope recall is compared with published figures
@@ -49,13 +48,12 @@ def rehearse(
     Raises:
         InputInvalid: nothing to learn from, or nothing to judge on.
     """
-    known = [row for row in train if not _is_foreign(row)]
-    if all(_is_foreign(row) for row in test):
+    if all(is_foreign(row) for row in test):
         raise InputInvalid("The file to judge on has no row of any group. Check --map label=COLUMN.")
     runs = []
     for run in range(seeds):
         with tempfile.TemporaryDirectory(prefix="pointsman-evaluate-") as scratch:
-            runs.append(_run(known, test, replace(config, seed=config.seed + run), Path(scratch), progress))
+            runs.append(_run(train, test, replace(config, seed=config.seed + run), Path(scratch), progress))
     means = {name: fmean(run[name] for run in runs) for name in runs[0] if isinstance(runs[0][name], float)}
     spread = {name: pstdev(run[name] for run in runs) for name in means}
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
@@ -83,7 +81,7 @@ def _judge(model: RouterModel, test: Sequence[Example]) -> Judged:
     return Judged(
         apply(scores, model.manifest.pooling, model.manifest.bands, labels=model.manifest.labels),
         np.array([index.get(row.group, -1) for row in test], np.int32),
-        np.array([_is_foreign(row) for row in test]),
+        np.array([is_foreign(row) for row in test]),
         {name: values.argmax(axis=1) for name, values in scores.members.items()},
     )
 
@@ -147,7 +145,3 @@ def _baseline(judged: Judged) -> dict[str, float]:
         found[f"{name}_accuracy"] = float((guess[inside] == truth).mean())
         found[f"{name}_macro_f1"] = metrics.macro_f1(truth, guess[inside].astype(np.int32))
     return found
-
-
-def _is_foreign(row: Example) -> bool:
-    return row.group.casefold() in OUT_OF_SCOPE

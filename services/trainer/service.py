@@ -11,10 +11,10 @@ from psycopg import Connection
 from services.core.kit import audit
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
-from services.core.models.manifest import LINEAGE_FILE
 from services.trainer.config import FitConfig, Progress
 from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted
-from services.trainer.gates import Gate, GateConfig, check
+from services.trainer.gates import Candidate, check
+from services.trainer.rules import GateRules
 from services.trainer.run import STAGES, Run, open_run
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Registry:
 class Outcome:
     version: str
     promoted: bool
-    gates: tuple[Gate, ...]
+    gates: tuple[registry.Gate, ...]
     metrics: dict[str, float]
 
 
@@ -43,7 +43,7 @@ def train(
     source: str,
     place: Registry,
     config: FitConfig,
-    gates: GateConfig,
+    rules: GateRules,
     *,
     promote: bool,
     progress: Progress,
@@ -61,19 +61,20 @@ def train(
         fit_stages(run, read, config, progress, until=until or STAGES[-1])
         if until is not None:
             return None
-        outcome = _bring_in(run, place, gates, promote=promote, progress=progress)
+        outcome = _bring_in(run, place, rules, promote=promote, progress=progress)
         run.discard()
     return outcome
 
 
-def _bring_in(run: Run, place: Registry, gates: GateConfig, *, promote: bool, progress: Progress) -> Outcome:
+def _bring_in(run: Run, place: Registry, rules: GateRules, *, promote: bool, progress: Progress) -> Outcome:
     """Registers, judges, promotes: a second time changes nothing."""
     fitted = read_fitted(run)
     with place.conn.transaction():
         version = registry.register(place.conn, place.store, _keep(run, place, fitted.manifest.model_version))
     progress("register", 1.0, version)
-    found = judge_candidate(fitted, place, gates)
+    found = judge_candidate(fitted, place, rules)
     passed = all(gate.passed for gate in found)
+    registry.record_gates(place.conn, version, found)
     failed = ", ".join(gate.name for gate in found if not gate.passed)
     progress("gates", 1.0, f"not passed: {failed}" if failed else f"{len(found)} passed")
     if promote and not passed:
@@ -81,7 +82,6 @@ def _bring_in(run: Run, place: Registry, gates: GateConfig, *, promote: bool, pr
     if promote and passed:
         with place.conn.transaction():
             registry.promote(place.conn, version)
-            offer_groups(place, fitted.manifest.labels)
         progress("promote", 1.0, version)
     return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
 
@@ -97,31 +97,17 @@ def _keep(run: Run, place: Registry, version: str) -> Path:
     return folder
 
 
-def _tell_rejected(place: Registry, version: str, gates: Sequence[Gate]) -> None:
+def _tell_rejected(place: Registry, version: str, gates: Sequence[registry.Gate]) -> None:
     """The gates that it did not pass, by name: their details are in the run's own report."""
     failed = ", ".join(gate.name for gate in gates if not gate.passed)
     audit.append_now(place.conn, audit.Entry("trainer", "model.rejected", f"model/{version}", {"gates": failed}))
 
 
-def offer_groups(place: Registry, groups: Sequence[str]) -> None:
-    """Puts the model's groups into the label catalogue, where they may be answered; those switched off stay off."""
-    place.conn.cursor().executemany(
-        "insert into catalogue (kind, name) values ('group', %s) on conflict do nothing",
-        [(group,) for group in groups],
-    )
-
-
-def judge_candidate(fitted: Fitted, place: Registry, config: GateConfig) -> list[Gate]:
+def judge_candidate(fitted: Fitted, place: Registry, rules: GateRules) -> list[registry.Gate]:
     """The gates, with the champion fetched and asked when there is one."""
+    model = load_bundle(place.work_dir / fitted.manifest.model_version)
     record = registry.champion(place.conn)
-    if record is None:
-        return check(fitted, config, None, frozenset())
+    if record is None or record.version == model.version:
+        return check(Candidate(fitted, model), rules)
     folder = registry.fetch(place.store, record, place.work_dir)
-    return check(fitted, config, load_bundle(folder), read_lineage(folder))
-
-
-def read_lineage(folder: Path) -> frozenset[int]:
-    """Keys of the texts a bundle was trained on: for fair comparison, and to know what an erasure affects."""
-    from safetensors.numpy import load_file
-
-    return frozenset(load_file(folder / LINEAGE_FILE)["text_keys"].tolist())
+    return check(Candidate(fitted, model, load_bundle(folder), registry.read_lineage(folder)), rules)

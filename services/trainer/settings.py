@@ -26,8 +26,9 @@ class TrainerSettings(PlatformSettings):
     trainer_max_tokens: int = Field(default=128, ge=16, le=512)
     trainer_target_precision: float = Field(default=0.95, gt=0.5, lt=1)
     trainer_work_dir: Path = Path(".pointsman/models")
-    trainer_macro_f1_margin: float = Field(default=0.01, ge=0, description="how much worse than the champion may pass")
-    trainer_ece_max: float = Field(default=0.05, gt=0, description="calibration error beyond sampling noise")
+    trainer_gates: Path | None = Field(
+        default=None, description="TOML with what differs from the gates that are shipped"
+    )
     code_version: str = "unknown"
 
     def fit_config(self, *, encoder: EncoderChoice = "auto") -> FitConfig:

@@ -12,6 +12,7 @@ from services.core.contracts.prediction import Band
 from services.core.contracts.priority import LabelText
 from services.core.contracts.ticket import Priority, Seen, Ticket
 from services.core.kit.database import Connection
+from services.core.models.texts import join_text, signed, text_key
 from services.core.text.redact import Redacted
 from services.worker.decide import review_urgency
 
@@ -92,6 +93,18 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      desk as (delete from desk_tickets d using tickets t where t.id = %(id)s and t.connector = 'desk'
               and d.id = case when t.external_id ~ '^[0-9]{1,18}$' then t.external_id::bigint end)
 update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
+"""
+
+
+LEARNT = """
+select subject, body from tickets where id = %(id)s and subject is not null
+union all select h.subject, h.body from history h join tickets t on t.id = %(id)s
+    and h.source = t.connector and h.external_id = t.external_id
+"""
+FLAG = """
+update models set erased_keys = array(
+    select unnest(erased_keys) union (select unnest(%(keys)s::bigint[]) intersect select unnest(text_keys)))
+where text_keys && %(keys)s::bigint[]
 """
 
 
@@ -203,7 +216,16 @@ async def erase(conn: Connection, ticket_id: int) -> None:
     the built-in desk, and what was imported under its system's name and its id. Ids, decisions' numbers and the audit
     log stay.
 
+    Models that learnt from its text are flagged with the text's key.
+
     Needs the caller's transaction. Whoever writes text that was read before holds the ticket while writing.
     """
     await conn.execute(LOCK, (ticket_id,))
+    await _flag_models(conn, ticket_id)
     await conn.execute(ERASE, {"id": ticket_id, "ref": f"ticket/{ticket_id}"})
+
+
+async def _flag_models(conn: Connection, ticket_id: int) -> None:
+    rows = await (await conn.execute(LEARNT, {"id": ticket_id})).fetchall()
+    keys = [signed(text_key(join_text(row["subject"], row["body"]))) for row in rows]
+    await conn.execute(FLAG, {"keys": keys})

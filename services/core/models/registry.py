@@ -8,7 +8,8 @@ Every function here works with connections that give tuples or dicts.
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, LiteralString
@@ -19,17 +20,34 @@ from psycopg.types.json import Jsonb
 
 from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
-from services.core.models.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, read_manifest
+from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
+from services.core.models.texts import signed
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SELECT = "select version, status, uri, manifest, metrics, created_at, promoted_at from models "
+SELECT = (
+    "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, cardinality(erased_keys) as erased"
+    " from models "
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a candidate was asked before it may serve, and the answer in a sentence."""
+
+    name: str
+    passed: bool
+    detail: str
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One registered version. `uri` is the prefix of its files in the object store."""
+    """
+    One registered version. `uri` is the prefix of its files in the object store.
+
+    `gates`: empty until it was judged. `erased`: how many texts it learnt from have been erased since.
+    """
 
     version: str
     status: Literal["candidate", "champion", "archived"]
@@ -38,6 +56,12 @@ class ModelRecord:
     metrics: dict[str, float]
     created_at: datetime
     promoted_at: datetime | None
+    gates: tuple[Gate, ...] = ()
+    erased: int = 0
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        return tuple(gate for gate in self.gates if not gate.passed)
 
 
 def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
@@ -51,10 +75,11 @@ def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
     uri = f"models/{manifest.model_version}"
     for name in (*BUNDLE_FILES, MANIFEST_FILE):  # the manifest last: a prefix with a manifest is complete
         _put_if_absent(store, f"{uri}/{name}", (folder / name).read_bytes())
-    values = (manifest.model_version, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics))
+    keys = sorted(map(signed, read_lineage(folder)))
+    values = (manifest.model_version, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics), keys)
     conn.execute(
-        "insert into models (version, status, uri, manifest, metrics)"
-        " values (%s, 'candidate', %s, %s, %s) on conflict (version) do nothing",
+        "insert into models (version, status, uri, manifest, metrics, text_keys)"
+        " values (%s, 'candidate', %s, %s, %s, %s) on conflict (version) do nothing",
         values,
     )
     record = find(conn, manifest.model_version)
@@ -63,8 +88,17 @@ def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
     return record.version
 
 
+def record_gates(conn: Connection[Any], version: str, gates: Sequence[Gate]) -> None:
+    """What the candidate was asked, for everybody who looks at the registry."""
+    conn.execute("update models set gates = %s where version = %s", (Jsonb([asdict(gate) for gate in gates]), version))
+
+
 def promote(conn: Connection[Any], version: str) -> ModelRecord:
-    """Makes `version` the champion and archives the one before. Promoting the champion changes nothing."""
+    """
+    Makes `version` the champion and archives the one before; its groups may be answered, unless they are switched off.
+
+    Promoting the champion changes nothing.
+    """
     record = _lock(conn, version)
     if record.status == "champion":
         return record
@@ -74,8 +108,26 @@ def promote(conn: Connection[Any], version: str) -> ModelRecord:
         conn.execute(
             "update models set status = 'champion', promoted_at = clock_timestamp() where version = %s", (version,)
         )
+        _offer_groups(conn, record.manifest.labels)
         _tell(conn, "model.promoted", record, before)
     return find(conn, version)
+
+
+def promote_judged(conn: Connection[Any], version: str, *, force: str = "") -> ModelRecord:
+    """
+    As `promote`, for people: one that did not pass its gates serves only with a reason, which the audit log keeps.
+
+    Raises:
+        Conflict: it was not judged, or did not pass; names the gates.
+    """
+    record = find(conn, version)
+    if (record.failed or not record.gates) and not force.strip():
+        why = ", ".join(f"{gate.name} ({gate.detail})" for gate in record.failed) or "it was never judged"
+        raise Conflict(f"{version} has not passed its gates: {why}. Say why it may serve all the same: --force REASON")
+    if force.strip():
+        detail = {"gates": ", ".join(gate.name for gate in record.failed) or "not judged", "why": force.strip()}
+        audit.append_now(conn, audit.Entry("operator", "model.forced", f"model/{version}", detail))
+    return promote(conn, version)
 
 
 def rollback(conn: Connection[Any]) -> str:
@@ -145,10 +197,24 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
     return folder
 
 
+def read_lineage(folder: Path) -> frozenset[int]:
+    """Keys of the texts a bundle was trained on: for fair comparison, and to know what an erasure affects."""
+    from safetensors.numpy import load_file
+
+    return frozenset(load_file(folder / LINEAGE_FILE)["text_keys"].tolist())
+
+
 def _lock(conn: Connection[Any], version: str) -> ModelRecord:
     """The version, with promotions serialised until the caller's transaction ends."""
     conn.execute("select pg_advisory_xact_lock(hashtext('models'))")
     return find(conn, version)
+
+
+def _offer_groups(conn: Connection[Any], groups: Sequence[str]) -> None:
+    """The label catalogue learns the names that it does not have."""
+    conn.cursor().executemany(
+        "insert into catalogue (kind, name) values ('group', %s) on conflict do nothing", [(group,) for group in groups]
+    )
 
 
 def _tell(conn: Connection[Any], action: str, record: ModelRecord, before: ModelRecord | None) -> None:
@@ -163,7 +229,8 @@ def _select(conn: Connection[Any], where: LiteralString, values: tuple[Any, ...]
 
 
 def _record(row: dict[str, Any]) -> ModelRecord:
-    return ModelRecord(**{**row, "manifest": Manifest.model_validate(row["manifest"])})  # ty: ignore[invalid-argument-type]  # a row's columns are the fields
+    gates = tuple(Gate(**gate) for gate in row["gates"])
+    return ModelRecord(**{**row, "manifest": Manifest.model_validate(row["manifest"]), "gates": gates})  # ty: ignore[invalid-argument-type]  # a row's columns are the fields
 
 
 def _put_if_absent(store: "ObjectStore", path: str, content: bytes) -> None:

@@ -7,9 +7,10 @@ import pytest
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import read_manifest
+from services.core.models.registry import read_lineage
+from services.core.models.texts import text_key
 from services.trainer.fit import fit
-from services.trainer.prepare import dataset_sha256, text_key
-from services.trainer.service import read_lineage
+from services.trainer.prepare import dataset_sha256
 from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_config
 
 

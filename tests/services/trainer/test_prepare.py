@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.kit.errors import InputInvalid
+from services.core.models.texts import text_key
 from services.trainer.config import Window
-from services.trainer.prepare import Example, dataset_sha256, prepare, text_key
+from services.trainer.prepare import Example, dataset_sha256, prepare
 from tests.services.trainer.bundles import made_up_tickets
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

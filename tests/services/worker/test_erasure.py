@@ -28,6 +28,7 @@ from services.core.llm.config import LlmConfig
 from services.core.llm.metered import MeteredLlm
 from services.core.llm.redaction import Redaction
 from services.core.models.client import OUTPUTS, RouterClient
+from services.core.models.texts import signed, text_key
 from services.core.search import similar
 from services.core.text.redact import Redactor, build_redactor
 from services.gateway import service as gateway
@@ -346,3 +347,28 @@ async def test_a_review_of_an_erased_ticket_writes_nothing(outside: Outside, see
             await conn.execute("select (select count(*) from reviews) + (select count(*) from outbox) as n")
         ).fetchone()
     assert found == {"n": 0}
+
+
+async def test_models_that_learnt_from_an_erased_ticket_are_flagged(database: str) -> None:
+    """Its text, and what was imported of it under its system's name; the others stay as they are."""
+    imported, unknown = (signed(text_key(text)) for text in ("Imported\nwords", "Nobody wrote this"))
+    own = signed(text_key(f"vpn {CANARY}1\ndns {CANARY}1"))
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(SEED)
+        conn.execute(
+            "insert into history (source, external_id, subject, body, content_hash) values"
+            " ('generic', '1', 'Imported', 'words', 'x')"
+        )
+        for version, keys in (("saw", [own, imported, unknown]), ("did-not", [unknown]), ("saw-one", [imported])):
+            conn.execute(
+                "insert into models (version, status, uri, manifest, text_keys) values (%s, 'candidate', '', '{}', %s)",
+                (version, keys),
+            )
+        await erase(database)
+        flagged = dict(conn.execute("select version, erased_keys from models").fetchall())
+    assert {version: set(keys) for version, keys in flagged.items()} == {
+        "saw": {own, imported},
+        "saw-one": {imported},
+        "did-not": set(),
+        "v1": set(),
+    }
