@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from services.core.kit.errors import ConfigurationInvalid
 from services.local.postgres import EmbeddedPostgres
 
+OWNERS = 0o700
 WORKER_ID = "local-worker"
 
 
@@ -87,7 +88,9 @@ class Home:
             ConfigurationInvalid: the folder cannot be written.
         """
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            self._make()
+            self.logs.mkdir(mode=OWNERS, exist_ok=True)
+            (self.folder / "objects").mkdir(mode=OWNERS, exist_ok=True)
         except OSError as exc:
             raise ConfigurationInvalid(
                 f"Cannot write {self.folder}: {exc.strerror}. Free disk space, or set POINTSMAN_HOME to another folder."
@@ -146,11 +149,15 @@ class Home:
 
     def write_private(self, file: Path, text: str) -> None:
         """Writes a file only its owner can read, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make()
         draft = file.with_suffix(".draft")
         draft.touch(mode=0o600)
         draft.write_text(text, "utf-8")
         draft.replace(file)
+
+    def _make(self) -> None:
+        """Its owner's alone; as root PostgreSQL is another user, and passes through."""
+        self.folder.mkdir(mode=OWNERS | 0o011 if os.geteuid() == 0 else OWNERS, parents=True, exist_ok=True)
 
 
 def _webhook_secret() -> str:

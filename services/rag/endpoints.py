@@ -15,7 +15,7 @@ from services.core.kit.database import connection
 from services.core.kit.openapi import SCHEMES as KEYS
 from services.core.kit.openapi import refusals
 from services.core.kit.security import Role, key_in, require
-from services.core.kit.sign_in import address_of, sign_in
+from services.core.kit.sign_in import address_of, counting_failures, sign_in
 from services.rag import service
 from services.rag.repository import uuid7
 from services.rag.service import Outside
@@ -102,7 +102,8 @@ async def say(
     request.app.state.calling.pass_or_refuse(address_of(request))
     request.app.state.saying.pass_or_refuse(_told_by(session_id, token))
     message_id = body.id or uuid7()
-    await service.take_in(outside, session_id, token, message_id, body.text)
+    with counting_failures(request):
+        await service.take_in(outside, session_id, token, message_id, body.text)
     if "text/event-stream" in request.headers.get("accept", ""):
         return StreamingResponse(
             stream(outside, session_id, message_id), media_type="text/event-stream", headers=UNBUFFERED
@@ -112,18 +113,21 @@ async def say(
 
 
 @router.get("/sessions/{session_id}", openapi_extra=BY_TOKEN)
-async def read(session_id: UUID, outside: OutsideOf, token: Token) -> Session:
-    return await service.read(outside, session_id, token)
+async def read(request: Request, session_id: UUID, outside: OutsideOf, token: Token) -> Session:
+    with counting_failures(request):
+        return await service.read(outside, session_id, token)
 
 
 @router.post("/sessions/{session_id}/rating", status_code=204, openapi_extra=BY_TOKEN)
-async def rate(session_id: UUID, body: Rating, outside: OutsideOf, token: Token) -> None:
-    await service.rate(outside, session_id, token, body.rating)
+async def rate(request: Request, session_id: UUID, body: Rating, outside: OutsideOf, token: Token) -> None:
+    with counting_failures(request):
+        await service.rate(outside, session_id, token, body.rating)
 
 
 @router.post("/sessions/{session_id}/resolve", status_code=204, responses=refusals(409), openapi_extra=BY_TOKEN)
-async def resolve(session_id: UUID, outside: OutsideOf, token: Token) -> None:
-    await service.resolve(outside, session_id, token)
+async def resolve(request: Request, session_id: UUID, outside: OutsideOf, token: Token) -> None:
+    with counting_failures(request):
+        await service.resolve(outside, session_id, token)
 
 
 @router.get("/health")

@@ -68,7 +68,7 @@ class PlainTicket(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    title: Text = Field(min_length=1, max_length=SUBJECT_MAX_CHARS)
+    title: Text = Field(min_length=1, max_length=SUBJECT_MAX_CHARS, pattern=r"\S")
     description: Text = Field(default="", max_length=200_000)
     email: Text | None = Field(default=None, max_length=320)
     priority: Priority | None = None

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from services.core.kit.errors import NotFound
+from services.core.kit.errors import KeyMissing, NotFound
 from services.core.kit.security import Role, key_in, require
 from services.core.kit.sign_in import counting_failures, sign_in
 from services.rag.channels import bot_framework, dialogflow, lex, spoken
@@ -36,12 +36,21 @@ async def from_dialogflow(request: Request, body: WebhookRequest) -> dict[str, A
     return dialogflow.response(body, await _hear(request, said)) if said.text.strip() else dialogflow.nothing_said(body)
 
 
-@router.post("/bot-framework")
-async def from_bot_framework(request: Request, activity: Activity) -> dict[str, Any]:
-    """An empty answer once the replies are posted."""
+async def bot_door(request: Request) -> BotDoor:
+    """Asked before the activity is looked at, which the door needs to verify the token."""
     door: BotDoor | None = request.app.state.bot_door
     if door is None:
         raise NotFound("The Bot Framework is not switched on. Set POINTSMAN_RAG_BOT__APP_ID.")
+    if not request.headers.get("authorization"):
+        raise KeyMissing("The Bot Framework signs its calls: a bearer token in the header Authorization.")
+    return door
+
+
+@router.post("/bot-framework")
+async def from_bot_framework(
+    request: Request, door: Annotated[BotDoor, Depends(bot_door)], activity: Activity
+) -> dict[str, Any]:
+    """An empty answer once the replies are posted."""
     with counting_failures(request):
         await door.verify(request.headers.get("authorization"), activity)
     if activity.type != "message" or not activity.text.strip():

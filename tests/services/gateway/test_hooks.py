@@ -110,6 +110,12 @@ async def test_fields_of_plain_json_that_mean_nothing_are_named(gateway: httpx.A
     assert "ignored" not in plain.json()
 
 
+@pytest.mark.parametrize("title", ["", "   ", " \n"])
+async def test_a_title_of_nothing_is_refused(gateway: httpx.AsyncClient, keys: Keys, title: str) -> None:
+    answer = await gateway.post("/webhook/ticket", json={"title": title}, headers=Keys.header(keys.agent))
+    assert answer.status_code == 422
+
+
 async def test_two_deliveries_of_one_creation_start_one_workflow(gateway: httpx.AsyncClient, database: str) -> None:
     """A system that announces the same ticket under two delivery ids gets one triage."""
     for delivery_id in ("d-1", "d-2"):

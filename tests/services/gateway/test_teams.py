@@ -63,7 +63,8 @@ async def test_what_does_not_fit_is_said(
     assert "<img" not in answer.text
 
 
-NO_CATALOGUES = ("", "teams: [", "- 1", BOMB, "[" * 100_000, "teams: [{name: 5}]", "x" * 300_000)
+TWICE = "teams:\n- name: A\n  active: true\n  name: B\n"
+NO_CATALOGUES = ("", "teams: [", "- 1", BOMB, "[" * 100_000, "teams: [{name: 5}]", "x" * 300_000, TWICE)
 
 
 @pytest.mark.parametrize("text", NO_CATALOGUES, ids=range(len(NO_CATALOGUES)))
@@ -71,6 +72,12 @@ def test_a_file_that_is_no_catalogue_is_refused(text: str) -> None:
     """In words: no YAML, aliases that multiply, depth that overflows, fields that do not fit."""
     with pytest.raises(InputInvalid):
         read_catalogue(text)
+
+
+def test_a_key_that_comes_twice_is_named_with_its_lines() -> None:
+    """The whole catalogue became its last word."""
+    with pytest.raises(InputInvalid, match="Line 4 says 'name' again; line 2 has said it"):
+        read_catalogue(TWICE)
 
 
 def test_a_catalogue_survives_its_file() -> None:

@@ -40,3 +40,11 @@ def test_other_settings_of_the_user_win(home: Home, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("POINTSMAN_GATEWAY_PORT", str(home.settings.gateway_port))
     assert home.environment()["POINTSMAN_ROUTER_POLL_S"] == "9"
     assert home.ignored() == []
+
+
+def test_others_on_the_machine_see_nothing_of_it(tmp_path: Path) -> None:
+    """Logs and objects could be read by everybody; as root PostgreSQL's user passes through, and sees no list."""
+    made = build_home(tmp_path / "home")
+    made.prepare()
+    assert made.folder.stat().st_mode & 0o066 == 0
+    assert [(made.folder / name).stat().st_mode & 0o077 for name in ("logs", "objects")] == [0, 0]

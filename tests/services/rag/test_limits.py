@@ -59,6 +59,21 @@ def test_floods_are_refused_and_right_keys_pass(rag: Rag, key: str | None, refus
     assert 1 <= int(next(a for a in flood if a.status_code == 429).headers["retry-after"]) <= 60
 
 
+def test_wrong_tokens_of_conversations_are_counted_too(rag: Rag) -> None:
+    """Each is a query; from the 31st on they are told to slow down."""
+    with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
+        opened = http.post("/sessions", json={}).json()["id"]
+        wrong = {"Authorization": "Bearer wrong"}
+        counts = Counter(http.get(f"/sessions/{opened}", headers=wrong).status_code for _ in range(100))
+    assert {429} <= set(counts) <= {401, 429}
+
+
+def test_a_bots_call_is_not_looked_at_before_who_calls_is_asked(rag: Rag) -> None:
+    """Switched off it is 404 whatever comes; it was 422, with the fields it wants."""
+    with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
+        assert http.post("/channels/bot-framework", json={"x": 1}).status_code == 404
+
+
 def test_a_flood_of_messages_is_refused_and_other_conversations_go_on(rag: Rag) -> None:
     """429 beyond so many in a conversation and minute; what was refused was not stored."""
     with httpx.Client(base_url=rag.url, timeout=TIMEOUT_S) as http:
