@@ -266,11 +266,13 @@ def test_every_table_is_in_the_data_model() -> None:
 
 
 def test_settings_named_in_the_documentation_exist() -> None:
-    """`POINTSMAN_...` is a field of a settings class, or a variable of the tests or the Makefile."""
+    """`POINTSMAN_...` is a field of a settings class, or a variable of the tests, the Makefile or the compose file."""
     known = {f"POINTSMAN_{name.upper()}" for name in annotated_names()}
     elsewhere = "".join(
         file.read_text("utf-8")
-        for file in (ROOT / "Makefile", ROOT / "tests/conftest.py", ROOT / "services/local/install.py")
+        for file in map(
+            ROOT.joinpath, ("Makefile", "docker-compose.yml", "tests/conftest.py", "services/local/install.py")
+        )
     )
     wrong = [
         f"{document}: {found}"

