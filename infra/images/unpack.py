@@ -15,7 +15,7 @@ PACKAGES = Path("/app/packages")
 STRIP = f"/usr/bin/{os.uname().machine}-linux-gnu-strip"
 GLIBC = (5, 12, 17, 24, 26, 27, 28, 31, 34, 35)  # minor versions that wheels are made for; the base has 2.36
 TESTS = {"tests", "test", "include"}
-UNREAD = ("phonenumbers/geodata", "phonenumbers/carrierdata", "pyarrow/*flight*", "pyarrow/*substrait*", "bin")
+UNREAD = ("phonenumbers/geodata", "phonenumbers/carrierdata", "pyarrow/*flight*", "pyarrow/*s3*", "bin")
 SOURCES = {".pyx", ".pxd", ".pyi", ".h", ".hpp", ".c", ".cpp"}  # not .cu: thinc reads its own when it is imported
 
 
