@@ -1,6 +1,7 @@
 """The whole platform as real processes for tests: own home, own ports, a small real model, a Zendesk double."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,16 @@ class Platform:
     home: Home
     supervisor: Supervisor
     zendesk: httpx.Client
+    double: subprocess.Popen[bytes]
+
+    @contextmanager
+    def hanging_zendesk(self) -> Generator[None]:
+        """It takes connections and answers nothing, as a stuck machine does."""
+        self.double.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.double.send_signal(signal.SIGCONT)
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with psycopg.Connection[dict[str, Any]].connect(
@@ -119,7 +130,7 @@ def run_platform(folder: Path, environment: Mapping[str, str] | None = None) -> 
         with httpx.Client(
             base_url=f"http://127.0.0.1:{zendesk_port}", auth=("agent@example.com/token", AGENT_TOKEN), timeout=10
         ) as zendesk:
-            platform = Platform(home, supervisor, zendesk)
+            platform = Platform(home, supervisor, zendesk, double)
             platform.wait_until(lambda: zendesk.get("/api/v2/groups.json").is_success, "the Zendesk double")
             for group in GROUPS:
                 zendesk.post("/api/v2/groups.json", json={"group": {"name": group}}).raise_for_status()
@@ -128,6 +139,7 @@ def run_platform(folder: Path, environment: Mapping[str, str] | None = None) -> 
     finally:
         supervisor.stop()
         home.postgres.stop()
+        double.send_signal(signal.SIGCONT)
         double.terminate()
         double.wait()
 

@@ -139,6 +139,7 @@ class Health(Model):
     outbox_pending: int | None = None
     dead_letters: int | None = None
     model_version: str | None = None
+    silent_systems: list[SilentSystem] | None = None
 
 
 class HookAnswer(Model):
@@ -315,6 +316,14 @@ class ScoredGroup(Model):
 
     group: str
     probability: float
+
+
+class SilentSystem(Model):
+    """A ticketing system that does not answer. `tickets_waiting`: for it alone, to be read or to be written."""
+
+    system: str
+    since: datetime
+    tickets_waiting: int
 
 
 class SlaHours(Model):

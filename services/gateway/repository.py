@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from services.core.kit import outbox, tallies
 from services.core.kit.database import Connection
-from services.core.kit.workflows import APPLICATION, QUEUE
+from services.core.kit.workflows import APPLICATION, OLD_QUEUE, QUEUE
 
 NUMBER = re.compile(r"#*[0-9]{1,18}")
 LAST_CHARACTER = "\U0010ffff"
@@ -103,6 +103,21 @@ select (select count(*) from (
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
        (select version from models where status = 'champion') as model_version
 """
+# What every living worker's heartbeat tells of systems that do not answer it. Tickets wait as letters, or in the queue.
+SILENT = """
+with silent as (
+    select name as system, min(since::timestamptz) as since
+    from executors, jsonb_each_text(silent) as told (name, since)
+    where beat_at > now() - interval '15 seconds' group by name)
+select system, since, (
+    select count(distinct id) from (
+        (select ticket_id::text as id from outbox where connector = system and state = 'pending' limit 1000)
+        union all
+        (select split_part(workflow_uuid, ':', 2) from dbos.workflow_status
+         where queue_name = %(queue)s and queue_partition_key = system and status in ('ENQUEUED', 'PENDING')
+           and application_name = %(application)s limit 1000)) waiting) as tickets_waiting
+from silent order by system
+"""
 # Letters that failed for good, and workflows that did: both can be replayed under their own key.
 # Newest first, by pages: what has just failed is what somebody is looking for.
 DEAD_LETTERS = """
@@ -135,7 +150,9 @@ with failed as (
     delete from dbos.operation_outputs o using failed f where o.workflow_uuid = f.workflow_uuid and o.error is not null
 )
 update dbos.workflow_status w set
-    status = 'ENQUEUED', queue_name = %(queue)s, owner_xid = null, started_at_epoch_ms = null,
+    status = 'ENQUEUED', owner_xid = null,
+    queue_name = case when w.queue_partition_key is null then %(old_queue)s else %(queue)s end,
+    started_at_epoch_ms = null,
     recovery_attempts = 0, error = null, updated_at = (extract(epoch from now()) * 1000)::bigint
 from failed f where w.workflow_uuid = f.workflow_uuid returning w.workflow_uuid
 """
@@ -199,6 +216,11 @@ async def pulse(conn: Connection) -> dict[str, Any]:
     return row or {}
 
 
+async def silent_systems(conn: Connection) -> list[DictRow]:
+    """The ticketing systems that do not answer, since when, and how many tickets wait for each; up to 1,000 or so."""
+    return await (await conn.execute(SILENT, {"queue": QUEUE, "application": APPLICATION})).fetchall()
+
+
 async def gaps(conn: Connection) -> list[DictRow]:
     """What the chat could not answer, as it last looked, the most frequent first."""
     return await (await conn.execute(GAPS)).fetchall()
@@ -227,5 +249,5 @@ async def replay(conn: Connection, letter_id: str | None) -> int:
     replayed = 0
     if letter_id is None or (letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19):
         replayed = await outbox.replay(conn, int(letter_id) if letter_id else None)
-    values = {"queue": QUEUE, "application": APPLICATION, "id": letter_id}
+    values = {"queue": QUEUE, "old_queue": OLD_QUEUE, "application": APPLICATION, "id": letter_id}
     return replayed + len(await (await conn.execute(REPLAY_WORKFLOWS, values)).fetchall())

@@ -19,6 +19,7 @@ ARRIVALS = {
 }
 NOTES = {"summary": "Summarised", "related": "Related tickets looked up", "draft": "Reply drafted, if it could be"}
 LABELS = {"close": "its group when it was closed", "review": "a review", "feedback": "feedback"}
+LETTERS = {"write": "Write-back", "read": "Reading it in its system"}
 WRITES = {"sent": "done", "pending": "waiting", "superseded": "left: a person was faster", "dead": "failed for good"}
 
 
@@ -80,7 +81,7 @@ def _notes(found: Row) -> Iterator[Line]:
 
 def _letters(found: Row) -> Iterator[Line]:
     for row in found["outbox"]:
-        what = "Write-back" if row["kind"] == "write" else "Event"
+        what = LETTERS.get(row["kind"], "Event")
         tries = f"{row['attempts']} attempt{'' if row['attempts'] == 1 else 's'}"
         detail = " · ".join(part for part in (row["result"], tries, row["last_error"], row["key"]) if part)
         tone = {"sent": "good", "pending": "open", "superseded": "plain", "dead": "bad"}[row["state"]]

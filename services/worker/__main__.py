@@ -13,7 +13,6 @@ from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
 from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
-from services.core.kit.lanes import Lanes
 from services.core.kit.objects import refuse_unknown
 from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
@@ -28,7 +27,7 @@ from services.worker.lake import keep_lake
 from services.worker.letters import deliver
 from services.worker.linking import link_chain
 from services.worker.metrics import build_metrics_app
-from services.worker.notify.announce import LANE, announce
+from services.worker.notify.announce import announce
 from services.worker.polling import poll
 from services.worker.predictions import build_app
 from services.worker.serving import build_server, serve_until
@@ -38,6 +37,9 @@ from services.worker.upkeep import upkeep
 from services.worker.workflows import register
 
 log = structlog.get_logger()
+
+# Places and lanes bound what is under way to each system; a bound on all of them together would let one starve another.
+UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 
 
 def main() -> None:
@@ -69,7 +71,7 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     database_url = settings.database_url.get_secret_value()
     pool = build_pool(database_url, company=settings.company, min_size=2, max_size=settings.worker_pool_size)
-    async with httpx.AsyncClient() as http, pool:
+    async with httpx.AsyncClient(limits=UNBOUNDED) as http, pool:
         connectors = build_connectors(settings.connectors, pool=pool, http=http)
         publisher = build_publisher(settings.events_url, http)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)
@@ -80,21 +82,18 @@ async def run(settings: WorkerSettings) -> None:
         register(outside)
         adopted = await workflows.adopt_older(pool, settings.worker_id)
         DBOS.launch()
-        await DBOS.register_queue_async(
-            workflows.QUEUE, worker_concurrency=settings.worker_concurrency, polling_interval_sec=settings.queue_poll_s
-        )
+        await workflows.listen(places=settings.worker_concurrency, poll_s=settings.queue_poll_s)
         log.info("worker.started", worker_id=settings.worker_id, adopted=adopted)
         questions = build_server(build_app(outside), host=settings.worker_host, port=settings.worker_port)
         metrics = build_server(
             build_metrics_app(), host=settings.worker_metrics_host, port=settings.worker_metrics_port
         )
-        lanes = [*connectors, *(LANE + channel for channel in settings.notify.channels)]
         await asyncio.gather(
             serve_until(questions, stop),
             serve_until(metrics, stop),
-            workflows.beat_and_reap(pool, settings.worker_id, stop=stop),
+            workflows.beat_and_reap(pool, settings.worker_id, stop=stop, silent=outside.silent),
             outbox.dispatch(
-                pool, lambda letter: deliver(outside, publisher, http, letter), stop=stop, lanes=Lanes(lanes)
+                pool, lambda letter: deliver(outside, publisher, http, letter), stop=stop, lanes=outside.lanes
             ),
             upkeep(outside, stop=stop),
             link_chain(pool, stop=stop),

@@ -7,6 +7,7 @@ from services.core.bus.port import Publisher
 from services.core.contracts.ticket import TicketUpdate
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.outbox import Letter, Superseded
+from services.worker.later import resume
 from services.worker.metrics import WRITES
 from services.worker.notify.channels import tell
 from services.worker.steps import Outside
@@ -28,6 +29,8 @@ async def deliver(
         return await _publish(publisher, letter)
     if letter.kind == "notice":
         return await tell(outside.settings.notify, http, letter)
+    if letter.kind == "read":
+        return await resume(outside, letter)
     return await _write(outside, letter)
 
 

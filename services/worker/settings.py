@@ -45,7 +45,7 @@ class WorkerSettings(PlatformSettings):
     """`worker_id` must be the same after a restart (the pod's name), so that a restart resumes its own work at once."""
 
     worker_id: str = Field(default_factory=socket.gethostname, min_length=1, max_length=200)
-    worker_concurrency: int = Field(default=24, ge=1)  # more tickets in flight than cores: most of a ticket is waiting
+    worker_concurrency: int = Field(default=24, ge=1)  # tickets of one system in flight: most of a ticket is waiting
     worker_pool_size: int = Field(default=12, ge=2)
     worker_metrics_host: str = "127.0.0.1"  # 0.0.0.0 in a container, for Prometheus
     worker_metrics_port: int = Field(default=8083, ge=1, le=65535)

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from services.core.kit.errors import (
     NotFound,
     UpdateConflict,
 )
+from services.core.kit.lanes import Lanes
 from services.core.llm import ledger
 from services.core.llm.metered import MeteredLlm
 from services.core.llm.prompted import priority_fallback
@@ -39,6 +41,7 @@ from services.core.text.redact import Redacted
 from services.worker import repository
 from services.worker.decide import Gathered, decide, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
+from services.worker.notify.announce import LANE
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -59,6 +62,16 @@ class Outside:
     redaction: Redaction
     router: RouterClient
     llm: MeteredLlm
+
+    @cached_property
+    def lanes(self) -> Lanes:
+        """To every system and channel; whoever calls one goes through its lane."""
+        return Lanes((*self.connectors, *(LANE + channel for channel in self.settings.notify.channels)))
+
+    def silent(self) -> dict[str, datetime]:
+        """The ticketing systems that do not answer, with since when."""
+        found = {name: self.lanes.of(name).silent_since() for name in self.connectors}
+        return {name: since for name, since in found.items() if since}
 
 
 def nothing(ticket: Ticket) -> Mapping[str, str]:
@@ -165,7 +178,7 @@ async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
     connector = outside.connectors.get(known.connector)
     has_text = bool(known.subject or known.body)
     try:
-        fetched = await connector.fetch(known.external_id) if connector else None
+        fetched = await fetch(outside, connector, known.external_id) if connector else None
     except (NotFound, ConnectorRejected, ConnectorUnavailable) as exc:
         if isinstance(exc, ConnectorUnavailable) and not has_text:
             raise
@@ -174,6 +187,11 @@ async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
     if fetched is None or (has_text and not (fetched.subject or fetched.body)):
         return known
     return fetched
+
+
+async def fetch(outside: Outside, connector: Connector, external_id: str) -> Ticket | None:
+    """In the system's lane; raises as `Connector.fetch`."""
+    return await outside.lanes.of(connector.name).ask(lambda: connector.fetch(external_id))
 
 
 async def _prioritise(

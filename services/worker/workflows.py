@@ -1,6 +1,7 @@
 """The ticket workflows: they only sequence steps. Whatever fails for good ends with a person, never nowhere."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -8,13 +9,14 @@ from dbos import DBOS
 
 from services.core.kit.errors import PointsmanError
 from services.worker import solve, steps
+from services.worker.later import PUT_OFF, first_of, read_or_put_off
 from services.worker.steps import Outside
 
 log = structlog.get_logger()
 
 # The router is back within seconds after a restart; past about half a minute a person should have the ticket.
 ROUTE_RETRIES = {"retries_allowed": True, "max_attempts": 7, "interval_seconds": 0.5, "backoff_rate": 2.0}
-# Nothing can be done without the database or before the ticketing system answers: keep trying for some seven minutes.
+# Nothing can be done without the database: keep trying for some seven minutes. What waits for its system is put off.
 STORE_RETRIES = {"retries_allowed": True, "max_attempts": 12, "interval_seconds": 0.5, "backoff_rate": 1.8}
 
 
@@ -23,12 +25,14 @@ def register(outside: Outside) -> None:
 
     @DBOS.workflow(name="new_ticket")
     async def new_ticket(ticket_id: str) -> str:
-        row, workflow_id = int(ticket_id), _workflow_id()
+        row, workflow_id = int(ticket_id), _first_id()
         try:
-            left_alone = await _run("prepare", STORE_RETRIES, steps.prepare, outside, row)
+            left_alone = await _read("prepare", "new_ticket", steps.prepare, outside, row)
         except Exception as exc:
             why = _for_a_person("prepare", row, exc, "The ticket could not be read; a person decides.")
             return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, None, why)
+        if left_alone == PUT_OFF:
+            return PUT_OFF
         if left_alone:
             await _run("leave_alone", STORE_RETRIES, steps.leave_alone, outside, row, left_alone)
             return "left alone"
@@ -37,15 +41,15 @@ def register(outside: Outside) -> None:
 
     @DBOS.workflow(name="retold_ticket")
     async def retold_ticket(ticket_id: str) -> None:
-        await _run("refresh", STORE_RETRIES, steps.refresh, outside, int(ticket_id))
+        await _read("refresh", "retold_ticket", steps.refresh, outside, int(ticket_id))
 
     @DBOS.workflow(name="solved_ticket")
     async def solved_ticket(ticket_id: str) -> None:
-        await _run("summarise", STORE_RETRIES, solve.summarise, outside, int(ticket_id), _workflow_id())
+        await _read("summarise", "solved_ticket", solve.summarise, outside, int(ticket_id), _first_id())
 
     @DBOS.workflow(name="assigned_ticket")
     async def assigned_ticket(ticket_id: str) -> None:
-        await _run("relate", STORE_RETRIES, solve.relate, outside, int(ticket_id), _workflow_id())
+        await _read("relate", "assigned_ticket", solve.relate, outside, int(ticket_id), _first_id())
 
     @DBOS.workflow(name="erased_ticket")
     async def erased_ticket(ticket_id: str) -> None:
@@ -71,8 +75,20 @@ async def _run(name: str, retries: dict[str, Any], step: Callable[..., Awaitable
     return await DBOS.run_step_async(options, step, *arguments)  # ty: ignore[no-matching-overload]
 
 
+async def _read(
+    name: str, workflow: str, step: Callable[..., Awaitable[Any]], outside: Outside, ticket_id: int, *arguments: Any
+) -> Any:
+    """A step that asks the ticket's system; where that does not answer, PUT_OFF: another turn follows."""
+    reading = partial(step, outside, ticket_id, *arguments)
+    return await _run(name, STORE_RETRIES, read_or_put_off, outside, ticket_id, workflow, _workflow_id(), reading)
+
+
 def _is_worth_retrying(error: BaseException) -> bool:
     return error.retryable if isinstance(error, PointsmanError) else True
+
+
+def _first_id() -> str:
+    return first_of(_workflow_id())
 
 
 def _workflow_id() -> str:

@@ -53,10 +53,11 @@ with delivery as (
 select id, case when %(workflow)s::text is not null and (solvings > 0 or not %(is_solving)s) then dbos.enqueue_workflow(
     %(workflow)s::text, %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
     workflow_id => %(stage)s::text || ':' || id || case when %(is_solving)s then ':' || solvings else %(suffix)s end,
+    queue_partition_key => %(connector)s::text,
     application_name => %(application)s::text) end as workflow_id,
 case when (select is_retold from text) then dbos.enqueue_workflow(
     'retold_ticket', %(queue)s::text, array[]::json[], json_build_object('ticket_id', id::text)::json,
-    workflow_id => 'retold:' || id || ':' || %(delivery_id)s::text,
+    workflow_id => 'retold:' || id || ':' || %(delivery_id)s::text, queue_partition_key => %(connector)s::text,
     application_name => %(application)s::text) end as retold_id
 from ticket
 """

@@ -6,9 +6,10 @@ The heartbeat reaper gives the work of dead executors back to the queue: without
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,21 @@ log = structlog.get_logger()
 
 APPLICATION = "pointsman"
 VERSION = "1"  # raised by hand when a workflow's steps change; what older workers left then starts anew
-QUEUE = "triage"
+QUEUE = "tickets"  # in parts, one per ticketing system: see `listen`
+OLD_QUEUE = "triage"  # what gateways of before filled, in one part; nothing new comes in once all are this version
 BEAT_S = 2.0
+OLD_POLL_S = 2.0
 DEAD_AFTER_S = 10.0  # five missed beats: longer than any garbage collection or model load in a running worker
 
 ENQUEUE = """
 select dbos.enqueue_workflow(%(name)s, %(queue)s, array[]::json[], %(arguments)s::json,
-                             workflow_id => %(workflow_id)s, application_name => %(application)s)
+                             workflow_id => %(workflow_id)s, queue_partition_key => %(lane)s,
+                             application_name => %(application)s)
 """
-BEAT = "insert into executors (executor_id) values (%s) on conflict (executor_id) do update set beat_at = now()"
+BEAT = """
+insert into executors (executor_id, silent) values (%s, %s)
+on conflict (executor_id) do update set beat_at = now(), silent = excluded.silent
+"""
 # Its row stays until the reaper has given back what it had begun.
 LEAVE = "update executors set beat_at = '-infinity' where executor_id = %s"
 # Work that another version of the workflows began and nobody living goes on with: it starts anew under this version.
@@ -44,7 +51,8 @@ LEAVE = "update executors set beat_at = '-infinity' where executor_id = %s"
 ADOPT = """
 with old as (
     update dbos.workflow_status w
-    set status = 'ENQUEUED', queue_name = %(queue)s, application_version = null, owner_xid = null,
+    set status = 'ENQUEUED', application_version = null, owner_xid = null,
+        queue_name = case when w.queue_partition_key is null then %(old_queue)s else %(queue)s end,
         started_at_epoch_ms = null, updated_at = (extract(epoch from now()) * 1000)::bigint
     where w.application_name = %(application)s and w.application_version <> %(version)s
       and (w.status = 'ENQUEUED' or w.status = 'PENDING' and (w.executor_id = %(me)s or not exists (
@@ -73,13 +81,17 @@ select count(*) as resumed from resumed
 """
 
 
+Silent = Callable[[], Mapping[str, datetime]]  # systems that do not answer this executor, with since when
+
+
 @dataclass(frozen=True)
 class Start:
-    """A workflow to run once: the same `workflow_id` again starts nothing."""
+    """A workflow to run once: the same `workflow_id` again starts nothing. `lane`: whose tickets it runs among."""
 
     name: str
     workflow_id: str
     arguments: Mapping[str, Any]
+    lane: str
 
 
 async def enqueue(conn: AsyncConnection[Any], start: Start) -> None:
@@ -91,6 +103,7 @@ async def enqueue(conn: AsyncConnection[Any], start: Start) -> None:
             "queue": QUEUE,
             "arguments": Json(dict(start.arguments)),
             "workflow_id": start.workflow_id,
+            "lane": start.lane,
             "application": APPLICATION,
         },
     )
@@ -115,11 +128,23 @@ def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
     return DBOS(config=config)
 
 
+async def listen(*, places: int, poll_s: float) -> None:
+    """
+    Call it after the launch. Each system's tickets have so many places of their own: those that hang with their system
+    fill them, and nobody else's.
+    """
+    from dbos import DBOS
+
+    await DBOS.register_queue_async(QUEUE, partition_worker_concurrency=places, polling_interval_sec=poll_s)
+    await DBOS.register_queue_async(OLD_QUEUE, worker_concurrency=places, polling_interval_sec=OLD_POLL_S)
+
+
 async def adopt_older(pool: Pool, executor_id: str, *, version: str = VERSION) -> int:
     """Call it before the launch: takes over what an older version left unfinished; returns how many workflows."""
     async with connection(pool) as conn:
         values = {
             "queue": QUEUE,
+            "old_queue": OLD_QUEUE,
             "application": APPLICATION,
             "version": version,
             "me": executor_id,
@@ -129,12 +154,17 @@ async def adopt_older(pool: Pool, executor_id: str, *, version: str = VERSION) -
     return row["adopted"] if row else 0
 
 
-async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event) -> None:
-    """Tells the others that this executor lives, and resumes the work of those that do not, until `stop`."""
+async def beat_and_reap(pool: Pool, executor_id: str, *, stop: asyncio.Event, silent: Silent) -> None:
+    """
+    Tells the others that this executor lives and which systems do not answer it, and resumes the work of those that do
+    not live, until `stop`.
+    """
     while not stop.is_set():
         try:
             async with connection(pool) as conn:
-                await conn.execute(BEAT, (executor_id,))
+                await conn.execute(
+                    BEAT, (executor_id, Json({name: since.isoformat() for name, since in silent().items()}))
+                )
                 cursor = await conn.execute(REAP, (DEAD_AFTER_S,))
                 row = await cursor.fetchone()
             if row and row["resumed"]:

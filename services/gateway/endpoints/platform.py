@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -23,6 +24,14 @@ PROBE_TIMEOUT_S = 1.0
 THROUGH_A_PROXY = {"x-forwarded-for", "forwarded", "via"}
 
 
+class SilentSystem(BaseModel):
+    """A ticketing system that does not answer. `tickets_waiting`: for it alone, to be read or to be written."""
+
+    system: str
+    since: datetime
+    tickets_waiting: int
+
+
 class Health(BaseModel):
     """`degraded`: tickets are still taken in, but something behind the gateway is down. `down`: senders must retry."""
 
@@ -35,6 +44,7 @@ class Health(BaseModel):
     outbox_pending: int | None = None
     dead_letters: int | None = None
     model_version: str | None = None
+    silent_systems: list[SilentSystem] = []
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health}})
@@ -52,8 +62,10 @@ async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
         "router": "ok" if router_is_up else "down",
         "worker": "ok" if counts and counts["workers"] else "down",
     }
-    status = "down" if counts is None else "degraded" if "down" in dependencies.values() else "ok"
     found = counts or {}
+    silent = [SilentSystem(**row) for row in found.get("silent_systems", ())]
+    is_degraded = silent or "down" in dependencies.values()
+    status = "down" if counts is None else "degraded" if is_degraded else "ok"
     health = Health(
         status=status,
         version=version("pointsman"),
@@ -64,6 +76,7 @@ async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
         outbox_pending=found.get("outbox_pending"),
         dead_letters=found.get("dead_letters"),
         model_version=found.get("model_version"),
+        silent_systems=silent,
     )
     return [health] * len(asked)
 
@@ -97,7 +110,9 @@ async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
     try:
         async with asyncio.timeout(2 * PROBE_TIMEOUT_S), connection(state.intake_pool) as conn:
             outdated = (await look_async(conn)).outdated()
-            return (None, outdated.message) if outdated else (await repository.pulse(conn), None)
+            if outdated:
+                return None, outdated.message
+            return {**await repository.pulse(conn), "silent_systems": await repository.silent_systems(conn)}, None
     except TimeoutError:
         return None, "PostgreSQL does not answer in time."
     except DatabaseUnavailable as exc:

@@ -12,7 +12,7 @@ from services.core.connectors.settings import ConnectorSettings
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import Ticket
 from services.core.kit.database import Pool, build_pool
-from services.core.kit.errors import ConnectorUnavailable, UpdateConflict
+from services.core.kit.errors import UpdateConflict
 from services.core.kit.intake import ingest
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
@@ -44,7 +44,7 @@ async def tell(pool: Pool, text: str, *, kind: DeliveryKind = DeliveryKind.UPDAT
 
 
 class Away(Connector):
-    """A system that does not answer, and about which something newer is told whenever it is asked."""
+    """A system that cannot be asked, and about which something newer is told whenever it is asked."""
 
     name = "generic"
     system = "Away"
@@ -59,7 +59,7 @@ class Away(Connector):
         self.asked += 1
         if self._tellings:
             await tell(self._pool, self._tellings.pop(0))
-        raise ConnectorUnavailable("no answer")
+        return None
 
 
 async def stored(pool: Pool) -> dict[str, str]:

@@ -60,6 +60,7 @@ FROZEN = {
     "versions/0017_conversations_told.sql": "c08938e25d43ca9c",
     "versions/0018_mails.py": "24b8333d744bbc83",
     "versions/0019_gates.py": "eb3e3329c30e44c4",
+    "versions/0020_lanes_of_tickets.py": "909374dce71ec9fd",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")

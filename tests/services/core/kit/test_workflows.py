@@ -23,7 +23,7 @@ async def status(pool: Pool, workflow_id: str) -> str | None:
     return row["status"] if row else None
 
 
-START = workflows.Start("new_ticket", "new:1", {"ticket_id": "1"})
+START = workflows.Start("new_ticket", "new:1", {"ticket_id": "1"}, "desk")
 
 
 async def test_a_workflow_exists_exactly_when_its_transaction_does(pool: Pool) -> None:
@@ -42,7 +42,7 @@ async def test_the_work_of_a_dead_executor_is_given_back_and_a_living_ones_is_no
     """A heartbeat that stopped long ago frees its workflows; a fresh one keeps them."""
     async with pool.connection() as conn:
         for executor, age_s in (("dead", 60), ("alive", 0)):
-            await workflows.enqueue(conn, workflows.Start("new_ticket", executor, {"ticket_id": "1"}))
+            await workflows.enqueue(conn, workflows.Start("new_ticket", executor, {"ticket_id": "1"}, "desk"))
             await conn.execute(
                 "update dbos.workflow_status set status = 'PENDING', executor_id = %s where workflow_uuid = %s",
                 (executor, executor),
@@ -52,7 +52,7 @@ async def test_the_work_of_a_dead_executor_is_given_back_and_a_living_ones_is_no
             )
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(0.5, stop.set)
-    await workflows.beat_and_reap(pool, "me", stop=stop)
+    await workflows.beat_and_reap(pool, "me", stop=stop, silent=dict)
     assert await status(pool, "dead") == "ENQUEUED"
     assert await status(pool, "alive") == "PENDING"
 
@@ -62,7 +62,7 @@ async def test_what_an_older_version_left_starts_anew_unless_someone_living_has_
     async with pool.connection() as conn:
         await conn.execute("insert into executors (executor_id) values ('alive')")
         for executor in ("me", "dead", "alive"):
-            await workflows.enqueue(conn, workflows.Start("new_ticket", executor, {"ticket_id": "1"}))
+            await workflows.enqueue(conn, workflows.Start("new_ticket", executor, {"ticket_id": "1"}, "desk"))
             await conn.execute(
                 "update dbos.workflow_status set status = 'PENDING', executor_id = %s, application_version = '0' "
                 "where workflow_uuid = %s",
