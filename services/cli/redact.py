@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
-from services.core.kit.errors import InputInvalid
+from services.core.kit.errors import InputInvalid, PointsmanError
 from services.core.text.evaluate import LanguageScore, evaluate, read_labelled
+from services.core.text.explain import Explained, explain
+from services.core.text.own_rules import own_rules, read_rules
 from services.core.text.redact import build_redactor
 from services.core.text.scorecard import measure, page
 
@@ -45,6 +47,34 @@ def text_command(
         print_json({"text": redacted.fields["text"], "vault": redacted.vault, "language": redacted.language})
     else:
         typer.echo(redacted.fields["text"])
+
+
+@app.command("try")
+def try_command(
+    text: Annotated[str, typer.Argument(help="The text itself, or - for standard input.")] = "-",
+    rules: Annotated[
+        Path | None, typer.Option(help="Rules to try; without it those of POINTSMAN_REDACTION_RULES.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Detected when left out.")] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Print the text at both levels and which rule hid what. Exit code: 0 something is hidden at standard, 1 nothing is, 2
+    the rules or the text cannot be read.
+
+    Example: pointsman redact try --rules redaction.toml "Tag ACME-004711 of Ann Lee"
+    """
+    try:
+        own = read_rules(rules) if rules else own_rules()
+        told = explain(build_redactor(own=own), own, sys.stdin.read() if text == "-" else text, language)
+    except (PointsmanError, UnicodeDecodeError) as exc:
+        typer.echo(f"error: {exc}", err=True)
+        raise typer.Exit(2) from exc
+    if format is Format.JSON:
+        print_json({**told._asdict(), "hidden": [hidden._asdict() for hidden in told.hidden]})
+    else:
+        typer.echo(_told(told))
+    raise typer.Exit(0 if any(hidden.level == "standard" for hidden in told.hidden) else 1)
 
 
 @app.command("evaluate")
@@ -101,6 +131,12 @@ def _read(file: str) -> str:
         return sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise InputInvalid(f"'{file}' cannot be read: {exc}. Give a UTF-8 text file, or - for standard input.") from exc
+
+
+def _told(told: Explained) -> str:
+    rows = [f"  {one.level:<8}  {one.placeholder:<20}  {one.value!r}  by {one.rule}" for one in told.hidden]
+    texts = [f"standard ({told.language}):", told.standard, "", "strict:", told.strict, ""]
+    return "\n".join([*texts, *(rows or ["nothing is hidden"])])
 
 
 def _table(language: str, score: LanguageScore) -> str:

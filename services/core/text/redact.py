@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from services.core.text.language import detect_language
 from services.core.text.normalise import normalise
+from services.core.text.own_rules import OwnNames, OwnPatterns, OwnRules, own_rules
 from services.core.text.recognisers.blocks import block_lines
 from services.core.text.recognisers.names import mentions
 from services.core.text.recognisers.span import PRECEDENCE, NameModel, Recogniser, Span, resolve
@@ -55,11 +56,16 @@ class Redactor:
     """Loaded recognisers; immutable after construction, so threads may share it."""
 
     def __init__(
-        self, config: RedactionConfig, patterns: Iterable[Recogniser], models: Mapping[str, NameModel]
+        self,
+        config: RedactionConfig,
+        patterns: Iterable[Recogniser],
+        models: Mapping[str, NameModel],
+        own: OwnRules,
     ) -> None:
         self._config = config
         self._patterns = tuple(patterns)
         self._models = dict(models)
+        self._own = own
 
     def redact(self, text: str, language: str | None = None) -> Redacted:
         """One text; its field is called `text`."""
@@ -93,13 +99,20 @@ class Redactor:
     def hide_people(self, text: str, vault: "Vault") -> str:
         """A redacted text without the people that were found elsewhere since."""
         protected = [match.span() for match in PLACEHOLDER.finditer(text)]
-        found = resolve(text, mentions(text, vault.people), protected)
+        found = resolve(text, self._own.without_kept(text, list(mentions(text, vault.people))), protected)
         return vault.hide(text, (span for span in found if span.entity in self._config.entities))
 
     def find(self, text: str, language: str | None = None, *, known_people: Iterable[str] = ()) -> list[Span]:
         """Where personal data is in the text, in order, without overlaps; placeholders are left alone."""
         language = language or self._language(text)
         return self._find(text, language, known_people, self._listen([(text, language)]))
+
+    def say(self, text: str, language: str) -> list[tuple[str, Span]]:
+        """Everything that a single rule finds by itself, overlapping or not, with the rule's name."""
+        rules = ((_name(recogniser), recogniser.find(text, language)) for recogniser in self._patterns)
+        own = [(f"own pattern '{rule.name}'", span) for rule in self._own.patterns for span in rule.find(text)]
+        heard = [("name model", span) for span in self._listen([(text, language)])[text, language]]
+        return [*own, *((name, span) for name, spans in rules for span in spans), *heard]
 
     def _language(self, text: str) -> str:
         return detect_language(text, self._config.default_language)
@@ -121,9 +134,11 @@ class Redactor:
         protected = [match.span() for match in PLACEHOLDER.finditer(text)]
         found = [span for recogniser in self._patterns for span in recogniser.find(text, language)]
         found += heard.get((text, language), ())
+        found = self._own.without_kept(text, found)
         sure = resolve(text, found, protected)
         people = {text[span.start : span.end] for span in sure if span.entity == "PERSON"}
-        found += [*mentions(text, people.union(known_people)), *block_lines(text, sure)]
+        more = [*mentions(text, people.union(known_people)), *block_lines(text, sure)]
+        found += self._own.without_kept(text, more)
         return [span for span in resolve(text, found, protected) if span.entity in self._config.entities]
 
     def _listen(self, texts: Iterable[_Text]) -> _Heard:
@@ -156,12 +171,13 @@ class _Line(NamedTuple):
     text: str
 
 
-def build_redactor(config: RedactionConfig | None = None) -> Redactor:
+def build_redactor(config: RedactionConfig | None = None, own: OwnRules | None = None) -> Redactor:
     """
-    A redactor with every recogniser loaded: about a second and 130 MB resident.
+    A redactor with every recogniser loaded, and what the operator of this process added: about a second and 130 MB
+    resident.
 
     Raises:
-        ConfigurationInvalid: a model package is not installed.
+        ConfigurationInvalid: a model package is not installed, or the operator's rules cannot be taken.
     """
     from services.core.text.recognisers.addresses import Addresses
     from services.core.text.recognisers.announced import Announced
@@ -176,11 +192,11 @@ def build_redactor(config: RedactionConfig | None = None) -> Redactor:
     from services.core.text.recognisers.respelled import Respelled
     from services.core.text.recognisers.shapes import Shapes
 
-    config = config or RedactionConfig()
+    config, own = config or RedactionConfig(), own or own_rules()
     loaded = {package: NamedEntities(package) for package in set(config.models.values())}
     numbers = (PresidioPatterns(), Literals(), Labelled(), Announced(), Shapes(), Respelled(), Phones())
-    patterns = (*numbers, Addresses(), Names(), Organisations(), Places())
-    return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()})
+    patterns = (OwnPatterns(own), *numbers, OwnNames(own), Addresses(), Names(), Organisations(), Places())
+    return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()}, own)
 
 
 class Vault:
@@ -215,6 +231,11 @@ class Vault:
             placeholder = f"<{entity}_{number}>"
             if placeholder not in self._literal:
                 return placeholder
+
+
+def _name(recogniser: Recogniser) -> str:
+    """ "EmailPatterns" is `email patterns`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(recogniser).__name__).lower()
 
 
 def _chunks(text: str, max_chars: int) -> Iterator[tuple[int, str]]:

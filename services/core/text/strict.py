@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from services.core.text.language import detect_language
+from services.core.text.own_rules import OwnRules, own_rules
 from services.core.text.recognisers.lexicon import words
 from services.core.text.recognisers.span import Span
 from services.core.text.redact import PLACEHOLDER, Redacted, Vault
@@ -21,15 +22,19 @@ _DIGITS_KEPT = 4  # a year, a port, a count; longer numbers are somebody's
 _PUBLIC_CODE = re.compile(r"v?\d{1,5}(?:\.\d{1,6}){1,4}|0x[0-9a-f]{1,8}|KB\d{6,7}|CVE-\d{4}-\d{4,7}|ORA-\d{1,5}", re.I)
 
 
-def strict(texts: Mapping[str, str], language: str | None = None) -> Redacted:
+def strict(texts: Mapping[str, str], language: str | None = None, own: OwnRules | None = None) -> Redacted:
     """Redacted texts by field name, with everything hidden that nobody can vouch for; twice is once."""
+    own = own or own_rules()
     language = language or detect_language("\n".join(texts.values()))
     vault = Vault(texts.values())
-    hidden = {name: vault.hide(text, list(_strange(text, language))) for name, text in texts.items()}
+    hidden = {name: vault.hide(text, list(_strange(text, language, own))) for name, text in texts.items()}
     return Redacted(hidden, vault.values, language)
 
 
-def _strange(text: str, language: str) -> Iterator[Span]:
+def _strange(text: str, language: str, own: OwnRules) -> Iterator[Span]:
+    kept = bytearray(len(text))
+    for start, end in own.kept.find(text):
+        kept[start:end] = b"\x01" * (end - start)
     ours = [match.span() for match in PLACEHOLDER.finditer(text)]
     ours.append((len(text), len(text)))
     number = 0
@@ -38,7 +43,7 @@ def _strange(text: str, language: str) -> Iterator[Span]:
             number += 1
         if match.start() < ours[number][1] and ours[number][0] < match.end():
             continue
-        if not _is_vouched_for(match.group(), language):
+        if not (all(kept[slice(*match.span())]) or _is_vouched_for(match.group(), language)):
             yield Span(match.start(), match.end(), "OTHER")
 
 

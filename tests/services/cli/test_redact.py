@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -47,3 +50,66 @@ def test_the_scorecard_shows_visible_beside_unseen(tmp_path: Path) -> None:
     assert all(f"| {language} |" in text for language in ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "all"))
     assert "| NATIONAL_ID |" in text
     assert "Not measured: no sets were given" in text
+
+
+RULES = """
+keep = ["Quillon"]
+[[patterns]]
+name = "asset tag"
+kind = "DEVICE_ID"
+pattern = 'ACME-\\d{6}'
+finds = ["ACME-004711"]
+"""
+
+
+def test_try_says_which_rule_hid_what_at_both_levels(tmp_path: Path) -> None:
+    """An own pattern by its name; strict adds what is no word; exit code 0."""
+    rules = tmp_path / "redaction.toml"
+    rules.write_text(RULES, "utf-8")
+    result = run(app, ["try", "--rules", str(rules), "ACME-004711 with Quillon vlorxx"])
+    assert result.exit_code == 0
+    assert "<DEVICE_ID_1> with Quillon vlorxx" in result.stdout
+    assert "<DEVICE_ID_1> with Quillon <OTHER_1>" in result.stdout
+    assert "by own pattern 'asset tag'" in result.stdout
+
+
+def test_try_reads_standard_input_and_says_when_nothing_is_hidden() -> None:
+    result = run(app, ["try", "--format", "json"], input="the printer is slow")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["hidden"] == []
+
+
+def test_try_refuses_bad_rules(tmp_path: Path) -> None:
+    rules = tmp_path / "redaction.toml"
+    rules.write_text("kep = []", "utf-8")
+    result = run(app, ["try", "--rules", str(rules), "hello"])
+    assert result.exit_code == 2
+    assert "kep: Extra inputs" in result.stderr
+
+
+def test_whoever_builds_a_redactor_takes_the_operators_rules(tmp_path: Path) -> None:
+    """By the environment alone, so no container can forget them; a bad file stops the start."""
+    rules = tmp_path / "redaction.toml"
+    rules.write_text(RULES, "utf-8")
+    code = (
+        "from services.core.text.redact import RedactionConfig, build_redactor;"
+        "print(build_redactor(RedactionConfig(models={})).redact('ACME-004711').fields['text'])"
+    )
+    environment = {**os.environ, "POINTSMAN_REDACTION_RULES": str(rules)}
+    python = [sys.executable, "-c", code]
+    assert (
+        subprocess.run(python, env=environment, capture_output=True, text=True, check=True).stdout == "<DEVICE_ID_1>\n"
+    )
+    rules.write_text("kep = []", "utf-8")
+    refused = subprocess.run(python, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "ConfigurationInvalid" in refused.stderr
+
+
+def test_the_guides_rules_work(tmp_path: Path) -> None:
+    """What the page shows can be copied."""
+    guide = (Path(__file__).parents[3] / "design/guides/redaction.md").read_text("utf-8")
+    rules = tmp_path / "redaction.toml"
+    rules.write_text(guide.partition("```toml\n")[2].partition("```")[0], "utf-8")
+    result = run(app, ["try", "--rules", str(rules), "Tag ACME-004711 of the Blue Falcon"])
+    assert "Tag ACME-<DEVICE_ID_1> of the Blue Falcon" in result.stdout
