@@ -16,7 +16,7 @@ from psycopg.rows import DictRow
 
 from services.core.connectors.email import compose
 from services.core.connectors.email.automatic import asked_by, may_be_answered, why_automatic
-from services.core.connectors.email.mailbox import Folder, Mailbox, Place, Raw
+from services.core.connectors.email.mailbox import Folder, Mailbox, Place
 from services.core.connectors.email.quoted import new_text
 from services.core.connectors.email.reading import Mail, read
 from services.core.connectors.email.settings import EmailSettings, Team
@@ -71,11 +71,13 @@ class Email(Connector):
             start = await self._first_start(after)
             found = await self._box.visit(lambda folder: self._page(folder, start)) or []
         rows: list[Changed] = []
-        for raw, start in found:
-            at = max(rows[-1].at if rows else after.at, min(raw.at, until))
-            if not rows and str(raw.place) <= after.id:  # a UIDVALIDITY that is the smaller number: the position grows
+        for mail, start in found:
+            at = max(rows[-1].at if rows else after.at, min(mail.raw.at, until))
+            if (
+                not rows and str(mail.raw.place) <= after.id
+            ):  # a UIDVALIDITY that is the smaller number: the position grows
                 at += timedelta(microseconds=1)
-            rows.append(await self._changed(read(raw), at, start))
+            rows.append(await self._changed(mail, at, start))
         return rows
 
     async def fetch(self, external_id: str) -> Ticket | None:
@@ -140,12 +142,13 @@ class Email(Connector):
         below, begun_at = await self._threads.begin(folder, after.at - LAG)
         return Start(1, begun_at if after.id else after.at - LAG, below)
 
-    def _page(self, folder: Folder, start: Start | None) -> list[tuple[Raw, Start]] | None:
+    def _page(self, folder: Folder, start: Start | None) -> list[tuple[Mail, Start]] | None:
+        """Parsed here too, in the thread of the visit: a large mail holds up nothing else."""
         if start is None:
             return None
         uids = folder.uids(start.uid, start.since, limit=PAGE)
-        read = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in uids)
-        return [(raw, start) for raw in read if raw is not None]
+        raws = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in uids)
+        return [(read(raw), start) for raw in raws if raw is not None]
 
     async def _changed(self, mail: Mail, at: datetime, start: Start) -> Changed:
         """A mail that begins a thread is a ticket, any other one a comment on it."""
@@ -242,15 +245,15 @@ class Email(Connector):
         found = await self._box.visit(lambda folder: self._lying(folder, [lying[0], *lying[1:][1 - THREAD_MAX :]]))
         if not found:
             raise NotFound("All mails of the thread were deleted or moved away from the folder.")
-        return [read(raw) for raw in found]
+        return found
 
-    def _lying(self, folder: Folder, rows: Sequence[DictRow]) -> list[Raw]:
+    def _lying(self, folder: Folder, rows: Sequence[DictRow]) -> list[Mail]:
         """Where none lies under this UIDVALIDITY, the folder was numbered anew and was not heard again yet."""
         here = [row["uid"] for row in rows if row["uidvalidity"] == folder.validity]
         if not here:
             raise ConnectorUnavailable("The server numbers its mails anew; they are found again by the next poll.")
-        read = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in here)
-        return [raw for raw in read if raw is not None]
+        raws = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in here)
+        return [read(raw) for raw in raws if raw is not None]
 
     def _fields(self, external_id: str, mail: Mail) -> dict[str, Any]:
         attached = [vars(one) for one in mail.attachments]

@@ -21,6 +21,8 @@ from services.core.connectors.html_text import text_of
 from services.core.contracts.ticket import BODY_MAX_CHARS, Requester
 
 MESSAGE_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,500}>")
+ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w.-]{1,255}")
+HEADER_MAX_CHARS = 30_000  # the References of a thread of hundreds; the library takes seconds for a megabyte
 REFERENCES_MAX = 50  # the last ones: the nearest
 ATTACHMENTS_MAX = 50
 DEPTH_MAX = 20
@@ -176,7 +178,7 @@ def _headers_of(head: bytes) -> Message:
 def _bare(message: Message, name: str) -> str:
     """The first header of that name, unfolded, raw bytes read as what they most likely are."""
     value = next((str(value) for found, value in message.raw_items() if found.lower() == name.lower()), "")
-    return _line(_decoded(value.encode("utf-8", "surrogateescape"), ""))
+    return _line(_decoded(value[:HEADER_MAX_CHARS].encode("utf-8", "surrogateescape"), ""))
 
 
 def _said(message: Message, name: str) -> str:
@@ -185,7 +187,11 @@ def _said(message: Message, name: str) -> str:
 
 def _person(message: Message, name: str) -> Requester:
     """Parsed before it is decoded: an encoded name may hold commas and brackets of its own."""
-    spoken, address = parseaddr(_bare(message, name))
+    value = _bare(message, name)
+    try:
+        spoken, address = parseaddr(value)
+    except RecursionError:  # comments within comments within comments
+        spoken, address = "", (ADDRESS.search(value) or [""])[0]
     return Requester(name=_words(spoken)[:NAME_MAX_CHARS] or None, email=address.lower()[:320] or None)
 
 

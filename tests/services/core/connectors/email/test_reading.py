@@ -107,6 +107,26 @@ def test_nested_without_end_it_is_read_as_text() -> None:
     assert found.sender.email == "ana@example.org"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"From: " + b"(" * 100_000 + b"\r\n\r\nx",
+        b"Subject: " + b"=?utf-8?q?a?= " * 70_000 + b"\r\n\r\nx",
+        b"References: " + b"<" * 1_000_000 + b"\r\n\r\nx",
+        b"Content-Type: text/html\r\n\r\n" + b"<!--" * 250_000,
+        b"Content-Type: text/html\r\n\r\n" + b"<![" * 300_000,
+        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n' + b"--b\r\n\r\n" * 100_000,
+        b"\r\n" + b"On x" * 250_000,
+        b"\r\n" + b"From: x\n" * 100_000,
+    ],
+)
+def test_a_mail_that_was_built_to_take_for_ever_is_read(content: bytes) -> None:
+    """The library's own parsers take minutes or end in an error for some of these: the box would stand still."""
+    found = mail(content)
+    assert new_text(found.text) is not None
+    assert why_automatic(found, OWN) is None
+
+
 @settings(deadline=None, max_examples=200)
 @given(head=st.binary(max_size=300), body=st.binary(max_size=300))
 def test_any_bytes_are_a_mail(head: bytes, body: bytes) -> None:
