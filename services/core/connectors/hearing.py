@@ -7,7 +7,7 @@ a bad event neither loses nor blocks its neighbours.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ OWN_ACTOR = "pointsman"  # how our writes are signed where a system lets us choo
 MARKER_PREFIX = "pointsman_"  # every mark that our writes leave starts so
 EVENTS_MAX = 1_000  # in one call; the busiest sender known bundles 100
 MUST_BE_HEARD = frozenset({DeliveryKind.DELETED, DeliveryKind.ERASED})  # whoever did it, the text must go
+KINDS = {kind.value: kind for kind in DeliveryKind if kind is not DeliveryKind.IGNORED}
 TIMES = {"created_at", "updated_at", "stamp"}
 _BY_TAG = frozenset({DeliveryKind.ASSIGNED, DeliveryKind.UPDATED, DeliveryKind.COMMENTED})
 
@@ -70,6 +71,18 @@ class Ears(Protocol):
     def events(self, call: Call) -> Sequence[Any]: ...
 
     def understand(self, event: Any, call: Call) -> Told: ...
+
+
+def worded(event: Mapping[str, Any], *, id: str, actor: str) -> Told:
+    """An event that says its kind in our words, as a template that is entered in the system does; `event` and `at`."""
+    kind, by = KINDS.get(lenient.text(event.get("event"))), lenient.optional_id(event.get(actor))
+    return Told(
+        kind=kind or DeliveryKind.IGNORED,
+        external_id=lenient.external_id(event.get(id), where=id),
+        actors=(by,) if by else (),
+        occurred_at=lenient.time(event.get("at")),
+        why_ignored=None if kind else f"event is not one of {', '.join(KINDS)}",
+    )
 
 
 def hear(ears: Ears, call: Call) -> list[Delivery | Unusable]:

@@ -39,13 +39,21 @@ def common_conflict(status: int, answer: Any) -> bool:
     return status in (409, 412)
 
 
-async def every(page: Callable[[int], Awaitable[Sequence[Any]]], *, size: int) -> list[Any]:
-    """All rows of a list: `page(start)` gives those from the `start`-th on, `size` of them unless it is the last."""
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a list, and whether the system says that there are more: a page may be short and not the last."""
+
+    rows: Sequence[Any]
+    has_more: bool
+
+
+async def every(page: Callable[[int, int], Awaitable[Page]]) -> list[Any]:
+    """All rows of a list: `page(number, start)` gives the page of that number, from 0 on, after `start` rows."""
     rows: list[Any] = []
-    for _ in range(PAGES_MAX):
-        found = await page(len(rows))
-        rows += found
-        if len(found) < size:
+    for number in range(PAGES_MAX):
+        found = await page(number, len(rows))
+        rows += found.rows
+        if not found.has_more:
             break
     return rows
 

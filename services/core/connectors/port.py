@@ -7,6 +7,7 @@ the loop guard, one effect per key, people's changes that stand. `design/guides/
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,7 +23,7 @@ from services.core.connectors.settings import ConnectorSettings
 from services.core.connectors.writing import Change, Names, Opened, Pause, Standing, WriteResult
 from services.core.contracts.delivery import Delivery
 from services.core.contracts.ticket import NewTicket, Ticket, TicketUpdate
-from services.core.kit.errors import SignatureInvalid
+from services.core.kit.errors import ConnectorUnavailable, SignatureInvalid
 
 
 class Can(Flag):
@@ -63,10 +64,12 @@ class Connector:
     door: Door | None = None
     own_actors: frozenset[str] = frozenset()  # our user's ids and addresses there, lower case
     pause: Pause = staticmethod(asyncio.sleep)
+    finds_after_s: float = 0  # how far `find` is behind `create`
 
     def __init__(self, settings: ConnectorSettings) -> None:
         self.settings = settings
         self._names = Names()
+        self._created_at_s: dict[str, float] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -114,6 +117,22 @@ class Connector:
         """Opens a ticket with its private note: one per `new.key` however often it is called; raises as `write`."""
         async with self._alone(new.key):
             return await writing.open_once(self, new, self._names, self.pause)
+
+    def about_to_create(self, key: str) -> None:
+        """
+        Raises:
+            ConnectorUnavailable: an attempt of a moment ago may have succeeded, and cannot be found yet.
+        """
+        wait_s = self._created_at_s.get(key, float("-inf")) + self.finds_after_s - time.monotonic()
+        if wait_s > 0:
+            raise ConnectorUnavailable(
+                f"{self.system} may be opening this ticket already, and does not show it yet.", retry_after_s=wait_s
+            )
+        if self.finds_after_s:
+            oldest = time.monotonic() - self.finds_after_s
+            self._created_at_s = {k: at for k, at in self._created_at_s.items() if at > oldest} | {
+                key: time.monotonic()
+            }
 
     # What a connector supplies.
 

@@ -266,6 +266,8 @@ class Opens(Hands, Protocol):
 
     async def find(self, key: str) -> str | None: ...
 
+    def about_to_create(self, key: str) -> None: ...
+
     async def create(self, new: NewTicket, group_id: str | None) -> str: ...
 
 
@@ -273,6 +275,8 @@ async def open_once(hands: Opens, new: NewTicket, names: Names, pause: Pause) ->
     """One ticket per key, with its private note; raises as `write_once`."""
     found = await hands.find(new.key)
     group_id = await names.id_of(new.group, hands) if new.group and not found else None
+    if not found:
+        hands.about_to_create(new.key)
     external_id = found or await hands.create(new, group_id)
     if new.note:
         note = TicketUpdate(key=f"{new.key}/note", external_id=external_id, note=new.note)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from services.local.doubles.double import Answer, Asked, Double, Refusal, basic, utc_now
@@ -35,7 +36,7 @@ class FreshserviceDouble:
         api = "/api/v2"
         return Double(users, clock=self.clock, unauthorized=wrong).build(
             [
-                ("GET", f"{api}/groups", lambda asked: {"groups": page(asked, [group(id) for id in GROUPS])}),
+                ("GET", f"{api}/groups", lambda asked: paged(asked, "groups", [group(id) for id in GROUPS])),
                 ("GET", f"{api}/tickets", self._list),
                 ("GET", f"{api}/tickets/filter", self._filter),
                 ("POST", f"{api}/tickets", self._create),
@@ -59,9 +60,7 @@ class FreshserviceDouble:
 
     def _list(self, asked: Asked) -> Answer:
         rows = [one for one in self.tickets.values() if one["updated_at"] >= asked.query("updated_since")]
-        return {
-            "tickets": [self._shown(one, asked) for one in page(asked, [one for one in rows if not one["deleted"]])]
-        }
+        return paged(asked, "tickets", [self._shown(one, asked) for one in rows if not one["deleted"]])
 
     def _filter(self, asked: Asked) -> Answer:
         tag = re.fullmatch(r"\"tag:'([^']*)'\"", asked.query("query"))
@@ -112,7 +111,7 @@ class FreshserviceDouble:
 
     def _conversations(self, asked: Asked) -> Answer:
         self._one(asked)
-        return {"conversations": page(asked, self.said[asked.path("id")])}
+        return paged(asked, "conversations", self.said[asked.path("id")])
 
     def _add_note(self, asked: Asked) -> Answer:
         ticket = self._one(asked)
@@ -133,10 +132,11 @@ def group(number: int) -> dict[str, Any]:
     return {"id": number, "name": GROUPS[number]}
 
 
-def page(asked: Asked, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    size = min(int(asked.query("per_page", "30")), 100)
-    start = (int(asked.query("page", "1")) - 1) * size
-    return rows[start : start + size]
+def paged(asked: Asked, name: str, rows: list[dict[str, Any]]) -> Answer:
+    """A page of the list, and where the next one is: the last page tells of none."""
+    size, number = min(int(asked.query("per_page", "30")), 100), int(asked.query("page", "1"))
+    headers = {"link": f'<?page={number + 1}>; rel="next"'} if number * size < len(rows) else {}
+    return JSONResponse({name: rows[(number - 1) * size : number * size]}, headers=headers)
 
 
 def text_of(body: str) -> str:

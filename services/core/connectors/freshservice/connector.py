@@ -14,19 +14,24 @@ import httpx
 
 from services.core.connectors import lenient, outbound, polling
 from services.core.connectors.door import Call, Shared
+from services.core.connectors.fields import CommentFields, TicketFields
 from services.core.connectors.freshservice.settings import FreshserviceSettings
-from services.core.connectors.hearing import Told
+from services.core.connectors.hearing import Told, worded
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
-from services.core.connectors.writing import Change, Standing, mark_of, unmarked
-from services.core.contracts.delivery import DeliveryKind
-from services.core.contracts.ticket import Comment, NewTicket, Priority, Requester, Status, Ticket
+from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
 from services.core.kit.errors import ConnectorRejected
 
 NAME = "freshservice"
 PAGE = 100
-KINDS = {kind.value: kind for kind in DeliveryKind if kind is not DeliveryKind.IGNORED}
+TICKET = TicketFields(
+    NAME, id="id", subject="subject", body="description_text", created="created_at", updated="updated_at",
+    assignee="responder_id", tags="tags", requester_id="requester_id", requester_name="requester/name",
+    requester_email="requester/email",
+)  # fmt: skip
+COMMENT = CommentFields(body="body_text", author="user_id", created="created_at")
 STATUSES = {2: Status.OPEN, 3: Status.PENDING, 4: Status.SOLVED, 5: Status.CLOSED}
 PRIORITIES = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4}
 WORDS = {number: priority for priority, number in PRIORITIES.items()}
@@ -37,6 +42,7 @@ class Freshservice(Connector):
 
     name = NAME
     system = "Freshservice"
+    finds_after_s = 300  # its filter shows a ticket some minutes after it was made
     door = Shared(header="x-pointsman-token")
 
     def __init__(self, settings: FreshserviceSettings, http: httpx.AsyncClient) -> None:
@@ -48,14 +54,7 @@ class Freshservice(Connector):
         self._api = Api(self.system, f"{self._base_url}/api/v2", http, settings.timeout_s, auth=auth, reads_error=_said)
 
     def understand(self, event: Any, call: Call) -> Told:
-        kind, actor = KINDS.get(lenient.text(event.get("event"))), lenient.optional_id(event.get("agent_id"))
-        return Told(
-            kind=kind or DeliveryKind.IGNORED,
-            external_id=lenient.external_id(event.get("ticket_id"), where="ticket_id"),
-            actors=(actor,) if actor else (),
-            occurred_at=lenient.time(event.get("at")),
-            why_ignored=None if kind else f"event is not one of {', '.join(KINDS)}",
-        )
+        return worded(event, id="ticket_id", actor="agent_id")
 
     async def fetch(self, external_id: str) -> Ticket | None:
         if Can.FETCH not in self.can:
@@ -102,8 +101,8 @@ class Freshservice(Connector):
     async def changes(self, after: Position, until: datetime) -> Sequence[Changed]:
         since = f"{after.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         rows, names = await self._all("tickets", "tickets", updated_since=since), await self._group_names()
-        changed = [_changed(self._ticket(row, names)) for row in rows]
-        return polling.in_order(changed, after, until=until)
+        tickets = [self._ticket(row, names) for row in rows]
+        return polling.in_order([Changed(TICKET.changed_at(one), one) for one in tickets], after, until=until)
 
     def ticket_url(self, external_id: str) -> str:
         return f"{self._base_url}/a/tickets/{segment(external_id)}"
@@ -117,49 +116,27 @@ class Freshservice(Connector):
         return await self._all(f"tickets/{segment(external_id)}/conversations", "conversations")
 
     async def _all(self, path: str, rows: str, **asked: str) -> list[dict[str, Any]]:
-        async def page(start: int) -> list[dict[str, Any]]:
-            params = asked | {"per_page": str(PAGE), "page": str(start // PAGE + 1)}
-            found = await self._api.object("GET", path, params=params)
-            return lenient.storable(lenient.objects(found.get(rows)), system=NAME)
+        async def page(number: int, start: int) -> outbound.Page:
+            answer = await self._api.send("GET", path, params=asked | {"per_page": str(PAGE), "page": str(number + 1)})
+            shown = lenient.storable(lenient.objects(self._api.read(answer).get(rows)), system=NAME)
+            return outbound.Page(shown, "link" in answer.headers)  # only a page that is not the last has one
 
-        return await outbound.every(page, size=PAGE)
+        return await outbound.every(page)
 
     async def _group_names(self) -> Mapping[str, str]:
         return {number: name for name, number in (await self.groups()).items()}
 
     def _ticket(self, raw: Mapping[str, Any], groups: Mapping[str, str]) -> Ticket:
-        who, group_id = lenient.child(raw, "requester"), lenient.optional_id(raw.get("group_id"))
-        return Ticket(
-            connector=NAME,
-            external_id=lenient.text(raw.get("id")),
-            subject=lenient.subject(raw.get("subject")),
-            body=lenient.long_text(raw.get("description_text")),
-            requester=Requester(
-                id=lenient.optional_id(raw.get("requester_id")),
-                name=lenient.text(who.get("name")) or None,
-                email=lenient.text(who.get("email")) or None,
-            ),
+        group_id = lenient.optional_id(raw.get("group_id"))
+        return TICKET.read(
+            raw,
             status=Status.DELETED if raw.get("deleted") is True else STATUSES.get(raw.get("status") or 0),
             priority=WORDS.get(raw.get("priority") or 0),
             group=groups.get(group_id or "", group_id),
-            assignee_id=lenient.optional_id(raw.get("responder_id")),
-            tags=lenient.tags(raw.get("tags")),
-            created_at=lenient.time(raw.get("created_at")),
-            updated_at=lenient.time(raw.get("updated_at")),
         )
 
     def _comment(self, raw: Mapping[str, Any]) -> Comment:
-        return Comment(
-            body=unmarked(lenient.long_text(raw.get("body_text"))),
-            public=raw.get("private") is not True,
-            author_id=self.author(raw.get("user_id")),
-            at=lenient.time(raw.get("created_at")),
-        )
-
-
-def _changed(ticket: Ticket) -> Changed:
-    assert ticket.updated_at is not None  # every ticket has one
-    return Changed(ticket.updated_at, ticket)
+        return COMMENT.read(raw, public=raw.get("private") is not True, author_id=self.author(COMMENT.who(raw)))
 
 
 def _fields(group_id: str | None, priority: Priority | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import httpx
 
 from services.core.connectors import lenient, polling
 from services.core.connectors.door import Call, Signed
+from services.core.connectors.fields import TicketFields
 from services.core.connectors.hearing import Told
 from services.core.connectors.hubspot.settings import HubSpotSettings
 from services.core.connectors.outbound import Api, segment
@@ -39,6 +40,12 @@ PRIORITIES = {
     Priority.LOW: "LOW", Priority.NORMAL: "MEDIUM", Priority.HIGH: "HIGH", Priority.URGENT: "URGENT"
 }  # fmt: skip
 
+TICKET = TicketFields(
+    NAME, id="id", subject="properties/subject", body="properties/content", created="properties/createdate",
+    updated="properties/hs_lastmodifieddate", assignee="properties/hubspot_owner_id",
+    stamp="properties/hs_lastmodifieddate",
+)  # fmt: skip
+
 
 class HubSpot(Connector):
     """Without a token it only listens."""
@@ -55,15 +62,7 @@ class HubSpot(Connector):
 
     def __init__(self, settings: HubSpotSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
-        is_writable = (
-            Can.FETCH
-            | Can.WRITE
-            | Can.FIELDS
-            | Can.NOTES
-            | Can.GROUPS
-            | Can.POLL
-            | (Can.OPEN if settings.key_property else Can(0))
-        )
+        is_writable = Can.USUAL | Can.GROUPS | Can.POLL | (Can.OPEN if settings.key_property else Can(0))
         self.can = is_writable if settings.token else Can(0)
         self.own_actors = frozenset({settings.app_id or "nobody"})
         self._configured, self._asked = settings, ",".join((*FIELDS, settings.group_property))
@@ -156,7 +155,10 @@ class HubSpot(Connector):
 
         async def page(start: int) -> list[Changed]:
             found = await self._api.object("POST", "objects/tickets/search", json=query | {"after": str(start)})
-            return [_changed(self._ticket(lenient.storable(row, system=NAME))) for row in found.get("results") or ()]
+            tickets = [
+                self._ticket(lenient.storable(row, system=NAME)) for row in lenient.objects(found.get("results"))
+            ]
+            return [Changed(TICKET.changed_at(one), one) for one in tickets]
 
         return await polling.by_time(page, after, until=min(until, datetime.now(UTC) - INDEX_LAG))
 
@@ -206,18 +208,11 @@ class HubSpot(Connector):
 
     def _ticket(self, raw: Mapping[str, Any]) -> Ticket:
         words = {name: word for word, name in PRIORITIES.items()}
-        return Ticket(
-            connector=NAME,
-            external_id=lenient.text(raw.get("id")),
-            subject=lenient.subject(_property(raw, "subject")),
-            body=lenient.long_text(_property(raw, "content")),
+        return TICKET.read(
+            raw,
             status=self._configured.stages.get(_property(raw, "hs_pipeline_stage")),
             priority=words.get(_property(raw, "hs_ticket_priority")),
             group=_property(raw, self._configured.group_property) or None,
-            assignee_id=_property(raw, "hubspot_owner_id") or None,
-            created_at=lenient.time(_property(raw, "createdate")),
-            updated_at=lenient.time(_property(raw, "hs_lastmodifieddate")),
-            stamp=_property(raw, "hs_lastmodifieddate") or None,
         )
 
     def _comment(self, note: Mapping[str, Any]) -> Comment:
@@ -240,11 +235,6 @@ def _associations(raw: Mapping[str, Any], what: str) -> list[str]:
 
 def _associated(number: str, kind: int) -> dict[str, Any]:
     return {"to": {"id": number}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kind}]}
-
-
-def _changed(ticket: Ticket) -> Changed:
-    assert ticket.updated_at is not None  # every ticket has one
-    return Changed(ticket.updated_at, ticket)
 
 
 def _html(text: str) -> str:

@@ -14,6 +14,7 @@ import httpx
 
 from services.core.connectors import lenient, outbound, polling
 from services.core.connectors.door import Call, Signed
+from services.core.connectors.fields import TicketFields, at
 from services.core.connectors.hearing import Told
 from services.core.connectors.jira import adf
 from services.core.connectors.jira.settings import JiraSettings
@@ -22,13 +23,19 @@ from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.writing import Change, Standing, mark_of
 from services.core.contracts.delivery import DeliveryKind
-from services.core.contracts.ticket import ENDED, Comment, NewTicket, Priority, Requester, Status, Ticket
+from services.core.contracts.ticket import ENDED, Comment, NewTicket, Priority, Status, Ticket
 
 NAME = "jira"
 PAGE = 50  # Jira gives fewer where it wants to; none of its lists is capped below this
 INTERNAL = "sd.public.comment"  # Jira Service Management's own property
 MARK = "pointsman"
 FIELDS = "summary,description,status,priority,assignee,reporter,labels,created,updated"
+TICKET = TicketFields(
+    NAME, id="id", subject="fields/summary", created="fields/created", updated="fields/updated",
+    assignee="fields/assignee/accountId", tags="fields/labels", stamp="fields/updated",
+    requester_id="fields/reporter/accountId", requester_name="fields/reporter/displayName",
+    requester_email="fields/reporter/emailAddress",
+)  # fmt: skip
 KINDS = {
     "jira:issue_created": DeliveryKind.CREATED, "jira:issue_deleted": DeliveryKind.DELETED,
     "comment_created": DeliveryKind.COMMENTED,
@@ -42,6 +49,7 @@ class Jira(Connector):
 
     name = NAME
     system = "Jira"
+    finds_after_s = 60  # its search shows an issue some seconds after it was made
     door = Signed(signature_header="x-hub-signature", prefix="sha256=")
 
     def __init__(self, settings: JiraSettings, http: httpx.AsyncClient) -> None:
@@ -83,11 +91,7 @@ class Jira(Connector):
     async def groups(self) -> Mapping[str, str]:
         path = f"issue/createmeta/{self._configured.project}/issuetypes/{self._configured.issue_type}"
 
-        async def page(start: int) -> list[dict[str, Any]]:
-            found = await self._api.object("GET", path, params={"startAt": start, "maxResults": PAGE})
-            return lenient.objects(found.get("fields"))
-
-        fields = await outbound.every(page, size=PAGE)
+        fields = await self._all(path, "fields")
         values = [field.get("allowedValues") for field in fields if field["fieldId"] == self._configured.group_field]
         return {_name(value): str(value["id"]) for value in lenient.objects(values[0] if values else None)}
 
@@ -146,12 +150,17 @@ class Jira(Connector):
         return lenient.storable(found, system=NAME)
 
     async def _comments(self, external_id: str) -> list[dict[str, Any]]:
-        async def page(start: int) -> list[dict[str, Any]]:
-            asked = {"startAt": start, "maxResults": PAGE, "orderBy": "created", "expand": "properties"}
-            found = await self._api.object("GET", f"issue/{segment(external_id)}/comment", params=asked)
-            return lenient.storable(lenient.objects(found.get("comments")), system=NAME)
+        return await self._all(
+            f"issue/{segment(external_id)}/comment", "comments", orderBy="created", expand="properties"
+        )
 
-        return await outbound.every(page, size=PAGE)
+    async def _all(self, path: str, rows: str, **asked: str) -> list[dict[str, Any]]:
+        async def page(number: int, start: int) -> outbound.Page:
+            found = await self._api.object("GET", path, params=asked | {"startAt": start, "maxResults": PAGE})
+            shown = lenient.storable(lenient.objects(found.get(rows)), system=NAME)
+            return outbound.Page(shown, bool(shown) and start + len(shown) < int(found.get("total") or 0))
+
+        return await outbound.every(page)
 
     async def _search(self, jql: str, **asked: str) -> dict[str, Any]:
         found = await self._api.object("GET", "search/jql", params={"jql": jql, "maxResults": PAGE, **asked})
@@ -179,42 +188,28 @@ class Jira(Connector):
 
     def _changed(self, issue: Mapping[str, Any]) -> Changed:
         ticket, fields = self._ticket(issue), lenient.child(issue, "fields")
-        assert ticket.updated_at is not None  # every issue has one
+        at_last = TICKET.changed_at(ticket)
         done = [(lenient.time(one.get("created")), one.get("author")) for one in (
             *lenient.objects(lenient.child(issue, "changelog").get("histories")),
             *lenient.objects(lenient.child(fields, "comment").get("comments")),
         )]  # fmt: skip
-        last = [author for at, author in done if at and at >= ticket.updated_at]
+        last = [author for when, author in done if when and when >= at_last]
         is_new = ticket.updated_at == ticket.created_at
         author = last[-1] if last else fields.get("creator") if is_new else None
-        return Changed(
-            ticket.updated_at, ticket, lenient.optional_id(lenient.child({"a": author}, "a").get("accountId"))
-        )
+        return Changed(at_last, ticket, lenient.optional_id(at({"author": author}, "author/accountId")))
 
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
         fields = lenient.child(issue, "fields")
         group = fields.get(self._configured.group_field)
         first = lenient.objects(group if isinstance(group, list) else [group])[:1]
-        priority, reporter = _name(lenient.child(fields, "priority")), lenient.child(fields, "reporter")
+        priority = _name(lenient.child(fields, "priority"))
         words = {name: word for word, name in self._configured.priority_names.items()}
-        return Ticket(
-            connector=NAME,
-            external_id=lenient.text(issue.get("id")),
-            subject=lenient.subject(fields.get("summary")),
+        return TICKET.read(
+            issue,
             body=lenient.long_text(adf.read(fields.get("description"))),
-            requester=Requester(
-                id=lenient.optional_id(reporter.get("accountId")),
-                name=lenient.text(reporter.get("displayName")) or None,
-                email=lenient.text(reporter.get("emailAddress")) or None,
-            ),
             status=_status(fields),
             priority=words.get(priority) or lenient.priority(priority),
             group=_name(first[0]) or None if first else None,
-            assignee_id=lenient.optional_id(lenient.child(fields, "assignee").get("accountId")),
-            tags=lenient.tags(fields.get("labels")),
-            created_at=lenient.time(fields.get("created")),
-            updated_at=lenient.time(fields.get("updated")),
-            stamp=lenient.text(fields.get("updated")) or None,
             metadata=lenient.given(key=issue.get("key")),
         )
 

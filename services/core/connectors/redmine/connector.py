@@ -139,7 +139,12 @@ class Redmine(Connector):
         return (await self._api.object("GET", path, params=params)).get(rows) or []
 
     async def _all(self, path: str, rows: str) -> list[dict[str, Any]]:
-        return await outbound.every(lambda start: self._page(path, rows, start), size=PAGE)
+        async def page(number: int, start: int) -> outbound.Page:
+            found = await self._api.object("GET", path, params={"offset": start, "limit": PAGE})
+            shown = lenient.objects(found.get(rows))
+            return outbound.Page(shown, bool(shown) and start + len(shown) < int(found.get("total_count") or 0))
+
+        return await outbound.every(page)
 
     async def _fields(self, group_id: str | None, priority: Any) -> dict[str, Any]:
         ids = await self._all("enumerations/issue_priorities.json", "issue_priorities") if priority else []

@@ -13,15 +13,15 @@ import httpx
 
 from services.core.connectors import lenient, outbound, polling
 from services.core.connectors.door import Call, Signed
-from services.core.connectors.hearing import Told
+from services.core.connectors.fields import CommentFields, TicketFields
+from services.core.connectors.hearing import Told, worded
 from services.core.connectors.oauth import ClientCredentials
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.servicenow.settings import ServiceNowSettings
-from services.core.connectors.writing import Change, Standing, mark_of, unmarked
-from services.core.contracts.delivery import DeliveryKind
-from services.core.contracts.ticket import Comment, NewTicket, Priority, Requester, Status, Ticket
+from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
 
 NAME = "servicenow"
 PAGE = 200
@@ -31,6 +31,13 @@ FIELDS = (
     "caller_id,caller_id.email,category,sys_created_on,sys_updated_on,sys_updated_by,sys_mod_count"
 )
 READ = {"sysparm_display_value": "all", "sysparm_exclude_reference_link": "true", "sysparm_fields": FIELDS}
+TICKET = TicketFields(
+    NAME, id="sys_id/value", subject="short_description/value", body="description/value",
+    created="sys_created_on/value", updated="sys_updated_on/value", assignee="assigned_to/value",
+    stamp="sys_mod_count/value", requester_id="caller_id/value", requester_name="caller_id/display_value",
+    requester_email="caller_id.email/value",
+)  # fmt: skip
+COMMENT = CommentFields(body="value", author="sys_created_by", created="sys_created_on")
 STATES = {
     "1": Status.NEW,
     "2": Status.OPEN,
@@ -42,7 +49,6 @@ STATES = {
 # Of the matrix that comes with ServiceNow. 5 (3 x 3, planning) is what nobody has set.
 PRIORITIES = {"1": Priority.URGENT, "2": Priority.HIGH, "3": Priority.NORMAL, "4": Priority.LOW}
 IMPACT_URGENCY = {Priority.URGENT: (1, 1), Priority.HIGH: (1, 2), Priority.NORMAL: (2, 2), Priority.LOW: (3, 2)}
-KINDS = {kind.value: kind for kind in DeliveryKind if kind is not DeliveryKind.IGNORED}
 
 
 class ServiceNow(Connector):
@@ -67,14 +73,7 @@ class ServiceNow(Connector):
         self._api = Api(self.system, base_url, http, settings.timeout_s, auth=_auth(settings), reads_error=_said)
 
     def understand(self, event: Any, call: Call) -> Told:
-        kind, actor = KINDS.get(lenient.text(event.get("event"))), lenient.optional_id(event.get("by"))
-        return Told(
-            kind=kind or DeliveryKind.IGNORED,
-            external_id=lenient.external_id(event.get("sys_id"), where="sys_id"),
-            actors=(actor,) if actor else (),
-            occurred_at=lenient.time(event.get("at")),
-            why_ignored=None if kind else f"event is not one of {', '.join(KINDS)}",
-        )
+        return worded(event, id="sys_id", actor="by")
 
     async def fetch(self, external_id: str) -> Ticket | None:
         if Can.FETCH not in self.can:
@@ -91,11 +90,15 @@ class ServiceNow(Connector):
         return Standing(ticket.group, ticket.priority, ticket.status, bool(marked), ticket.stamp, is_locked)
 
     async def groups(self) -> Mapping[str, str]:
-        async def page(start: int) -> list[dict[str, Any]]:
-            asked = {"sysparm_fields": "sys_id,name", "sysparm_offset": start, "sysparm_limit": PAGE}
-            return await self._rows("api/now/table/sys_user_group", "active=true^ORDERBYsys_id", **asked)
+        asked = {"sysparm_query": "active=true^ORDERBYsys_id", "sysparm_fields": "sys_id,name"}
 
-        rows = await outbound.every(page, size=PAGE)
+        async def page(number: int, start: int) -> outbound.Page:
+            place = {"sysparm_offset": number * PAGE, "sysparm_limit": PAGE}  # a page lacks what our user may not see
+            answer = await self._api.send("GET", "api/now/table/sys_user_group", params=asked | place)
+            shown = lenient.objects(self._api.read(answer).get("result"))
+            return outbound.Page(shown, (number + 1) * PAGE < int(answer.headers.get("x-total-count", "0")))
+
+        rows = await outbound.every(page)
         names = [row["name"] for row in rows]
         if self._by_id:
             return {row["sys_id"]: row["sys_id"] for row in rows}
@@ -120,7 +123,9 @@ class ServiceNow(Connector):
     async def changes(self, after: Position, until: datetime) -> Sequence[Changed]:
         async def page(query: str) -> list[Changed]:
             rows = await self._rows(INCIDENTS, query, **READ, sysparm_limit=PAGE)
-            return [Changed(_time(row), self._ticket(row), _value(row, "sys_updated_by")) for row in rows]
+            return [
+                Changed(TICKET.changed_at(one := self._ticket(row)), one, _value(row, "sys_updated_by")) for row in rows
+            ]
 
         at = f"{after.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         return await polling.by_key(
@@ -153,32 +158,18 @@ class ServiceNow(Connector):
         return found[0]["sys_id"] if len(found) == 1 else None
 
     def _ticket(self, raw: Mapping[str, Any]) -> Ticket:
-        caller = Requester(
-            id=_value(raw, "caller_id"), name=_shown(raw, "caller_id"), email=_value(raw, "caller_id.email")
-        )
-        return Ticket(
-            connector=NAME,
-            external_id=_value(raw, "sys_id") or "",
-            subject=lenient.subject(_value(raw, "short_description")),
-            body=lenient.long_text(_value(raw, "description")),
-            requester=caller,
+        return TICKET.read(
+            raw,
             status=STATES.get(_value(raw, "state") or ""),
             priority=PRIORITIES.get(_value(raw, "priority") or ""),
             group=_value(raw, "assignment_group") if self._by_id else _shown(raw, "assignment_group"),
-            assignee_id=_value(raw, "assigned_to"),
-            created_at=lenient.time(_value(raw, "sys_created_on")),
-            updated_at=lenient.time(_value(raw, "sys_updated_on")),
-            stamp=_value(raw, "sys_mod_count"),
             metadata=lenient.given(number=_value(raw, "number"), category=_value(raw, "category")),
         )
 
     def _comment(self, entry: Mapping[str, Any]) -> Comment:
-        return Comment(
-            body=unmarked(lenient.long_text(lenient.storable(entry.get("value"), system=NAME))),
-            public=entry.get("element") == "comments",
-            author_id=self.author(entry.get("sys_created_by")),
-            at=lenient.time(entry.get("sys_created_on")),
-        )
+        entry = lenient.storable(dict(entry), system=NAME)
+        public = entry.get("element") == "comments"
+        return COMMENT.read(entry, public=public, author_id=self.author(COMMENT.who(entry)))
 
 
 def _auth(settings: ServiceNowSettings) -> httpx.Auth | None:
@@ -205,12 +196,6 @@ def _value(raw: Mapping[str, Any], field: str) -> str | None:
 def _shown(raw: Mapping[str, Any], field: str) -> str | None:
     """What people read: a group's or person's name."""
     return lenient.text(lenient.child(raw, field).get("display_value")) or None
-
-
-def _time(raw: Mapping[str, Any]) -> datetime:
-    at = lenient.time(_value(raw, "sys_updated_on"))
-    assert at is not None  # every record has one
-    return at
 
 
 def _said(answer: Any) -> str:

@@ -14,19 +14,22 @@ from starlette.types import ASGIApp
 
 from services.core.connectors import lenient, polling
 from services.core.connectors.door import Call, Signed
-from services.core.connectors.hearing import OWN_ACTOR, Told
-from services.core.connectors.outbound import Api
+from services.core.connectors.fields import CommentFields, TicketFields
+from services.core.connectors.hearing import Told, worded
+from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret
 from services.core.connectors.writing import Change, Standing, mark_of
-from services.core.contracts.delivery import DeliveryKind
-from services.core.contracts.ticket import Comment, NewTicket, Priority, Requester, Ticket
+from services.core.contracts.ticket import Comment, NewTicket, Priority, Ticket
 from services.core.kit.database import Pool
 from services.local.doubles.double import Asked, Double, Refusal, basic, utc_now
 
 NAME = "plain"
-KINDS = {kind.value: kind for kind in DeliveryKind if kind is not DeliveryKind.IGNORED}
+TICKET = TicketFields(
+    NAME, id="id", subject="title", body="text", requester_email="email", updated="changed", stamp="changed"
+)
+COMMENT = CommentFields(body="text", author="by", created="at")
 PRIORITIES = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4}
 WORDS = {number: priority for priority, number in PRIORITIES.items()}
 
@@ -53,33 +56,29 @@ class Plain(Connector):
         self._api = Api("Plain", settings.base_url or "", http, settings.timeout_s, auth=auth)
 
     def understand(self, event: Any, call: Call) -> Told:
-        actor = lenient.optional_id(event.get("by"))
-        return Told(
-            kind=KINDS.get(lenient.text(event.get("event")), DeliveryKind.IGNORED),
-            external_id=lenient.external_id(event.get("ticket_id"), where="ticket_id"),
-            actors=(actor,) if actor else (),
-            occurred_at=lenient.time(event.get("at")),
-        )
+        return worded(event, id="ticket_id", actor="by")
 
     async def fetch(self, external_id: str) -> Ticket | None:
-        return self._ticket(await self._api.object("GET", f"tickets/{external_id}"))
+        return self._ticket(await self._api.object("GET", f"tickets/{segment(external_id)}"))
 
     async def standing(self, external_id: str, key: str) -> Standing:
-        raw = await self._api.object("GET", f"tickets/{external_id}")
+        raw = await self._api.object("GET", f"tickets/{segment(external_id)}")
         ticket = self._ticket(raw)
-        is_marked = any(mark_of(key) in note["text"] for note in raw["notes"])
+        is_marked = any(mark_of(key) in note["text"] and not note["public"] for note in raw["notes"])
         return Standing(ticket.group, ticket.priority, ticket.status, is_marked, ticket.stamp)
 
     async def groups(self) -> Mapping[str, str]:
         return {team["name"]: str(team["id"]) for team in await self._api.json("GET", "teams")}
 
     async def save(self, change: Change, standing: Standing) -> None:
-        fields: dict[str, Any] = {"team_id": change.group_id, "urgency": PRIORITIES.get(change.priority or "")}
-        fields = {name: value for name, value in fields.items() if value is not None}
-        await self._api.object("PATCH", f"tickets/{change.external_id}", json=fields)
+        urgency = PRIORITIES[change.priority] if change.priority else None
+        fields = lenient.given(team_id=change.group_id, urgency=urgency)
+        await self._api.object("PATCH", f"tickets/{segment(change.external_id)}", json=fields)
 
     async def note(self, change: Change) -> None:
-        await self._api.object("POST", f"tickets/{change.external_id}/notes", json={"text": change.marked_note})
+        await self._api.object(
+            "POST", f"tickets/{segment(change.external_id)}/notes", json={"text": change.marked_note}
+        )
 
     async def find(self, key: str) -> str | None:
         found = [row for row in await self._api.json("GET", "tickets") if row.get("reference") == mark_of(key)]
@@ -98,23 +97,16 @@ class Plain(Connector):
         return await polling.by_time(page, after, until=until)
 
     def _ticket(self, raw: Mapping[str, Any]) -> Ticket:
-        return Ticket(
-            connector=NAME,
-            external_id=str(raw["id"]),
-            subject=lenient.subject(raw["title"]),
-            body=lenient.long_text(raw["text"]),
-            requester=Requester(email=raw["email"]),
+        return TICKET.read(
+            raw,
             status=lenient.status(raw["state"]),
             priority=WORDS.get(raw["urgency"]),
             group=raw["team"],
             comments=tuple(map(self._comment, raw["notes"])),
-            updated_at=lenient.time(raw["changed"]),
-            stamp=raw["changed"],
         )
 
     def _comment(self, note: Mapping[str, Any]) -> Comment:
-        author = OWN_ACTOR if note["by"] in self.own_actors else note["by"]
-        return Comment(body=note["text"], public=note["public"], author_id=author)
+        return COMMENT.read(note, public=note["public"], author_id=self.author(COMMENT.who(note)))
 
 
 TEAMS = {"1": "Billing", "2": "Support"}

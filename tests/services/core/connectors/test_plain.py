@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from services.core.connectors.outbound import Page, every
 from services.core.connectors.polling import Position
 from services.core.contracts.delivery import DeliveryKind
-from tests.services.core.connectors.conformance import BOTH, Sender
+from services.core.kit.errors import ConnectorUnavailable
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.inbound import Inbound
 from tests.services.core.connectors.outbound import Outbound
@@ -126,3 +129,36 @@ async def test_wrong_credentials_are_refused(system: System) -> None:
     """The double is honest about who calls."""
     answer = await system.http.get(f"{system.url}/tickets/1", auth=("bo", "guess"))
     assert answer.status_code == 401
+
+
+class Lagging(Plain):
+    """Its search shows nothing that was made a moment ago."""
+
+    finds_after_s = 60
+
+    async def find(self, key: str) -> str | None:
+        return None
+
+
+async def test_what_may_have_been_opened_and_is_not_found_yet_is_not_opened_again(system: System) -> None:
+    """The first attempt took effect and was never answered; the next one waits for the search instead of doubling."""
+    ours = Lagging(settings(system.url), system.http)
+    await system.fail_next_write("break_after_effect")
+    for _ in range(2):
+        with pytest.raises(ConnectorUnavailable) as caught:
+            await ours.open(HANDED_OVER)
+    assert 0 < (caught.value.retry_after_s or 0) <= 60
+    assert len(system.double.tickets) == 1
+
+
+async def test_a_short_page_is_not_the_last_one() -> None:
+    """The system says whether there are more: pages lack what our user may not see."""
+    pages = [Page([1, 2], True), Page([], True), Page([3], False), Page([4], False)]
+    asked: list[tuple[int, int]] = []
+
+    async def page(number: int, start: int) -> Page:
+        asked.append((number, start))
+        return pages[number]
+
+    assert await every(page) == [1, 2, 3]
+    assert asked == [(0, 0), (1, 2), (2, 2)]
