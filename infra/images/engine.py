@@ -1,6 +1,7 @@
 """buildah or docker, whichever is there: build, look at, and start an image with nothing writable but what is given."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -79,6 +80,8 @@ class Buildah:
 
     @contextmanager
     def started(self, start: Start, log: Path) -> Generator[subprocess.Popen]:
+        if os.geteuid() != 0:
+            raise ConfigurationInvalid("Starting images with buildah mounts their roots, which needs root: use sudo.")
         container = self._run("from", "--pull-never", start.image)
         root = self._run("mount", container)
         _mountpoints(Path(root), start.volumes.values())

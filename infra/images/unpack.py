@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -28,6 +29,7 @@ def main() -> None:
         install(torch)
     trim(PACKAGES)
     strip(PACKAGES, machine)
+    name_ourselves(Path("/pyproject.toml"), PACKAGES)
     # By content, so that two builds are the same. What a newer Python would need stays as text: nobody imports it here.
     compileall.compile_dir(PACKAGES, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
@@ -36,6 +38,15 @@ def install(*arguments: str) -> None:
     (pip,) = Path("/usr/share/python-wheels").glob("pip-*.whl")
     command = [sys.executable, f"{pip}/pip", "install", "--quiet", "--no-compile", "--no-cache-dir"]
     subprocess.run([*command, "--target", str(PACKAGES), *arguments], check=True)
+
+
+def name_ourselves(project: Path, packages: Path) -> None:
+    """Our own version, where Python looks for it: /health tells it."""
+    found = tomllib.loads(project.read_text("utf-8"))["project"]
+    folder = packages / f"{found['name']}-{found['version']}.dist-info"
+    folder.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {found['name']}\nVersion: {found['version']}\n"
+    (folder / "METADATA").write_text(text, "utf-8")
 
 
 def trim(root: Path) -> None:

