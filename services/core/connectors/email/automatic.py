@@ -10,6 +10,7 @@ from services.core.contracts.ticket import Requester
 HOPS_MAX = 50  # servers end a loop at 30 to 100; no mail that people send has half of that
 NO_PERSON = re.compile(r"^(mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)(\+[^@]*)?@")
 LOOP = "X-Loop"
+OWN_ID = "<pointsman."  # every Message-ID of ours begins so
 
 BOUNCES: Mapping[str, Callable[[Mail], bool]] = {
     "a null return-path": lambda mail: mail.header("Return-Path") == "<>",
@@ -26,7 +27,7 @@ REPLIES: Mapping[str, Callable[[Mail], bool]] = {
 
 def why_automatic(mail: Mail, settings: EmailSettings) -> str | None:
     """Why this is no person's mail; None when it is one, or of a machine that may open tickets."""
-    if mail.header(LOOP) in settings.own:
+    if _is_ours(mail, settings):
         return "our own mail came back"
     if len(mail.headers.get_all("Received", [])) > HOPS_MAX:
         return "it goes in circles"
@@ -49,6 +50,14 @@ def may_be_answered(mail: Mail, address: str, settings: EmailSettings) -> bool:
     is_robot = bool(NO_PERSON.match(address)) or bool(mail.header("List-Id"))
     is_robot = is_robot or any(is_machine(one, settings) for one in (address, mail.sender.email))
     return not is_robot and address not in settings.own and why_automatic(mail, settings) is None
+
+
+def _is_ours(mail: Mail, settings: EmailSettings) -> bool:
+    """By any of its marks: whoever passes mail on may add an X-Loop of its own above ours, or take ours away."""
+    loops = {str(value).strip().lower() for value in mail.headers.get_all(LOOP, [])}
+    host = (settings.address or "").rpartition("@")[2]
+    is_named_so = mail.message_id.startswith(OWN_ID) and mail.message_id.endswith(f"@{host}>")
+    return bool(loops & settings.own) or is_named_so
 
 
 def is_machine(address: str | None, settings: EmailSettings) -> bool:

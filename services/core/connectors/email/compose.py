@@ -12,7 +12,7 @@ from email.policy import SMTP
 from email.utils import formataddr, formatdate
 from typing import Any
 
-from services.core.connectors.email.automatic import LOOP
+from services.core.connectors.email.automatic import LOOP, OWN_ID
 from services.core.connectors.email.quoted import new_text
 from services.core.connectors.email.reading import Mail
 from services.core.connectors.email.settings import Team
@@ -29,7 +29,7 @@ NOBODY = "-"  # where a template names what is not known
 
 def message_id_of(key: str, address: str) -> str:
     """The same for the same letter, whoever sends it."""
-    return f"<pointsman.{hashlib.sha256(key.encode()).hexdigest()[:32]}@{address.rpartition('@')[2]}>"
+    return f"{OWN_ID}{hashlib.sha256(key.encode()).hexdigest()[:32]}@{address.rpartition('@')[2]}>"
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,7 @@ def test_html_quotes_are_history_too() -> None:
         ({"X_Auto_Response_Suppress": "All"}, "automatic"),
         ({"X_Autoreply": "yes"}, "automatic"),
         ({"X_Loop": ADDRESS}, "our own"),
+        ({"Message_ID": "<pointsman.0123456789abcdef@example.com>"}, "our own"),
     ],
 )
 def test_mail_that_nobody_wrote(headers: dict[str, str], why: str) -> None:
@@ -199,6 +200,12 @@ def test_mail_that_nobody_wrote(headers: dict[str, str], why: str) -> None:
     found = mail("".join(f"{k}: {v}\r\n" for k, v in lines.items()).encode() + b"\r\nx")
     assert why in (why_automatic(found, OWN) or "")
     assert not may_be_answered(found, "ana@example.org", OWN)
+
+
+def test_our_mail_is_known_below_anothers_mark() -> None:
+    """Whoever passes it on puts its own on top."""
+    passed_on = mail(b"X-Loop: list@example.org\r\nX-Loop: help@example.com\r\n" + HEAD + b"\r\nx")
+    assert why_automatic(passed_on, OWN) == "our own mail came back"
 
 
 def test_mail_in_circles_is_left_alone() -> None:
