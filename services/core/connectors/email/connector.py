@@ -8,34 +8,27 @@ has. A letter is sent at least once, under one Message-ID; that it is out is a r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 
-import structlog
-from psycopg.rows import DictRow
-
 from services.core.connectors.email import compose
-from services.core.connectors.email.automatic import asked_by, may_be_answered, why_automatic
+from services.core.connectors.email.automatic import asked_by, why_automatic
+from services.core.connectors.email.conversation import Conversations, handed_over
+from services.core.connectors.email.handing import Handing
 from services.core.connectors.email.mailbox import Folder, Mailbox, Place
 from services.core.connectors.email.quoted import new_text
 from services.core.connectors.email.reading import Mail, read
-from services.core.connectors.email.settings import EmailSettings, Team
+from services.core.connectors.email.settings import EmailSettings
 from services.core.connectors.email.threads import Sent, Threads, hashed
 from services.core.connectors.hearing import OWN_ACTOR
 from services.core.connectors.polling import LAG, Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.writing import Change, Standing
-from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
+from services.core.contracts.ticket import Comment, NewTicket, Status, Ticket
 from services.core.kit.database import Pool
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound
-from services.core.kit.smtp import send_mail
-
-log = structlog.get_logger()
+from services.core.kit.errors import ConnectorUnavailable
 
 NAME = "email"
 PAGE = 20  # mails in memory at once
-THREAD_MAX = 100  # mails of a thread that are read: the first and the newest
-LYING = frozenset({"heard", "opened"})  # in the folder
 THREAD_CHARS = 16  # of the first mail's key
 
 
@@ -62,6 +55,8 @@ class Email(Connector):
         self._address = settings.address or ""
         self._box = Mailbox(settings.imap)
         self._threads = Threads(pool, self._box.name)
+        self._conversations = Conversations(settings, self._box, self._threads)
+        self._handing = Handing(settings, self._conversations)
         self.can = Can.FETCH | Can.POLL | (Can.WRITE | Can.GROUPS | Can.OPEN if settings.smtp else Can(0))
 
     async def changes(self, after: Position, until: datetime) -> Sequence[Changed]:
@@ -81,9 +76,9 @@ class Email(Connector):
         return rows
 
     async def fetch(self, external_id: str) -> Ticket | None:
-        rows = await self._rows(external_id)
-        first, *others = await self._read(rows)
-        group, priority = _handed_over(rows)
+        rows = await self._conversations.rows(external_id)
+        first, *others = await self._conversations.read(rows)
+        group, priority = handed_over(rows)
         return Ticket(
             **self._fields(external_id, first),
             group=group,
@@ -93,18 +88,18 @@ class Email(Connector):
         )
 
     async def standing(self, external_id: str, key: str) -> Standing:
-        rows = await self._rows(external_id)
-        group, priority = _handed_over(rows)
-        return Standing(group, priority, None, self._is_out(rows, key))
+        rows = await self._conversations.rows(external_id)
+        group, priority = handed_over(rows)
+        return Standing(group, priority, None, self._handing.is_out(rows, key))
 
     async def groups(self) -> Mapping[str, str]:
         return {name: team.address for name, team in self._own.teams.items()}
 
     async def save(self, change: Change, standing: Standing) -> None:
-        await self._hand_over(change)
+        await self._handing.hand_over(change)
 
     async def note(self, change: Change) -> None:
-        await self._hand_over(change)
+        await self._handing.hand_over(change)
 
     async def find(self, key: str) -> str | None:
         message_id = compose.message_id_of(key, self._address)
@@ -176,84 +171,9 @@ class Email(Connector):
         """Whether whoever asked wrote to the mailbox alone: the team that has the ticket would not see it."""
         rows = await self._threads.rows(thread)
         asked = rows[0]["person"] if rows[0]["kind"] == "heard" else None
-        group, _ = _handed_over(rows)
+        group, _ = handed_over(rows)
         is_theirs = mail.sender.email is not None and hashed(mail.sender.email) == asked
-        return is_theirs and self._team(group).address not in mail.recipients
-
-    async def _hand_over(self, change: Change) -> None:
-        """To the team, then the answer; each is noted once it is out, so that what is missing is all that is sent."""
-        rows = await self._rows(change.external_id)
-        mails = await self._read(rows)
-        group = change.group or _handed_over(rows)[0]
-        team, message_id = self._team(group), compose.message_id_of(change.key, self._address)
-        if not _was_sent(rows, message_id):
-            asked = asked_by(mails[0], self._own).email
-            conversation = compose.Conversation(mails, await self._not_had(rows, mails), asked)
-            mail = compose.hand_over(self._address, team, change, conversation)
-            await self._send(mail)
-            newest, priority = mails[-1].raw.place, change.priority or _handed_over(rows)[1]
-            await self._threads.sent(Sent("handed_over", message_id, change.external_id, newest, None, group, priority))
-        answer_id = compose.message_id_of(compose.answer_key(change.key), self._address)
-        if not _was_sent(rows, answer_id):
-            await self._answer(change, mails[0], answer_id)
-
-    async def _answer(self, change: Change, first: Mail, message_id: str) -> None:
-        """Once, to a person, and not too often; that there was none is noted too."""
-        text, address = self._team(change.group).answer if change.group else None, asked_by(first, self._own).email
-        kind = "answered" if text and await self._may_answer(first, address) else "unanswered"
-        if kind == "answered":
-            try:
-                await self._send(compose.answer(self._address, address or "", text or "", change, first))
-            except ConnectorRejected as exc:  # their address is wrong: the team has the ticket all the same
-                log.warning("email.answer.refused", ticket=change.external_id, error=exc.message)
-        await self._threads.sent(Sent(kind, message_id, change.external_id, person=hashed(address or "")))
-
-    async def _may_answer(self, first: Mail, address: str | None) -> bool:
-        if address is None or compose.reachable(address) is None or not may_be_answered(first, address, self._own):
-            return False
-        return await self._threads.answers(address) < self._own.answers_an_hour
-
-    async def _not_had(self, rows: Sequence[DictRow], mails: Sequence[Mail]) -> list[Mail]:
-        """The mails that came since the last hand-over, whole, the newest first, as many as may be attached."""
-        wanted, room = [], self._own.attaches_bytes
-        for mail in reversed([mail for mail in mails if _is_later(mail, rows)]):
-            room -= mail.raw.size_bytes
-            if room < 0:
-                break
-            wanted.append(mail)
-        return [mail for mail in await self._whole(wanted) if mail.raw.size_bytes == len(mail.raw.content)]
-
-    async def _whole(self, mails: Sequence[Mail]) -> list[Mail]:
-        """Read again where only the beginning was."""
-        if all(mail.raw.size_bytes == len(mail.raw.content) for mail in mails):
-            return list(mails)
-        uids = [mail.raw.place.uid for mail in mails]
-        found = await self._box.visit(
-            lambda folder: [folder.read(u, limit_bytes=self._own.attaches_bytes) for u in uids]
-        )
-        return [read(raw) for raw in found if raw is not None]
-
-    async def _rows(self, external_id: str) -> Sequence[DictRow]:
-        rows = await self._threads.rows(external_id)
-        if not any(row["kind"] in LYING for row in rows):
-            raise NotFound(f"No thread {external_id[:40]!r} was heard in {self._box.name}.")
-        return rows
-
-    async def _read(self, rows: Sequence[DictRow]) -> list[Mail]:
-        """The thread's mails that are still there, the oldest first."""
-        lying = [row for row in rows if row["kind"] in LYING]
-        found = await self._box.visit(lambda folder: self._lying(folder, [lying[0], *lying[1:][1 - THREAD_MAX :]]))
-        if not found:
-            raise NotFound("All mails of the thread were deleted or moved away from the folder.")
-        return found
-
-    def _lying(self, folder: Folder, rows: Sequence[DictRow]) -> list[Mail]:
-        """Where none lies under this UIDVALIDITY, the folder was numbered anew and was not heard again yet."""
-        here = [row["uid"] for row in rows if row["uidvalidity"] == folder.validity]
-        if not here:
-            raise ConnectorUnavailable("The server numbers its mails anew; they are found again by the next poll.")
-        raws = (folder.read(uid, limit_bytes=self._own.reads_bytes) for uid in here)
-        return [read(raw) for raw in raws if raw is not None]
+        return is_theirs and self._handing.team(group).address not in mail.recipients
 
     def _fields(self, external_id: str, mail: Mail) -> dict[str, Any]:
         attached = [vars(one) for one in mail.attachments]
@@ -266,40 +186,6 @@ class Email(Connector):
             "created_at": mail.raw.at,
             "metadata": {"attachments": attached} if attached else {},
         }
-
-    def _team(self, group: str | None) -> Team:
-        team = self._own.teams.get(group or "") or self._own.desk
-        if team is None:
-            raise ConnectorRejected("Nobody takes hand-overs. Set smtp and desk of the connector email.")
-        return team
-
-    def _is_out(self, rows: Sequence[DictRow], key: str) -> bool:
-        """Hand-over and answer, or the note that there is none."""
-        ids = (compose.message_id_of(one, self._address) for one in (key, compose.answer_key(key)))
-        return all(_was_sent(rows, one) for one in ids)
-
-    async def _send(self, mail: EmailMessage) -> None:
-        assert self._own.smtp is not None  # `can` says so
-        await send_mail(self._own.smtp, mail)
-
-
-def _was_sent(rows: Sequence[DictRow], message_id: str) -> bool:
-    return any(row["message_id"] == hashed(message_id) for row in rows)
-
-
-def _handed_over(rows: Sequence[DictRow]) -> tuple[str | None, Priority | None]:
-    """The group and priority of the last hand-over."""
-    last = next((row for row in reversed(rows) if row["kind"] == "handed_over"), None)
-    return (last["group"], last["priority"] and Priority(last["priority"])) if last else (None, None)
-
-
-def _is_later(mail: Mail, rows: Sequence[DictRow]) -> bool:
-    """Whether it came after the last hand-over."""
-    last = next((row for row in reversed(rows) if row["kind"] == "handed_over"), None)
-    if last is None:
-        return True
-    place = mail.raw.place
-    return place.uid > last["uid"] if place.validity == last["uidvalidity"] else mail.raw.at > last["at"]
 
 
 def _comment(mail: Mail) -> Comment:
