@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -128,6 +129,32 @@ def compare(
     print_table(["closed by", one, second.version, "tickets"], found.differ)
 
 
+@app.command("canary")
+def canary(format: FormatOption = Format.TABLE) -> None:
+    """
+    One round of the canaries: answer what is new beside the champion, compare, promote or drop with the reason. Run it
+    on a schedule; begin one with `pointsman train --canary`.
+
+    Examples:
+
+      pointsman models canary
+
+      pointsman models canary --format json
+    """
+    import tempfile
+
+    from services.core.kit.objects import open_store
+    from services.trainer.canary import run_round
+
+    with open_platform() as settings, connect(settings) as conn, tempfile.TemporaryDirectory() as scratch:
+        conn.autocommit = True
+        told = run_round(conn, open_store(settings.objects_url), Path(scratch))
+    if format is Format.JSON:
+        print_json([asdict(one) for one in told])
+    else:
+        print_table(["version", "canary", "why"], [(one.version, one.state, one.reason) for one in told])
+
+
 def _row(record: ModelRecord) -> Sequence[Any]:
     figures = record.metrics
     return (
@@ -146,6 +173,7 @@ def _facts(record: ModelRecord) -> list[tuple[str, Any]]:
     manifest = record.manifest
     return [
         ("status", record.status),
+        *([("canary", f"{record.canary['state']}: {record.canary['reason']}")] if record.canary else []),
         ("encoder", f"{manifest.encoder}, {manifest.base_model}"),
         ("groups", len(manifest.labels)),
         ("tickets", manifest.dataset_rows),
@@ -157,7 +185,7 @@ def _facts(record: ModelRecord) -> list[tuple[str, Any]]:
 
 
 def _as_json(record: ModelRecord) -> dict[str, Any]:
-    kept = {"version", "status", "created_at", "promoted_at", "metrics", "gates", "erased"}
+    kept = {"version", "status", "created_at", "promoted_at", "metrics", "gates", "erased", "canary"}
     return {name: value for name, value in asdict(record).items() if name in kept} | {
         "tickets": record.manifest.dataset_rows,
         "groups": list(record.manifest.labels),

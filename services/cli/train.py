@@ -12,6 +12,9 @@ from services.cli.target import open_platform
 
 def train(
     promote: Annotated[bool, typer.Option(help="Serve the new model when it passes its gates.")] = True,
+    canary: Annotated[
+        bool, typer.Option(help="Let it shadow live tickets first; see `pointsman models canary`.")
+    ] = False,
     progress: Annotated[str, typer.Option(help="bar for people, json for programs")] = "bar",
 ) -> None:
     """
@@ -30,6 +33,8 @@ def train(
             "POINTSMAN_COMPANY": settings.company,
         }
         command = [sys.executable, "-m", "services.trainer", "--progress", progress]
-        done = subprocess.run([*command, *(["--promote"] if promote else [])], env=environment)
+        done = subprocess.run(
+            [*command, *(["--promote"] if promote else []), *(["--canary"] if canary else [])], env=environment
+        )
     if done.returncode:
         raise typer.Exit(1)

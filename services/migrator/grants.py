@@ -116,6 +116,8 @@ RAG: Rights = {
 TRAINER: Rights = {
     **_LOOK,
     **_APPEND,
+    "public.canary_answers": "select, insert",
+    "public.decisions": READ,
     "public.catalogue": "select, insert",
     "public.history": READ,
     "public.labels": READ,

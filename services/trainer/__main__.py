@@ -39,7 +39,7 @@ def main() -> None:
     except PointsmanError as exc:
         sys.exit(f"trainer: {exc}")
     sys.stdout.write(json.dumps(report) + "\n")
-    if arguments.promote and arguments.until is None and not report.get("promoted", False):
+    if arguments.promote and not report.get("canary") and not report.get("promoted", False):
         failed = "; ".join(f"{gate['name']}: {gate['detail']}" for gate in report["gates"] if not gate["passed"])
         sys.exit(f"trainer: {report['version']} is registered but not promoted. Gates not passed: {failed}")
 
@@ -47,6 +47,8 @@ def main() -> None:
 def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, Any]:
     if arguments.rollback:
         return {"version": _roll_back(settings)}
+    if arguments.shadow:
+        return {"canaries": _shadow(settings)}
     with _show_progress(arguments.progress) as progress:
         return _run(arguments, settings, progress)
 
@@ -77,6 +79,7 @@ def _train_registered(
             promote=arguments.promote,
             progress=progress,
             until=arguments.until,
+            canary=arguments.canary,
         )
 
 
@@ -85,6 +88,14 @@ def _roll_back(settings: TrainerSettings) -> str:
 
     with _own_database(settings) as conn:
         return rollback(conn)
+
+
+def _shadow(settings: TrainerSettings) -> list[dict[str, Any]]:
+    from services.core.kit.objects import open_store
+    from services.trainer.canary import run_round
+
+    with _own_database(settings) as conn:
+        return [asdict(told) for told in run_round(conn, open_store(settings.objects_url), settings.trainer_work_dir)]
 
 
 @contextmanager
@@ -163,6 +174,9 @@ def _parse_arguments() -> argparse.Namespace:
     act = parser.add_mutually_exclusive_group()
     act.add_argument("--promote", action="store_true", help="put the model in service when it passes the gates")
     act.add_argument("--rollback", action="store_true", help="train nothing: put the champion before this one back")
+    act.add_argument("--shadow", action="store_true", help="train nothing: one round of the canaries, then end")
+    parser.add_argument("--canary", action="store_true",
+                        help="with --promote: let it shadow live tickets first; --shadow compares")  # fmt: skip
     parser.add_argument("--data", type=Path, help="train on this CSV or JSONL file (.gz too) instead of the history")
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
                         help="column of subject, body, group or at in --data")  # fmt: skip

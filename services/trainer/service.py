@@ -36,6 +36,7 @@ class Outcome:
     promoted: bool
     gates: tuple[registry.Gate, ...]
     metrics: dict[str, float]
+    canary: bool = False
 
 
 def train(
@@ -48,9 +49,11 @@ def train(
     promote: bool,
     progress: Progress,
     until: str | None = None,
+    canary: bool = False,
 ) -> Outcome | None:
     """
-    Fits and registers a candidate; promotes it when asked to and all gates pass. None: it stopped after `until`.
+    Fits and registers a candidate; promotes it when asked to and all gates pass; with `canary` it shadows live
+    tickets first. None: it stopped after `until`.
 
     A run that was killed, or stopped, goes on where it was; `source` says what it must have read.
 
@@ -61,12 +64,14 @@ def train(
         fit_stages(run, read, config, progress, until=until or STAGES[-1])
         if until is not None:
             return None
-        outcome = _bring_in(run, place, rules, promote=promote, progress=progress)
+        outcome = _bring_in(run, place, rules, promote=promote, progress=progress, canary=canary)
         run.discard()
     return outcome
 
 
-def _bring_in(run: Run, place: Registry, rules: GateRules, *, promote: bool, progress: Progress) -> Outcome:
+def _bring_in(
+    run: Run, place: Registry, rules: GateRules, *, promote: bool, progress: Progress, canary: bool
+) -> Outcome:
     """Registers, judges, promotes: a second time changes nothing."""
     fitted = read_fitted(run)
     with place.conn.transaction():
@@ -79,11 +84,19 @@ def _bring_in(run: Run, place: Registry, rules: GateRules, *, promote: bool, pro
     progress("gates", 1.0, f"not passed: {failed}" if failed else f"{len(found)} passed")
     if promote and not passed:
         _tell_rejected(place, version, found)
+    if promote and passed and canary and _shadow(place, version):
+        progress("canary", 0.0, "shadows live tickets; each `pointsman models canary` compares")
+        return Outcome(version, promoted=False, gates=tuple(found), metrics=fitted.manifest.metrics, canary=True)
     if promote and passed:
         with place.conn.transaction():
             registry.promote(place.conn, version)
         progress("promote", 1.0, version)
     return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+
+
+def _shadow(place: Registry, version: str) -> bool:
+    with place.conn.transaction():
+        return registry.begin_canary(place.conn, version)
 
 
 def _keep(run: Run, place: Registry, version: str) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from psycopg import Connection
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from services.core.kit import audit
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SELECT = (
-    "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, cardinality(erased_keys) as erased"
+    "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, canary,"
+    " cardinality(erased_keys) as erased"
     " from models "
 )
 
@@ -46,7 +47,8 @@ class ModelRecord:
     """
     One registered version. `uri` is the prefix of its files in the object store.
 
-    `gates`: empty until it was judged. `erased`: how many texts it learnt from have been erased since.
+    `gates`: empty until it was judged. `canary`: champion, since, state and reason, where it shadows or has shadowed
+    live tickets. `erased`: how many texts it learnt from have been erased since.
     """
 
     version: str
@@ -58,6 +60,7 @@ class ModelRecord:
     promoted_at: datetime | None
     gates: tuple[Gate, ...] = ()
     erased: int = 0
+    canary: dict[str, Any] | None = None
 
     @property
     def failed(self) -> tuple[Gate, ...]:
@@ -91,6 +94,27 @@ def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
 def record_gates(conn: Connection[Any], version: str, gates: Sequence[Gate]) -> None:
     """What the candidate was asked, for everybody who looks at the registry."""
     conn.execute("update models set gates = %s where version = %s", (Jsonb([asdict(gate) for gate in gates]), version))
+
+
+def begin_canary(conn: Connection[Any], version: str) -> bool:
+    """Lets a candidate shadow the champion from now on; False where there is no champion to shadow."""
+    record, present = _lock(conn, version), champion(conn)
+    if present is None or present.version == version:
+        return False
+    if record.canary is None or record.canary["state"] != "running":
+        since = conn.cursor(row_factory=tuple_row).execute("select clock_timestamp()::text").fetchone()
+        assert since is not None  # a select without from has one row
+        record_canary(conn, version, {"champion": present.version, "since": since[0], "state": "running", "reason": ""})
+    return True
+
+
+def canaries(conn: Connection[Any]) -> list[ModelRecord]:
+    """The candidates that shadow live tickets."""
+    return _select(conn, "where canary ->> 'state' = 'running' order by created_at", ())
+
+
+def record_canary(conn: Connection[Any], version: str, canary: dict[str, Any]) -> None:
+    conn.execute("update models set canary = %s where version = %s", (Jsonb(canary), version))
 
 
 def promote(conn: Connection[Any], version: str) -> ModelRecord:

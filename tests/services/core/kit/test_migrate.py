@@ -61,6 +61,7 @@ FROZEN = {
     "versions/0018_mails.py": "24b8333d744bbc83",
     "versions/0019_gates.py": "eb3e3329c30e44c4",
     "versions/0020_lanes_of_tickets.py": "909374dce71ec9fd",
+    "versions/0021_canaries.py": "9eb5a4227c9ab063",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
