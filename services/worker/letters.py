@@ -43,7 +43,9 @@ async def _write(outside: Outside, letter: Letter) -> str | Superseded:
     result = await connector.write(TicketUpdate.model_validate(letter.payload))
     WRITES.labels(connector.name, result.status).inc()
     log.info("worker.letter.sent", key=letter.key, result=result.status)
-    return Superseded(result.why) if result.status == "superseded" else result.status
+    if result.status == "superseded":
+        return Superseded(result.why)
+    return f"{result.status}, except: {result.why}" if result.why else result.status
 
 
 async def _publish(publisher: Publisher | None, letter: Letter) -> str:

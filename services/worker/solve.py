@@ -73,17 +73,15 @@ async def summarise(outside: Outside, ticket_id: int, workflow_id: str) -> None:
 
 
 async def relate(outside: Outside, ticket_id: int, workflow_id: str) -> None:
-    """A private note with the nearest solved tickets; nothing when none is near."""
-    async with connection(outside.pool) as conn:
-        row = await repository.redacted(conn, ticket_id)
-        known = await repository.raw_ticket(conn, ticket_id)
+    """
+    A private note with the nearest solved tickets; nothing when none is near.
+
+    The ticket is read again: what people made of it is what a review decides upon from now on.
+    """
+    known, safe = await read_safely(outside, ticket_id)
     if known is None:
         return
-    if row["subject"] is None:  # assigned before it was triaged: its text is not redacted yet
-        talk = await _conversation(outside, ticket_id)
-        text = join_text(talk.subject, talk.body) if talk else ""
-    else:
-        text = join_text(row["subject"], row["body"])
+    text = join_text(safe.fields["subject"], safe.fields["body"])
     prediction, embedding = await outside.router.predict(text, want_embedding=True)
     async with connection(outside.pool) as conn, conn.transaction():
         if not await repository.hold(conn, ticket_id):

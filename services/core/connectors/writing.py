@@ -3,13 +3,14 @@ The one way a letter takes effect in a ticketing system, whatever that system ca
 
 Look for our mark; compare with what was seen when the letter was decided; change; note; read back. The mark goes in
 with the last call, so an attempt that is killed in between leaves none, and the next one completes it: setting a field
-twice is setting it once. What a person changed in the meantime stands (design/adr/0091-late-letters.md).
+twice is setting it once. What a person changed in the meantime stands, field by field, and the rest is written
+(design/adr/0201-a-field-at-a-time.md).
 """
 
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from services.core.connectors.hearing import MARKER_PREFIX
@@ -29,8 +30,9 @@ class WriteResult:
     """
     What became of one update.
 
-    `written`: it took effect now. `already`: it had taken effect before. `superseded`: a person was faster, nothing was
-    done, `why` says what they changed. `unwritable`: the system cannot be written to; the decision stays with us.
+    `written`: it took effect now, but for what `why` names, which a person had changed. `already`: it had taken effect
+    before. `superseded`: a person was faster, nothing was done, `why` says what they changed. `unwritable`: the system
+    cannot be written to; the decision stays with us.
     `stamp` is the ticket's state after the write, as in `Ticket.stamp`; `url` is for people.
     """
 
@@ -165,42 +167,64 @@ async def write_once(hands: Hands, update: TicketUpdate, names: Names, pause: Pa
         standing = await _settled(hands, update, pause)
         if standing.is_marked:
             return WriteResult("already", standing.stamp, hands.ticket_url(update.external_id))
-        if why := why_superseded(update, standing):
+        left = what_stands(update, standing)
+        if why := why_superseded(update, standing, left):
             return WriteResult("superseded", standing.stamp, hands.ticket_url(update.external_id), why)
-        change = await _change(hands, update, names)
+        change = await _change(hands, without(update, left), names)
         try:
             saved = await _carry_out(hands, change, standing)
         except UpdateConflict:
             continue  # someone was faster; read again and decide again
-        return await _read_back(hands, change, saved)
+        return replace(await _read_back(hands, change, saved), why="; ".join(left.values()))
     raise UpdateConflict(
         f"{hands.system} ticket {update.external_id} changed {CONFLICT_ATTEMPTS} times while we wrote."
     )
 
 
-def why_superseded(update: TicketUpdate, now: Standing) -> str | None:
+def what_stands(update: TicketUpdate, now: Standing) -> dict[str, str]:
     """
-    What a person has changed since this was decided; None when the letter still holds.
+    The fields that the letter would set and a person has changed since it was decided, each with what they made of it.
 
-    A moved stamp alone proves nothing: a comment moves it too. A note changes nothing of theirs, so only a locked
-    ticket refuses it.
+    A moved stamp alone proves nothing: a comment moves it too.
+    """
+    seen = update.seen
+    if seen is None or (seen.stamp is not None and seen.stamp == now.stamp):
+        return {}
+    fields = (
+        ("group", now.group, seen.group, update.group),
+        ("priority", now.priority, seen.priority, update.priority),
+    )
+    return {
+        what: f"its {what} is {is_now or 'empty'} by now; it was {was or 'empty'} when {wanted} was decided"
+        for what, is_now, was, wanted in fields
+        if wanted is not None and is_now not in (was, wanted)
+    }
+
+
+def why_superseded(update: TicketUpdate, now: Standing, left: Mapping[str, str]) -> str | None:
+    """
+    Why nothing of the letter is to be written any more; None when something is.
+
+    A note changes nothing of theirs, so a letter that routes nowhere is written without what is `left` to them; only a
+    locked ticket refuses it.
     """
     if now.is_locked:
         return f"it is {now.status or Status.CLOSED} and takes no change any more"
-    seen = update.seen
-    if seen is None or (update.group is None and update.priority is None):
-        return None
-    if seen.stamp is not None and seen.stamp == now.stamp:
-        return None
-    if now.status in ENDED and seen.status not in ENDED:
+    wanted = {what for what in ("group", "priority") if getattr(update, what) is not None}
+    if update.seen and wanted and now.status in ENDED and update.seen.status not in ENDED:
         return f"it is {now.status} by now"
-    for what, is_now, was, wanted in (
-        ("group", now.group, seen.group, update.group),
-        ("priority", now.priority, seen.priority, update.priority),
-    ):
-        if is_now != was and is_now != wanted:
-            return f"its {what} is {is_now or 'empty'} by now; it was {was or 'empty'} when this was decided"
+    if update.group is not None and wanted == left.keys():
+        return "; ".join(left.values())
     return None
+
+
+def without(update: TicketUpdate, left: Mapping[str, str]) -> TicketUpdate:
+    """The letter without what is left to people; its note says so first."""
+    if not left:
+        return update
+    told = f"Not all of this was written, because somebody was faster: {'; '.join(left.values())}."
+    note = f"{told}\n{update.note}" if update.note else None
+    return update.model_copy(update={**dict.fromkeys(left), "note": note})
 
 
 async def _settled(hands: Hands, update: TicketUpdate, pause: Pause) -> Standing:

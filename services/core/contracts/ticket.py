@@ -95,7 +95,7 @@ class TicketUpdate(Contract):
 
     `key` is the idempotency key (ticket id + stage): writing the same key twice has one effect.
     A field that is None is left as it is. `note` becomes a private note, never customer-visible.
-    `seen` guards group and priority: where a person has changed them since, the update is superseded.
+    `seen` guards group and priority, each by itself: what a person has changed since stands, the rest is written.
     """
 
     key: str = Field(min_length=1, max_length=200)

@@ -229,17 +229,57 @@ async def test_a_late_letter_gives_way_to_a_person(platform: Platform) -> None:
         "select 1 from outbox o join tickets t on t.id = o.ticket_id where t.external_id = %s and last_error <> ''"
     )
     platform.wait_until(lambda: bool(platform.rows(waiting, external_id)), "the first attempt")
-    change = {"ticket": {"group_id": groups["Support"]}}
+    change = {"ticket": {"group_id": groups["Support"], "priority": "low"}}
     platform.zendesk.put(f"/api/v2/tickets/{external_id}.json", json=change).raise_for_status()
     platform.wait_until(lambda: bool(letters(platform, "zendesk", external_id, "superseded")), "the end of the letter")
     ticket = platform.zendesk.get(f"/api/v2/tickets/{external_id}.json").json()["ticket"]
-    assert (ticket["group_id"], ticket["priority"]) == (groups["Support"], None)
+    assert (ticket["group_id"], ticket["priority"]) == (groups["Support"], "low")
     number = ticket_row(platform, "zendesk", external_id)["id"]
     shown = json.loads(platform.cli("ticket", str(number), "--format", "json").stdout)
     assert [(one["state"], "its group is Support by now" in one["result"]) for one in shown["outbox"]] == [
         ("superseded", True)
     ]
     assert "letter.superseded" in [entry["action"] for entry in shown["audit"]]
+
+
+async def test_a_reviewers_word_is_written_beside_what_a_person_set(platform: Platform) -> None:
+    """Somebody sets the priority while the ticket waits for review: it stands, and the reviewer's group is written."""
+    text = {"subject": "vpn and wifi problem", "comment": {"body": "Please help with dns and router"}}
+    external_id = str(platform.zendesk.post("/api/v2/tickets.json", json={"ticket": text}).json()["ticket"]["id"])
+    groups = {group["name"]: group["id"] for group in platform.zendesk.get("/api/v2/groups.json").json()["groups"]}
+    event = {"id": str(uuid.uuid4()), "type": "zen:event-type:ticket.created", "detail": {"id": external_id}}
+    body = json.dumps(event | {"event": {}, "time": datetime.now(UTC).isoformat()}).encode()
+    headers = sign_zendesk(SecretStr(platform.home.secrets["zendesk"]), body, now=datetime.now(UTC))
+    key = {"X-API-Key": (platform.home.folder / "api_key").read_text("utf-8").strip()}
+    waits = "update catalogue set priority_threshold = {} where name = 'Network'"
+    platform.rows(waits.format("'urgent'") + " returning name")
+    try:
+        async with httpx.AsyncClient(base_url=platform.home.gateway_url, timeout=60) as http:
+            (await http.post("/hooks/zendesk", content=body, headers=headers)).raise_for_status()
+            platform.wait_until(lambda: bool(decisions(platform, "zendesk", external_id)), "the decision")
+            assert decisions(platform, "zendesk", external_id)[0]["band"] == "HUMAN_REVIEW"
+            row = ticket_row(platform, "zendesk", external_id)
+            number, seen = row["id"], row["seen"]["stamp"]
+
+            def set_later() -> bool:  # Zendesk's stamp has whole seconds
+                change = {"ticket": {"priority": "low", "tags": [uuid.uuid4().hex]}}
+                answer = platform.zendesk.put(f"/api/v2/tickets/{external_id}.json", json=change).raise_for_status()
+                return answer.json()["ticket"]["updated_at"] > seen
+
+            platform.wait_until(set_later, "a later second")
+            review = await http.post(f"/api/tickets/{number}/review", json={"group": "Hardware"}, headers=key)
+            assert review.is_success, review.text
+            platform.wait_until(lambda: bool(letters(platform, "zendesk", external_id, "sent")), "the write-back")
+            shown = (await http.get(f"/api/tickets/{number}", headers=key)).json()
+    finally:
+        platform.rows(waits.format("null") + " returning name")
+    ticket = platform.zendesk.get(f"/api/v2/tickets/{external_id}.json").json()["ticket"]
+    assert (ticket["group_id"], ticket["priority"]) == (groups["Hardware"], "low")
+    assert [one["result"].startswith("written, except: its priority is low by now") for one in shown["outbox"]] == [
+        True
+    ]
+    comments = platform.zendesk.get(f"/api/v2/tickets/{external_id}/comments.json").json()["comments"]
+    assert "Not all of this was written" in comments[-1]["body"]
 
 
 @pytest.mark.parametrize("name", ["gateway", "worker", "router"])

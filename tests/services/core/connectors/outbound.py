@@ -143,16 +143,40 @@ class Outbound:
 
     @pytest.mark.parametrize(("field", "value"), [("group", "Support"), ("priority", "low")])
     async def test_what_a_person_has_changed_stands(self, system: System, field: str, value: str) -> None:
-        """The letter ends as superseded, says why, and leaves nothing on the ticket."""
+        """That field alone: the rest of the letter is written, and result and note say what was left and why."""
         needs(system, Can.FIELDS)
         external_id = await system.open_ticket()
         seen = await seen_now(system, external_id)
         await system.person_changes(external_id, **{field: value})
         result = await system.connector.write(letter(external_id, seen=seen))
+        assert (result.status, value in result.why) == ("written", True)
+        ticket, wanted = await shown(system, external_id), {"group": "Billing", "priority": "high"}
+        assert {name: getattr(ticket, name) for name in wanted} == wanted | {field: value}
+        [note] = await notes(system, external_id)
+        assert (value in note, "because" in note) == (True, True)
+
+    async def test_a_person_who_has_changed_all_of_it_supersedes_it(self, system: System) -> None:
+        """Nothing is left to write, so nothing is noted either."""
+        needs(system, Can.FIELDS)
+        external_id = await system.open_ticket()
+        seen = await seen_now(system, external_id)
+        await system.person_changes(external_id, group="Support", priority="low")
+        result = await system.connector.write(letter(external_id, seen=seen))
         assert result.status == "superseded"
-        assert value in result.why
-        assert getattr(await shown(system, external_id), field) == value
+        assert ("Support" in result.why, "low" in result.why) == (True, True)
+        ticket = await shown(system, external_id)
+        assert (ticket.group, ticket.priority) == ("Support", Priority.LOW)
         assert await notes(system, external_id) == []
+
+    async def test_a_call_for_a_person_is_heard_whatever_they_changed(self, system: System) -> None:
+        """An escalation names no group: its note is written beside their priority."""
+        needs(system, Can.FIELDS)
+        external_id = await system.open_ticket()
+        seen = await seen_now(system, external_id)
+        await system.person_changes(external_id, priority="low")
+        assert (await system.connector.write(letter(external_id, seen=seen, group=None))).status == "written"
+        assert (await shown(system, external_id)).priority == Priority.LOW
+        assert len(await notes(system, external_id)) == 1
 
     async def test_what_a_person_has_solved_stays_as_it_is(self, system: System) -> None:
         """Nothing is routed that is done."""
