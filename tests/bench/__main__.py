@@ -1,8 +1,8 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|audit|scale|conversations|conversations-large|all] [--quick]
-                          [--tickets N] [--format table|json]
+    python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|all]
+                          [--quick] [--tickets N] [--format table|json]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them.
@@ -100,11 +100,18 @@ def measure_large_conversations(size: Size) -> list[Row]:
     return conversations.measure(chunks=5_000 if size.is_quick else 200_000, seconds=3 * size.seconds)
 
 
+def measure_redaction(size: Size) -> list[Row]:
+    from tests.bench import redaction
+
+    return redaction.measure(fillings=1 if size.is_quick else 6, rounds=size.rounds)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
     "router": measure_router,
     "memory": measure_memory,
+    "redact": measure_redaction,
     "audit": measure_audit,
     "scale": measure_scale,
     "conversations": measure_conversations,

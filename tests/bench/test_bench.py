@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from services.core.search.encoder import TextEncoder
 from services.core.search.retrieve import Question, Scope, retrieve
-from tests.bench import audit, end_to_end, ingest, memory, scale
+from tests.bench import audit, end_to_end, ingest, memory, redaction, scale
 from tests.bench.containers import run_containers
 from tests.bench.copies import grow
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
@@ -50,6 +50,13 @@ def test_pages_erasures_and_upkeep_are_measured_on_a_seeded_database() -> None:
     rows = {row.what: row for row in scale.measure(tickets=1_000)}
     assert {str(row.target) for row in rows.values() if row.target} == {"<= 20", "<= 100", "<= 200"}
     assert all(row.value > 0 for row in rows.values())
+
+
+def test_redaction_is_measured_by_stage() -> None:
+    """Every stage costs something, and no stage but the strict level more than a whole ticket does."""
+    rows = {row.what: row.value for row in redaction.measure(fillings=1, rounds=1)}
+    assert all(value > 0 for value in rows.values())
+    assert rows["normalise"] + rows["language"] < rows["redact, English"]
 
 
 def test_a_report_says_what_was_held_and_on_which_machine() -> None:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.core.text.evaluate import EntityScore, LanguageScore, evaluate
-from services.core.text.exam.generate import LANGUAGES, exam, lower_cased
+from services.core.text.evaluate import EntityScore, LabelledText, LanguageScore, evaluate
+from services.core.text.exam.generate import LANGUAGES, exam, lower_cased, mistyped
 from services.core.text.redact import Redactor
 
 NAMES = ("PERSON", "ORGANIZATION", "LOCATION", "NRP")
@@ -22,14 +22,27 @@ class FalseAlarms:
 
 
 @dataclass(frozen=True)
+class Wrong:
+    """Findings that touch no planted value, in tickets as they are and with typos."""
+
+    words: int
+    as_written: int
+    mistyped: int
+
+
+@dataclass(frozen=True)
 class Scorecard:
-    """Scores by language, of both parts, as written and in small letters; `alarms` by the name of the set."""
+    """
+    Scores by language, of both parts, as written and in small letters; `alarms` by the name of the set, `wrong` by
+    part.
+    """
 
     visible: Mapping[str, LanguageScore]
     unseen: Mapping[str, LanguageScore]
     visible_small: Mapping[str, LanguageScore]
     unseen_small: Mapping[str, LanguageScore]
     alarms: Mapping[str, FalseAlarms]
+    wrong: Mapping[str, Wrong]
 
 
 def measure(redactor: Redactor, technical: Mapping[str, Sequence[str]], *, fillings: int) -> Scorecard:
@@ -41,7 +54,21 @@ def measure(redactor: Redactor, technical: Mapping[str, Sequence[str]], *, filli
         evaluate(redactor, map(lower_cased, visible)),
         evaluate(redactor, map(lower_cased, unseen)),
         {name: count_alarms(redactor, texts) for name, texts in technical.items()},
+        {"visible": count_wrong(redactor, visible), "unseen": count_wrong(redactor, unseen)},
     )
+
+
+def count_wrong(redactor: Redactor, texts: Sequence[LabelledText]) -> Wrong:
+    return Wrong(
+        sum(len(text.text.split()) for text in texts),
+        sum(_wrong_in(redactor, text) for text in texts),
+        sum(_wrong_in(redactor, mistyped(text)) for text in texts),
+    )
+
+
+def _wrong_in(redactor: Redactor, text: LabelledText) -> int:
+    found = redactor.find(text.text, text.language)
+    return sum(not any(one.start < span.end and span.start < one.end for span in text.spans) for one in found)
 
 
 def count_alarms(redactor: Redactor, texts: Iterable[str]) -> FalseAlarms:
@@ -61,9 +88,9 @@ def page(card: Scorecard, command: str) -> str:
         "# Redaction scorecard",
         f"Written by `{command}`. Do not edit.",
         "Tickets are templates of ours in eight languages, filled with made-up values (`services/core/text/exam/`)."
-        " Rules were written looking at answers on the visible templates and never on the unseen ones. One hand wrote"
-        " templates and rules: mail of strangers will score lower. `any`: some of the value is hidden; `whole`: no"
-        " letter or digit of it stays; `right`: share of the findings that are of that kind.",
+        " Rules were written looking at answers on the visible templates and never on the unseen ones. Two hands wrote"
+        " templates, and each also rules: mail of strangers will score lower. `any`: some of the value is hidden;"
+        " `whole`: no letter or digit of it stays; `right`: share of the findings that are of that kind.",
         "## By language",
         _languages(card),
         "## By kind, all languages",
@@ -71,6 +98,16 @@ def page(card: Scorecard, command: str) -> str:
         "## In small letters",
         "The same tickets without a capital letter.",
         _small(card),
+        "## False alarms beside the values, and what typos add",
+        "Findings that touch no planted value, per 1,000 words; then in the same tickets with two letters swapped in"
+        " every third longer word.",
+        _table(
+            ["part", "words", "as written", "with typos"],
+            [
+                [part, str(wrong.words), *(f"{1000 * n / wrong.words:.1f}" for n in (wrong.as_written, wrong.mistyped))]
+                for part, wrong in card.wrong.items()
+            ],
+        ),
         "## False alarms on technical tickets",
         "Findings in real technical tickets. Some are right (reporters' names, links), so each"
         " figure is an upper bound. A name is a person, an organisation, a place or an origin.",

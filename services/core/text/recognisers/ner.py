@@ -25,6 +25,7 @@ _UNUSED_PIPES = ("parser", "tagger", "lemmatizer", "attribute_ruler", "morpholog
 _FRAME = str.maketrans(dict.fromkeys(">|*#~_^•", " "))
 _BATCH_LINES = 128  # bounds the model's arrays, not the call
 _CAPITALISED = re.compile(r"(?<![^\W_])(?=[^\W\d_])[^a-zß-öø-ÿ\W][^\W\d_]+")
+_WORD_BEFORE_WORD = re.compile(r"\S+(?=\s+([^\W\d_]))")
 _SIGNS = re.compile(r"[()\[\]{}<>=/\\|;_$#@&+]")
 _SIGNS_MAX, _CHARS_PER_SIGN = 5, 12  # a line with more signs than these is code, markup or a path
 _QUESTION_MARKS = re.compile(r"\?{2,}")
@@ -61,12 +62,15 @@ class NamedEntities:
     def find_many(self, lines: Sequence[tuple[str, str]]) -> list[list[Span]]:
         """Reads only lines that could hold a name: on the others the answer is known to be nothing."""
         found: list[list[Span]] = [[] for _ in lines]
-        read = [number for number, (text, _) in enumerate(lines) if _may_hold_a_name(text)]
+        read = [number for number, line in enumerate(lines) if self._may_hold_a_name(*line)]
         for first in range(0, len(read), _BATCH_LINES):
             batch = read[first : first + _BATCH_LINES]
             for number, document in zip(batch, self._read([lines[number][0] for number in batch]), strict=True):
                 found[number] = list(self._judged(*lines[number], document.ents))
         return found
+
+    def _may_hold_a_name(self, line: str, language: str) -> bool:
+        return _may_hold_a_name(line) and (language == self._language or _may_hold_a_full_name(line))
 
     def _read(self, lines: Sequence[str]) -> list[Any]:
         """What the pipeline's own `pipe` does, without its 1.5 ms a call."""
@@ -146,6 +150,17 @@ def _may_hold_a_name(line: str) -> bool:
     if len(_SIGNS.findall(line)) > max(_SIGNS_MAX, len(line) // _CHARS_PER_SIGN):
         return False
     return any(not is_ordinary_word(word) and not is_technical(word) for word in _CAPITALISED.findall(line))
+
+
+def _may_hold_a_full_name(line: str) -> bool:
+    """
+    Two words in a row with capitals, the first no ordinary one: of a language that is not the model's own, `_judge`
+    takes nothing less but places of the list, which `Places` finds by itself.
+    """
+    return any(
+        word[1].isupper() and not word.group().islower() and not is_ordinary_word(word.group().strip(".,;:!?()'’\""))
+        for word in _WORD_BEFORE_WORD.finditer(line)
+    )
 
 
 def _unframed(text: str) -> str:
