@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
 from infra.workloads.containers import USER
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+
+ENDS_S = 30
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,9 @@ class Buildah:
         command = self._command("run", "--isolation", "chroot", "--user", f"{USER}:{USER}", *given, *volumes, container)
         try:
             with log.open("wb") as out:
-                yield subprocess.Popen([*command, "--", *start.command], stdout=out, stderr=out)
+                popen = subprocess.Popen([*command, "--", *start.command], stdout=out, stderr=out)
+                with _ended(popen):
+                    yield popen
         finally:
             subprocess.run(["umount", "--lazy", "--recursive", root], check=False)
             self._run("rm", container)
@@ -134,7 +140,9 @@ class Docker:
         volumes = [part for here, there in start.volumes.items() for part in ("--volume", f"{here}:{there}")]
         command = ["docker", "run", "--rm", "--network", "host", "--read-only", "--user", f"{USER}:{USER}"]
         with log.open("wb") as out:
-            yield subprocess.Popen([*command, *given, *volumes, start.image, *start.command], stdout=out, stderr=out)
+            popen = subprocess.Popen([*command, *given, *volumes, start.image, *start.command], stdout=out, stderr=out)
+            with _ended(popen):
+                yield popen
 
     def close(self) -> None:
         """Docker keeps its images itself."""
@@ -151,6 +159,23 @@ def engine(store: Path, wanted: str = "") -> Engine:
     if found == "docker":
         return Docker()
     raise ConfigurationInvalid("Images need buildah or docker: apt-get install buildah mmdebstrap (Debian, Ubuntu).")
+
+
+@contextmanager
+def _ended(popen: subprocess.Popen) -> Generator[None]:
+    """Nothing that was started is left after the block: the engine's own end does not end its container."""
+    try:
+        yield
+    finally:
+        family = psutil.Process(popen.pid).children(recursive=True) if popen.poll() is None else []
+        for process in reversed(family):
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, stubborn = psutil.wait_procs(family, timeout=ENDS_S)
+        for process in stubborn:
+            process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            popen.wait(ENDS_S)
 
 
 def _mountpoints(root: Path, volumes: Iterable[str]) -> None:

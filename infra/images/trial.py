@@ -71,6 +71,7 @@ class Trial:
         self._cli(settings, "history", "import", "--mock", str(HISTORY))
         if "trainer" in self.images:
             self._job("trainer", settings, "--promote", "--encoder", "frozen")
+        self._cli(settings, "docs", "encoder")  # the chat reads it out of the object store
         with psycopg.connect(url, autocommit=True) as conn:
             key = create_key(conn, name="trial", role=Role.ADMIN)
         processes = {name: self._serve(stack, name, settings, ports[name]) for name in ORDER if name in self.images}
@@ -81,7 +82,6 @@ class Trial:
             self._work(settings | {"POINTSMAN_URL": f"http://127.0.0.1:{ports['gateway']}", "POINTSMAN_API_KEY": key})
         for name, process in processes.items():
             self.seen[name].peak_mib = memory(process, "VmHWM")
-            process.terminate()
 
     def _imports(self, settings: Mapping[str, str]) -> None:
         """What a container imports only when it needs it, too: no part of a package was taken away too much."""
