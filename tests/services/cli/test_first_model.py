@@ -1,5 +1,6 @@
 """A first start that is interrupted: what it had begun is ended, and begun again in the right way."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -11,11 +12,12 @@ import httpx
 import psutil
 import psycopg
 
-from services.cli.first_model import has_own_history
+from services.cli.first_model import TUNE_ROWS_MIN, has_own_history
+from services.core.kit.database import migrate
 from services.local.home import Home
 from services.local.processes import clear_leftovers
 from tests.platform import build_home, user_environment
-from tests.services.trainer.bundles import small_encoder
+from tests.services.trainer.bundles import made_up_tickets, small_encoder
 
 TIMEOUT_S = 300.0  # of a machine that others share; nothing waits longer than it must
 ADD = """
@@ -69,9 +71,21 @@ def test_a_killed_first_start_leaves_nothing_that_the_next_does_not_find(open_fo
         home.postgres.stop()
 
 
-def test_the_fine_tuned_model_takes_over_from_the_first(open_folder: Path) -> None:
+def import_own_history(home: Home, folder: Path) -> None:
+    """As many closed tickets as fine-tuning asks for, and little more."""
+    file = folder / "closed.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        rows = enumerate(made_up_tickets(TUNE_ROWS_MIN + 80, rare=0))
+        csv.writer(out).writerows([("id", "body", "team"), *((number, one.text, one.group) for number, one in rows)])
+    migrate(home.postgres.start(), home.settings.company)
+    command = [sys.executable, "-m", "services.cli", "history", "import", str(file), "--map", "group=team"]
+    subprocess.run(command, env=user_environment(home), check=True, timeout=TIMEOUT_S)
+
+
+def test_the_fine_tuned_model_takes_over_from_the_first(open_folder: Path, tmp_path: Path) -> None:
     """Tickets flow on a first model; the better one is trained behind it and serves without a restart."""
     home = build_home(open_folder / "takeover")
+    import_own_history(home, tmp_path)
     small = {
         "POINTSMAN_TRAINER_BASE_MODEL": str(small_encoder()),
         "POINTSMAN_TRAINER_EPOCHS": "1",
