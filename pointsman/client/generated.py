@@ -506,7 +506,7 @@ class Pointsman(Transport):
         return self._call("POST", "/predict", Predicted, body=body)
 
     def predict_batch(self, body: Questions) -> PredictedBatch:
-        """Up to 256 texts at once."""
+        """Up to 256 texts at once, of 200,000 characters together."""
         return self._call("POST", "/predict/batch", PredictedBatch, body=body)
 
     def put_team(self, body: Team) -> Catalogue:

@@ -10,6 +10,7 @@ from services.core.contracts.ticket import SUBJECT_MAX_CHARS, Priority
 
 BATCH_MAX = 256  # texts that the router takes in one request
 TEXT_MAX_CHARS = 200_000
+BATCH_MAX_CHARS = 200_000  # all texts of a batch together: redacting is what they cost, and one thread does it
 
 
 class Question(Contract):
@@ -28,6 +29,15 @@ class Question(Contract):
 
 class Questions(Contract):
     questions: tuple[Question, ...] = Field(min_length=1, max_length=BATCH_MAX)
+
+    @model_validator(mode="after")
+    def _is_not_too_long(self) -> Self:
+        chars = sum(len(one.title) + len(one.description) for one in self.questions)
+        if len(self.questions) > 1 and chars > BATCH_MAX_CHARS:
+            raise ValueError(
+                f"the texts have {chars} characters together; a batch takes {BATCH_MAX_CHARS}: send several"
+            )
+        return self
 
 
 class Answers(Contract):

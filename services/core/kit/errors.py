@@ -16,6 +16,7 @@ PointsmanError
 │   └── UpdateConflict 409 retryable   the ticket changed under our write-back
 ├── BodyTooSlow 408
 ├── BodyTooLarge 413
+├── CallerLeft 499             nobody reads the answer any more; no fault of anybody's
 ├── RateLimited 429 retryable  carries `retry_after_s`
 ├── ConfigurationInvalid 500   a setting; the message names it and gives an example
 ├── Unavailable 503 retryable  something we depend on does not answer
@@ -95,6 +96,10 @@ class BodyTooSlow(PointsmanError):
 
 class BodyTooLarge(PointsmanError):
     status = 413
+
+
+class CallerLeft(PointsmanError):
+    status = 499
 
 
 class RateLimited(PointsmanError):

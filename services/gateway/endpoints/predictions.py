@@ -19,6 +19,7 @@ from services.core.contracts.question import Answers, Question, Questions
 from services.core.kit import audit
 from services.core.kit.database import connection
 from services.core.kit.errors import InputInvalid, RateLimited, Unavailable
+from services.core.kit.leaving import while_there
 from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
 from services.gateway import figures, service
@@ -95,7 +96,7 @@ async def predict(request: Request, who: Agent, question: Question) -> Predicted
 
 @router.post("/predict/batch")
 async def predict_batch(request: Request, who: Agent, asked: Questions) -> PredictedBatch:
-    """Up to 256 texts at once."""
+    """Up to 256 texts at once, of 200,000 characters together."""
     started = time.perf_counter()
     found = await _predict(request, who, asked.questions)
     return PredictedBatch(predictions=found, processing_ms=_since(started))
@@ -155,7 +156,8 @@ async def _ask_worker(request: Request, asked: Questions) -> tuple[Decision, ...
     url, headers = f"{state.settings.worker_url}/predict", {"Authorization": f"Bearer {key_of(request)}"}
     body = asked.model_dump(mode="json")
     try:
-        answer = await state.http.post(url, json=body, headers=headers, timeout=WORKER_TIMEOUT_S)
+        call = state.http.post(url, json=body, headers=headers, timeout=WORKER_TIMEOUT_S)
+        answer = await while_there(request, call)
     except httpx.HTTPError as exc:
         raise Unavailable(
             f"No worker answers predictions ({type(exc).__name__}). Check that one runs, and POINTSMAN_WORKER_URL."

@@ -44,6 +44,8 @@ def test_a_batch_keeps_its_order_and_its_bounds(http: httpx.Client) -> None:
     found = http.post("/predict/batch", json={"questions": texts}).raise_for_status().json()["predictions"]
     assert [one["group"] for one in found] == ["Payroll", "Network"] * 60
     assert http.post("/predict/batch", json={"questions": texts[:1] * 257}).status_code == 422
+    long = http.post("/predict/batch", json={"questions": [{"title": "vpn", "description": "x" * 1_000}] * 200})
+    assert (long.status_code, "200000" in long.text) == (422, True)
     odd = http.post("/predict", json={"title": "xyzzy plugh"}).json()
     assert odd["action"] != "AUTO_ROUTE"
     assert odd["escalation_reason"]
