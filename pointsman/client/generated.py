@@ -356,13 +356,17 @@ class Team(Model):
     """`name` is the group's name in the ticketing system, `description` what the models read about it.
 
     Below `priority_threshold` a ticket for this team goes to a person instead of being routed by itself. Teams that are
-    not `active` get no ticket; they stay, because old decisions name them."""
+    not `active` get no ticket; they stay, because old decisions name them.
+
+    `support_level` 1 is the help desk: the chat shows the way to the nearest page or video before it calls one of them.
+    2 and 3, and a team without one, are written to by e-mail, too, where that is configured."""
 
     name: str
     description: str | None = None
     department: str | None = None
     system: str | None = None
     priority_threshold: Priority | None = None
+    support_level: int | None = None
     active: bool | None = None
 
 

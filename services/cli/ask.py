@@ -7,6 +7,8 @@ import httpx
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
+from services.core.answer.redirect import shows_sources
+from services.core.contracts.conversation import Answer
 from services.core.contracts.document import Evidence
 from services.core.kit.errors import InputInvalid, PointsmanError, Unauthenticated, Unavailable
 from services.core.kit.settings import read_settings
@@ -46,7 +48,7 @@ def ask(
         typer.echo("A person has this conversation; your message was passed on.")
         return
     typer.echo(answer["text"])
-    for one in answer["answer"]["evidence"] if answer["answer"]["claims"] else ():
+    for one in answer["answer"]["evidence"] if shows_sources(Answer.model_validate(answer["answer"])) else ():
         typer.echo(f"  Source: {one['title']} ({Evidence.model_validate(one).link})")
     typer.echo(f"Go on with: --session {session_id}:{token}", err=True)
 

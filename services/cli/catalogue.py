@@ -13,7 +13,7 @@ from services.cli.target import open_api
 from services.core.contracts.catalogue import Catalogue
 from services.core.kit.errors import InputInvalid
 
-COLUMNS = ("name", "department", "system", "priority_threshold", "active", "description")
+COLUMNS = ("name", "department", "system", "priority_threshold", "support_level", "active", "description")
 
 app = typer.Typer(no_args_is_help=True, help="The teams that tickets may be routed to: list, export, import.")
 

@@ -1,6 +1,8 @@
 """`pointsman rag`: how good answers are, and the gate that decides whether to give one."""
 
 import asyncio
+import csv
+import gzip
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -70,6 +72,38 @@ def calibrate(
     )
 
 
+@app.command("thresholds")
+def thresholds(
+    corpus: Corpus,
+    questions: Annotated[Path, typer.Option(help="JSON lines of gold_answer, gold_doc_ids; .gz too.")],
+    labelled: Annotated[Path, typer.Option(help="CSV of text and label, .gz too: questions and what they want.")],
+    rows: Annotated[int, typer.Option(min=10, max=5000, help="So many of them, spread over the file.")] = 1200,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    What the fixed thresholds are worth: supported claims (.7 and .7), same questions (.7), same cases (.92).
+
+    Examples:
+
+      pointsman rag thresholds --corpus corpus.jsonl --questions train.jsonl --labelled banking77.csv
+    """
+    from services.core.answer.evaluate import read_lines
+    from services.core.answer.thresholds import sameness, support
+
+    passages = {str(row["doc_id"]): str(row["text"]) for row in read_lines(corpus)}
+    answers = [(row.get("gold_answer") or "", _gold(row, passages)) for row in read_lines(questions)]
+    texts = _labelled(labelled, rows)
+    with open_platform() as settings:
+        encoder = open_encoder(settings)
+        figures = {"support": support(encoder, passages, answers), "sameness": sameness(encoder, texts)}
+    if format is Format.JSON:
+        print_json(figures)
+        return
+    print_table(["claims", "value"], pairs(figures["support"]))
+    columns = ["cosine", "pairs", "same_label", "of_different"]
+    print_table(columns, [[row[name] for name in columns] for row in figures["sameness"]])
+
+
 @app.command("gaps")
 def gaps(
     days: Annotated[int, typer.Option(min=1, max=3650, help="How far to look back.")] = 90,
@@ -133,6 +167,20 @@ def cases(
         print_json(found)
         return
     print_table(["conversation", "question", "resolution"], [list(row.values()) for row in found])
+
+
+def _gold(row: dict[str, Any], passages: dict[str, str]) -> frozenset[str]:
+    return frozenset(row.get("gold_doc_ids") or ()) & passages.keys()
+
+
+def _labelled(path: Path, rows: int) -> list[tuple[str, str]]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8", newline="") as file:
+            found = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    except (OSError, KeyError, ValueError) as exc:
+        raise InputInvalid(f"{path}: {exc}. A CSV with the columns text and label is expected.") from exc
+    return found[:: max(len(found) // rows, 1)][:rows]
 
 
 def _case(row: dict[str, Any]) -> dict[str, str]:

@@ -15,15 +15,16 @@ INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}  # Unicode's categories of control and form
 SCRIPTS = {"LATIN", "CYRILLIC", "GREEK"}  # those whose letters look alike
 ALONE = "lock table catalogue in share row exclusive mode"
 READ = """
-select name, description, department, system, priority_threshold, active from catalogue
+select name, description, department, system, priority_threshold, support_level, active from catalogue
 where kind = 'group' order by rank, name
 """
 PUT = """
-insert into catalogue (kind, name, description, department, system, priority_threshold, active, rank)
-values ('group', %(name)s, %(description)s, %(department)s, %(system)s, %(priority_threshold)s, %(active)s, %(rank)s)
+insert into catalogue (kind, name, description, department, system, priority_threshold, support_level, active, rank)
+values ('group', %(name)s, %(description)s, %(department)s, %(system)s, %(priority_threshold)s, %(support_level)s,
+        %(active)s, %(rank)s)
 on conflict (kind, name) do update set description = excluded.description, department = excluded.department,
-    system = excluded.system, priority_threshold = excluded.priority_threshold, active = excluded.active,
-    rank = excluded.rank
+    system = excluded.system, priority_threshold = excluded.priority_threshold,
+    support_level = excluded.support_level, active = excluded.active, rank = excluded.rank
 """
 
 

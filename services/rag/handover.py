@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import structlog
 from psycopg.rows import DictRow
 
 from services.core.answer.cases import draft_case, put_case
+from services.core.answer.redirect import HELP_DESK
 from services.core.connectors.hearing import OWN_ACTOR
 from services.core.connectors.port import Connector
 from services.core.contracts.conversation import Action, Author, SessionState
@@ -17,12 +19,12 @@ from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, Ne
 from services.core.kit.database import connection
 from services.core.kit.errors import ConnectorRejected, PointsmanError
 from services.core.kit.intake import ingest
-from services.core.models.texts import join_text
 from services.rag import repository
 from services.rag.mail import as_mail, send
 from services.rag.repository import Said, uuid7
 from services.rag.service import Learning, Outside
 from services.rag.summary import summarise
+from services.rag.teams import level_of, suggest
 
 log = structlog.get_logger()
 
@@ -65,7 +67,7 @@ async def _open_ticket(outside: Outside, connector: Connector, session: DictRow,
     """The key is the conversation's id: killed between opening and noting it, the next round finds the same ticket."""
     async with connection(outside.pool) as conn:
         said = await repository.messages(conn, session["id"])
-    ticket = as_ticket(session, said, group, suggested=await suggest(outside, said))
+    ticket = as_ticket(session, said, group, suggested=await _suggest(outside, said))
     opened = await connector.open(ticket)
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.set_ticket(conn, session["id"], connector.name, opened.external_id):
@@ -76,22 +78,35 @@ async def _open_ticket(outside: Outside, connector: Connector, session: DictRow,
 
 
 async def _mail_team(outside: Outside, session: DictRow) -> None:
-    """Writes to the team once the ticket has a number; a server that refuses for good is not asked again."""
+    """
+    Writes to the team once the ticket has a number, but not to the help desk, which lives in its tickets; a server that
+    refuses for good is not asked again.
+    """
     async with connection(outside.pool) as conn:
-        if await repository.was_noted(conn, session["id"], "mailed"):
+        if await repository.was_noted(conn, session["id"], "mailed", "unmailed"):
             return
         said = await repository.messages(conn, session["id"])
-    suggested = await suggest(outside, said)
-    to = outside.mail.address_for(suggested.group if suggested else None)
-    if to is None:
+    if not outside.mail.host:
         return
-    mail = as_mail(outside.mail, to, as_ticket(session, said, None, suggested=suggested), session["ticket"])
+    suggested = await _suggest(outside, said)
+    group = suggested.group if suggested else None
+    level = await level_of(outside.pool, group)
+    to = None if level == HELP_DESK else outside.mail.address_for(group)
+    if to is None:
+        await _note(outside, session, "unmailed", {"level": level})
+        return
+    ticket = as_ticket(session, said, None, suggested=suggested)
+    mail = as_mail(outside.mail, to, ticket, session["ticket"], team=group, level=level)
     try:
         await send(outside.mail, mail)
     except ConnectorRejected as exc:
         log.error("rag.mail.refused", session_id=str(session["id"]), error=exc.message)
+    await _note(outside, session, "mailed", {"to": to})
+
+
+async def _note(outside: Outside, session: DictRow, kind: str, detail: dict[str, Any]) -> None:
     async with connection(outside.pool) as conn:
-        await repository.note(conn, session["id"], "mailed", {"to": to})
+        await repository.note(conn, session["id"], kind, detail)
 
 
 async def _tell_agent(outside: Outside, connector: Connector, session: DictRow) -> None:
@@ -142,17 +157,8 @@ def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:
     return heard
 
 
-async def suggest(outside: Outside, said: list[DictRow]) -> Prediction | None:
-    """Where the router would send what the person wrote; None when it does not answer: nobody waits for it."""
-    if outside.router is None:
-        return None
-    words = [one["redacted"] for one in said if one["author"] == Author.USER]
-    try:
-        prediction, _ = await outside.router.predict(join_text(words[0], "\n".join(words[1:])))
-    except PointsmanError as exc:
-        log.warning("rag.group.unknown", error=type(exc).__name__)
-        return None
-    return prediction
+async def _suggest(outside: Outside, said: list[DictRow]) -> Prediction | None:
+    return await suggest(outside.router, [one["redacted"] for one in said if one["author"] == Author.USER])
 
 
 def as_ticket(

@@ -42,8 +42,16 @@ class MailSettings(BaseModel):
         return (self.teams.get(group or "") or self.address or None) if self.host else None
 
 
-def as_mail(settings: MailSettings, to: str, ticket: NewTicket, number: str) -> EmailMessage:
-    """What the ticket says, for its team: the private note first, then the transcript."""
+def as_mail(
+    settings: MailSettings,
+    to: str,
+    ticket: NewTicket,
+    number: str,
+    *,
+    team: str | None = None,
+    level: int | None = None,
+) -> EmailMessage:
+    """What the ticket says, for its team and level: the private note first, then the transcript."""
     mail = EmailMessage()
     mail["From"], mail["To"] = settings.sender, to
     mail["Subject"] = " ".join(f"[{number}] {ticket.subject}".split())
@@ -51,7 +59,8 @@ def as_mail(settings: MailSettings, to: str, ticket: NewTicket, number: str) -> 
     mail["Message-ID"] = f"<{ticket.key}@pointsman>"
     if ticket.requester.email:
         mail["Reply-To"] = " ".join(ticket.requester.email.split())
-    mail.set_content(f"Ticket {number}\n\n{ticket.note}\n\n--- Transcript ---\n\n{ticket.body}\n")
+    of = f"For: {team or 'whoever it concerns'}" + (f", level {level}" if level else "")
+    mail.set_content(f"Ticket {number}\n{of}\n\n{ticket.note}\n\n--- Transcript ---\n\n{ticket.body}\n")
     return mail
 
 

@@ -37,7 +37,7 @@ MOVE = """
 update sessions set state = %(state)s, reason = coalesce(%(reason)s, reason), updated_at = now() where id = %(id)s
 """
 EVENT = "insert into session_events (session_id, kind, detail) values (%s, %s, %s)"
-NOTED = "select 1 from session_events where session_id = %s and kind = %s limit 1"
+NOTED = "select 1 from session_events where session_id = %s and kind = any(%s) limit 1"
 ESCALATED = "select * from sessions where state = 'escalated' order by updated_at limit 200"
 TICKET = "update sessions set connector = %s, ticket = %s, updated_at = now() where id = %s and ticket is null"
 # The worker's note of kind `related` says that a ticket was assigned and read; older ones are beyond help.
@@ -164,8 +164,8 @@ async def note(conn: Connection, session_id: UUID, kind: str, detail: dict[str, 
     await conn.execute(EVENT, (session_id, kind, Jsonb(detail)))
 
 
-async def was_noted(conn: Connection, session_id: UUID, kind: str) -> bool:
-    return await (await conn.execute(NOTED, (session_id, kind))).fetchone() is not None
+async def was_noted(conn: Connection, session_id: UUID, *kinds: str) -> bool:
+    return await (await conn.execute(NOTED, (session_id, list(kinds)))).fetchone() is not None
 
 
 async def escalated(conn: Connection) -> list[DictRow]:

@@ -17,6 +17,7 @@ import structlog
 from psycopg.rows import DictRow
 
 from services.core.answer.decide import Means, Rules, answer
+from services.core.answer.redirect import HELP_DESK, redirected
 from services.core.answer.written import Writer
 from services.core.contracts.conversation import Action, Answer, Author, Message, Session, SessionState
 from services.core.kit.database import Connection, Pool, connection
@@ -32,6 +33,7 @@ from services.rag import repository, states
 from services.rag.mail import MailSettings
 from services.rag.repository import Said, uuid7
 from services.rag.summary import EVERY, is_due, summarise
+from services.rag.teams import level_of, suggest
 
 log = structlog.get_logger()
 
@@ -247,7 +249,15 @@ async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
 
     write = None if outside.writer is None else partial(outside.writer.write, **_told(turn))
     means = Means(outside.encoder, outside.rules, find, write)
-    return await answer(means, question, asked_back=repository.was_asked_back(turn.before), stages=stages)
+    asked_back = repository.was_asked_back(turn.before)
+    given = await answer(means, question, asked_back=asked_back, stages=stages)
+    way = None if asked_back else redirected(given)
+    if way is None:
+        return given
+    with stages.stage("route"):
+        suggested = await suggest(outside.router, (*previous, turn.text))
+        level = await level_of(outside.pool, suggested.group if suggested else None)
+    return way if level == HELP_DESK else given
 
 
 def _told(turn: Turn) -> dict[str, Any]:

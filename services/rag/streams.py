@@ -12,7 +12,8 @@ from services.core.kit.stages import Stages
 from services.rag import service
 from services.rag.service import Outside
 
-DOING = {"understand": "reading", "search": "searching", "judge": "checking", "write": "writing", "check": "checking"}
+DOING = {"understand": "reading", "search": "searching", "judge": "checking", "write": "writing"}
+DOING |= {"check": "checking", "route": "checking"}
 RUNNING: set[asyncio.Task[Any]] = set()  # a turn goes on when its reader leaves; asyncio itself holds tasks weakly
 
 

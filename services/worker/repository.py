@@ -86,7 +86,9 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      answers as (delete from llm_cache where ticket_id = %(id)s::text),
      talks as (delete from sessions s using tickets t
                where t.id = %(id)s and s.connector = t.connector and s.ticket = t.external_id returning s.id),
-     cases as (delete from documents d using talks where d.source = 'cases' and d.uri = 'case:' || talks.id),
+     parts as (select p.uri from case_parts p join talks on talks.id = p.session_id),
+     cases as (delete from documents d where d.source = 'cases'
+               and d.uri in (select 'case:' || id from talks union select uri from parts)),
      past as (delete from history h using tickets t
               where t.id = %(id)s and h.source = t.connector and h.external_id = t.external_id returning h.id),
      past_vectors as (delete from ticket_vectors v using past where v.ref = 'history/' || past.id),

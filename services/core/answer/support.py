@@ -37,11 +37,17 @@ def _is_said(encoder: TextEncoder, sentence: str, passages: list[str]) -> bool:
     source = "\n".join(passages)
     if not set(NUMBER.findall(sentence)) <= set(NUMBER.findall(source)) or words_found(sentence, source) < WORDS_FOUND:
         return False
+    near, closest = nearness(encoder, sentence, passages)
+    return near >= NEARNESS and _denies(closest) == _denies(sentence)
+
+
+def nearness(encoder: TextEncoder, sentence: str, passages: list[str]) -> tuple[float, str]:
+    """The cosine of the passages' sentence that is nearest in meaning, and that sentence."""
     said = [one for passage in passages for one in sentences(passage)]
-    near = encoder.embed([*said, sentence])
-    cosines = near[:-1] @ near[-1]
+    vectors = encoder.embed([*said, sentence])
+    cosines = vectors[:-1] @ vectors[-1]
     closest = int(np.argmax(cosines))
-    return bool(cosines[closest] >= NEARNESS) and _denies(said[closest]) == _denies(sentence)
+    return float(cosines[closest]), said[closest]
 
 
 def _stems(text: str) -> set[str]:

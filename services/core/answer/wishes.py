@@ -70,12 +70,16 @@ THANKS = re.compile(
 )
 THANKING = re.compile(r"\b(?:thank|thanks|thx|ty|cheers|danke|dank|merci|gracias)\b", re.IGNORECASE)
 ANSWERS_ONLY = re.compile(
-    r"(?:\W|\b(?:yes|no|yep|nope|ok|okay|sure|maybe|ja|nein|oui|non|si|sí|test|help|hilfe)\b)+", re.IGNORECASE
+    r"(?:\W|\b(?:yes|no|yep|nope|ok|okay|sure|maybe|ja|nein|oui|non|si|sí|test|help|hilfe|hey|hi|hello|please|can|could"
+    r"|you|i|me|we|need|some|have|a|problem|question|issue|with|something)\b)+",
+    re.IGNORECASE,
 )
 
 
 def asks_for_human(encoder: TextEncoder, text: str) -> bool:
     """Whether the person wants a person; an empty history makes no difference."""
+    if asks_nothing(text):  # "I need help" is no call for a person before it has been said with what
+        return False
     is_call = len(text.split()) <= HUMAN_WORDS and HUMAN.search(text) and not _is_about_us(encoder, text)
     return bool(WORDS.search(text) or is_call) or _is_near(encoder, text, ASKS_FOR_HUMAN)
 

@@ -16,6 +16,9 @@ class Team(Contract):
 
     Below `priority_threshold` a ticket for this team goes to a person instead of being routed by itself. Teams that are
     not `active` get no ticket; they stay, because old decisions name them.
+
+    `support_level` 1 is the help desk: the chat shows the way to the nearest page or video before it calls one of them.
+    2 and 3, and a team without one, are written to by e-mail, too, where that is configured.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
@@ -23,6 +26,7 @@ class Team(Contract):
     department: Line = ""
     system: Line = ""
     priority_threshold: Priority | None = None
+    support_level: Annotated[int, Field(ge=1, le=3)] | None = None
     active: bool = True
 
 

@@ -13,3 +13,4 @@ class Lock(IntEnum):
     UPKEEP = 7264003
     NOTICES = 7264004
     GAPS = 7264006
+    CASES = 7264008

@@ -85,9 +85,8 @@ def _team(form: dict[str, str]) -> Team:
     """
     texts = {name: form.get(name, "").strip() for name in ("name", "department", "system", "description")}
     try:
-        return Team.model_validate(
-            {**texts, "priority_threshold": form.get("priority_threshold") or None, "active": "active" in form}
-        )
+        chosen = {name: form.get(name) or None for name in ("priority_threshold", "support_level")}
+        return Team.model_validate({**texts, **chosen, "active": "active" in form})
     except ValidationError as exc:
         problems = exc.errors(include_input=False, include_url=False)
         raise InputInvalid("; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in problems)) from exc

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
+from services.core.answer.redirect import shows_sources
 from services.core.contracts.conversation import Author, Message, SessionState
 from services.core.kit.database import connection
 from services.core.kit.errors import InputInvalid
@@ -67,5 +68,5 @@ def _text(answer: Message | None) -> str:
     if answer is None:
         return WITH_A_PERSON
     given = answer.answer
-    links = dict.fromkeys(one.link for one in given.evidence) if given and given.claims else ()
+    links = dict.fromkeys(one.link for one in given.evidence) if given and shows_sources(given) else ()
     return "\n".join([answer.text, *(f"Source: {link}" for link in links)])

@@ -84,7 +84,8 @@ function show(message, article = document.createElement("article")) {
   article.className = message.author;
   article.replaceChildren(element("h2", NAMES[message.author]), element("p", message.text));
   article.removeAttribute("aria-busy");
-  const evidence = message.answer && message.answer.claims.length ? message.answer.evidence : [];
+  const isTheWay = message.answer && message.answer.action === "clarify" && message.answer.reason; // to a page, not an answer
+  const evidence = message.answer && (message.answer.claims.length || isTheWay) ? message.answer.evidence : [];
   if (evidence.length) {
     const sources = document.createElement("ul");
     sources.setAttribute("aria-label", "Sources");

@@ -3,6 +3,9 @@
 import asyncio
 import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -159,6 +162,30 @@ def test_a_hand_over_tells_the_agent_everything_and_mails_the_team(rag: Rag, out
         "select detail ->> 'text' from session_events where kind = 'summarised' and session_id = %s", chat.id
     )
     assert "Handed over: asked_for_human" in events[-1][0]
+
+
+def test_the_help_desk_shows_the_way_and_is_not_written_to(rag: Rag, outside: Outside) -> None:
+    """Level 1 in the catalogue: a page first, a person with the next message, no mail. Level 2: the person at once."""
+    unsure = "My VPN prompt never reaches my new tablet"
+    put = "insert into catalogue (kind, name, support_level, rank) values ('group', %s, 1, 1) returning name"
+    rag.rows(put, "Network & VPN")
+    try:
+        chat = Chat(rag)
+        shown = chat.answer(unsure)
+        assert (shown["answer"]["action"], shown["answer"]["reason"] is None) == ("clarify", False), shown
+        assert shown["answer"]["evidence"][0]["uri"] == "https://help.example/vpn.md"
+        assert '"Connect to the VPN"' in shown["text"]
+        assert chat.read()["state"] == "open"
+        assert chat.answer("That did not help")["answer"]["action"] == "handoff"
+        rag.wait(lambda: bool(_events(rag, chat.id, "unmailed")), "the decision not to mail")
+        rag.rows("update catalogue set support_level = 2 where name = 'Network & VPN' returning name")
+        second = Chat(rag)
+        assert second.answer(unsure)["answer"]["action"] == "handoff"
+        rag.wait(lambda: bool(_events(rag, second.id, "mailed")), "the mail")
+        assert b"For: Network & VPN, level 2" in outside.mails[-1].content
+        assert not _events(rag, chat.id, "mailed")
+    finally:
+        rag.rows("delete from catalogue returning name")
 
 
 def test_a_mail_server_that_refuses_stops_no_hand_over(rag: Rag, outside: Outside) -> None:
@@ -332,6 +359,9 @@ def test_what_nobody_answers_is_a_gap(rag: Rag) -> None:
     rag.wait(lambda: bool(_gap(rag, "coffee")), "the gap")
     rag.wait(lambda: _gap(rag, "coffee")[0][0] == 2, "both questions in one")
     assert _gap(rag, "coffee")[0][1] is not None
+    listed = _command(rag, "gaps", "--usd-per-ticket", "15")
+    (gap,) = [one for one in json.loads(listed.stdout) if "coffee" in one["question"]]
+    assert (gap["questions"], gap["cost_usd"], gap["title"] is not None) == (2, 30.0, True)
     rag.rows("delete from sessions where id = any(%s) returning id", [chat.id for chat in chats])
     assert _gap(rag, "coffee") == []
 
@@ -344,6 +374,35 @@ def test_a_case_waits_for_a_person(rag: Rag) -> None:
     asyncio.run(_solve(rag, chat.read()["ticket"], "Hold both buttons for 5 seconds."))
     rag.wait(lambda: bool(rag.rows("select 1 from case_drafts where session_id = %s", chat.id)), "the draft")
     assert rag.rows("select 1 from documents where kind = 'case'") == []
+    (waiting,) = [one for one in json.loads(_command(rag, "cases").stdout) if one["id"] == chat.id]
+    assert waiting["resolution"] == "Hold both buttons for 5 seconds."
+    assert _command(rag, "cases", "--approve", chat.id, "--by", "ana").returncode == 0
+    decided = "select state, decided_by from case_drafts where session_id = %s"
+    assert rag.rows(decided, chat.id) == [("approved", "ana")]
+    answer = Chat(rag).answer("The coffee machine Barista 9 shows code E44, what do I do?")
+    assert "Hold both buttons for 5 seconds." in answer["text"]
+    again = _command(rag, "cases", "--reject", chat.id)
+    assert (again.returncode, "No case waits under" in again.stderr) == (1, True)
+    assert _command(rag, "cases", "--reject", "not-an-id").returncode == 1
+
+
+def test_a_rejected_case_answers_nobody(rag: Rag) -> None:
+    """It leaves the list, and nothing is indexed."""
+    chat = Chat(rag)
+    chat.answer("Please connect me to a real person, the vending machine ate my coin")
+    rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
+    asyncio.run(_solve(rag, chat.read()["ticket"], "Kick it twice."))
+    rag.wait(lambda: bool(rag.rows("select 1 from case_drafts where session_id = %s", chat.id)), "the draft")
+    listed = _command(rag, "cases", "--reject", chat.id)
+    assert (listed.returncode, chat.id in listed.stdout) == (0, False)
+    assert rag.rows("select 1 from documents where uri = %s", f"case:{chat.id}") == []
+
+
+def _command(rag: Rag, *words: str) -> subprocess.CompletedProcess[str]:
+    """`pointsman rag ...` as its user starts it."""
+    ours = {"POINTSMAN_DATABASE_URL": rag.database, "POINTSMAN_OBJECTS_URL": f"file://{rag.objects}"}
+    command = [sys.executable, "-m", "services.cli", "rag", *words, "--format", "json"]
+    return subprocess.run(command, env=os.environ | ours, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
 def test_each_measure_has_its_day(rag: Rag) -> None:

@@ -108,7 +108,20 @@ def test_calls_for_a_person_are_known_on_public_phrases(text_encoder: TextEncode
 
 
 @pytest.mark.parametrize(
-    "text", ["Hello", "Hi there!", "Guten Tag", "Thanks!", "?", "🤬", "no", "Who are you?", "What can you do?", "   "]
+    "text",
+    [
+        "Hello",
+        "Hi there!",
+        "Guten Tag",
+        "Thanks!",
+        "?",
+        "🤬",
+        "no",
+        "I need help",
+        "Who are you?",
+        "What can you do?",
+        "   ",
+    ],
 )
 async def test_small_talk_calls_nobody(conn: AsyncConnection, text_encoder: TextEncoder, text: str) -> None:
     """A greeting is answered with one; it is no question that the documents do not cover."""
