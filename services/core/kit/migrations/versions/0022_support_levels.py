@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 STATEMENTS = """
 alter table catalogue add column support_level smallint check (support_level between 1 and 3);
