@@ -13,6 +13,7 @@ class Target(StrEnum):
     WORKER = "worker"  # for predictions; tickets reach it through the database
     OBJECTS = "objects"
     SYSTEMS = "systems"  # ticketing systems, by HTTPS
+    MAIL = "mail"  # a mailbox, and the server that takes ours
     MODELS = "models"  # the cloud's language models
     EVENTS = "events"
     SECRETS = "secrets"
@@ -73,7 +74,7 @@ _ALL = (
     ),
     Container(
         "worker",
-        frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MODELS, T.EVENTS, T.TELEMETRY}),
+        frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MAIL, T.MODELS, T.EVENTS, T.TELEMETRY}),
         Needs(250, 384, 1024),
         port=8083,
         predict=8086,
@@ -82,7 +83,7 @@ _ALL = (
     ),
     Container(
         "rag",
-        frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MODELS, T.TELEMETRY}),
+        frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MAIL, T.MODELS, T.TELEMETRY}),
         Needs(100, 512, 1024),
         port=8084,
         ready="/health",

@@ -14,6 +14,7 @@ from infra.workloads.containers import CONTAINERS, SERVING, Container, Target
 Rule = dict[str, Any]
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 LINK_LOCAL = "169.254.0.0/16"
+MAIL_PORTS = (465, 587, 993)
 KEDA, TELEMETRY, ENVOY = "keda", "telemetry", "envoy-gateway-system"
 GOOGLE_BALANCERS = ("35.191.0.0/16", "130.211.0.0/22")  # cloud.google.com/load-balancing/docs/health-check-concepts
 # Where a token comes from: EKS' agent, Entra, GKE's metadata server (and the port it is moved to), the machine's own.
@@ -93,6 +94,12 @@ def _web(_: Contract) -> Rule:
     return _to([_block("0.0.0.0/0", LINK_LOCAL)], 443)
 
 
+def _mail(_: Contract) -> Rule:
+    """Submission and IMAP, encrypted: the plain ports stay shut."""
+    rule = _web(_)
+    return rule | {"ports": [{"protocol": "TCP", "port": port} for port in MAIL_PORTS]}
+
+
 def _telemetry(_: Contract) -> Rule:
     return _to([_namespace(TELEMETRY)], 4318)
 
@@ -104,6 +111,7 @@ TO: dict[Target, Callable[[Contract], Rule]] = {
     Target.OBJECTS: _web,
     Target.EVENTS: _web,
     Target.SYSTEMS: _web,
+    Target.MAIL: _mail,
     Target.MODELS: _web,
     Target.SECRETS: _web,
     Target.TELEMETRY: _telemetry,
