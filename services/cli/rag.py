@@ -9,6 +9,7 @@ from uuid import UUID
 
 import typer
 from psycopg import AsyncConnection
+from psycopg.rows import dict_row
 
 from services.cli.docs import open_encoder, with_database
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
@@ -155,10 +156,12 @@ def cases(
     from services.core.answer import cases as known
 
     async def decide(conn: AsyncConnection[Any]) -> list[dict[str, Any]]:
-        if approve:
-            await known.approve(conn, open_encoder(settings), _id(approve), by)
-        if reject:
-            await known.reject(conn, _id(reject), by)
+        conn.row_factory = dict_row
+        async with conn.transaction():  # decided and indexed, or neither
+            if approve:
+                await known.approve(conn, open_encoder(settings), _id(approve), by)
+            if reject:
+                await known.reject(conn, _id(reject), by)
         return await known.waiting(conn)
 
     with open_platform() as settings:
