@@ -55,19 +55,20 @@ class Container:
 
 
 T = Target
-# Idle: `make bench` (README: gateway, worker and router 403 MiB together); chat and training as seen on a laptop.
+# At most 80, 258, 227, 266 and 92 MiB (gateway, router, worker, chat, migrator) from their images while 60 tickets flow:
+# `python -m infra.images --images images.json --tickets 60` of 2026-11-21. Fine-tuning is as seen on a laptop.
 _ALL = (
     Container(
         "gateway",
         frozenset({T.DATABASE, T.ROUTER, T.WORKER, T.TELEMETRY}),
-        Needs(100, 192, 512),
+        Needs(100, 128, 512),
         port=8080,
         ready="/health",
     ),
     Container(
         "router",
         frozenset({T.DATABASE, T.OBJECTS, T.TELEMETRY}),
-        Needs(500, 256, 768),
+        Needs(500, 288, 768),
         port=8081,
         ready="/v2/health/ready",
         live="/v2/health/live",
@@ -75,7 +76,7 @@ _ALL = (
     Container(
         "worker",
         frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MAIL, T.MODELS, T.EVENTS, T.TELEMETRY}),
-        Needs(250, 384, 1024),
+        Needs(250, 288, 1024),
         port=8083,
         predict=8086,
         ready="/metrics",
@@ -84,12 +85,12 @@ _ALL = (
     Container(
         "rag",
         frozenset({T.DATABASE, T.ROUTER, T.OBJECTS, T.SYSTEMS, T.MAIL, T.MODELS, T.TELEMETRY}),
-        Needs(100, 512, 1024),
+        Needs(100, 320, 1024),
         port=8084,
         ready="/health",
     ),
     Container("trainer", frozenset({T.DATABASE, T.OBJECTS}), Needs(1000, 3072, 8192)),
-    Container("migrator", frozenset({T.DATABASE, T.SECRETS}), Needs(100, 256, 512), image="worker"),
+    Container("migrator", frozenset({T.DATABASE, T.SECRETS}), Needs(100, 128, 512), image="worker"),
 )
 CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
