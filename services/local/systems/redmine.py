@@ -74,7 +74,7 @@ def _environment(database: Path) -> dict[str, str]:
         "X_DEBIAN_SITEID": "default",
         "RAILS_ENV": "production",
         "REDMINE_LANG": "en",
-        "DATABASE_URL": f"sqlite3:{database}",
+        "DATABASE_URL": f"sqlite3:{database}?timeout=30000",  # a writer waits for the other; without, it is a 500
         "SCHEMA": f"{database}.schema.rb",
         "HOME": str(database.parent),
     }
