@@ -30,6 +30,7 @@ class Between:
     target: str
     http: httpx.AsyncClient
     faults: Faults = field(default_factory=Faults)
+    struck: int = 0  # faulty requests that the system is still carrying out
 
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/{path:path}", self.pass_on, methods=METHODS)])
@@ -39,7 +40,15 @@ class Between:
 
     async def pass_on(self, request: Request) -> Response:
         fault = self.faults.take(request.method, request.url.path)
-        return refused(fault) or answered(fault, await self._carry_out(request))
+        self.struck += fault is not None
+        try:
+            return refused(fault) or answered(fault, await self._carry_out(request))
+        finally:
+            self.struck -= fault is not None
+
+    def is_struck(self) -> bool:
+        """The fault has been met, and the system has done what it will do of that call."""
+        return not (self.faults.waiting or self.struck)
 
     async def _carry_out(self, request: Request) -> Response:
         answer = await self.http.request(

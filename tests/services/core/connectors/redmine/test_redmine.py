@@ -134,7 +134,7 @@ class System:
         self.between.fail_next_write(fault, skip)
 
     async def is_struck(self) -> bool:
-        return not self.between.faults.waiting
+        return self.between.is_struck()
 
     async def notes(self, external_id: str) -> list[str]:
         return [comment.body for comment in (await shown(self, external_id)).comments if not comment.public]
