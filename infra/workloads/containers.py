@@ -55,7 +55,7 @@ class Container:
 
 
 T = Target
-# At most 80, 258, 227, 266 and 92 MiB (gateway, router, worker, chat, migrator) from their images while 60 tickets flow:
+# At most 80, 258, 227, 266 and 92 MiB (gateway, router, worker, chat, migrator), images beside 60 tickets:
 # `python -m infra.images --images images.json --tickets 60` of 2026-11-21. Fine-tuning is as seen on a laptop.
 _ALL = (
     Container(
