@@ -59,5 +59,6 @@ async def changes(system: System, after: Position) -> list[Changed]:
     found: list[Changed] = []
     while rows := await system.connector.changes(after, datetime(2100, 1, 1, tzinfo=UTC)):
         found += rows
+        assert rows[-1].position != after, "`changes` gave rows and did not move on from its position: it never ends"
         after = rows[-1].position
     return found

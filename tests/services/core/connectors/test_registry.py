@@ -1,5 +1,7 @@
 """Which connectors are on, and settings that cannot work."""
 
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import services.core.connectors
 from services.core.connectors.port import Connector
 from services.core.connectors.registry import ConnectorsSettings, build_connectors
 from tests.services.core.connectors.conformance import BOTH, SECRET
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[4]
+OURS = {"desk", "generic"}  # no vendor's system: the guide of connectors speaks of them
+VARIABLE = re.compile(r"POINTSMAN_CONNECTORS__([A-Z_]+?)__([A-Z_]+?)(?=__|[^A-Z_]|$)")
 
 
 def built(settings: ConnectorsSettings) -> set[str]:
@@ -28,7 +34,42 @@ def test_every_connector_is_registered_under_its_own_name() -> None:
     folder = Path(services.core.connectors.__file__).parent
     rooms = {path.parent.name if path.name == "connector.py" else path.stem for path in folder.rglob("*.py")
              if f"({Connector.__name__}):" in path.read_text("utf-8")}  # fmt: skip
-    assert rooms == set(ConnectorsSettings.model_fields)
+    assert rooms == set(ConnectorsSettings.model_fields), "each needs its line in registry.py, under the folder's name"
+
+
+@pytest.mark.parametrize("name", list(ConnectorsSettings.model_fields))
+def test_nothing_of_a_connector_is_forgotten(name: str) -> None:
+    """Its name is the registry's; it runs every room of the suite; its guide says what was proved, and is linked."""
+    connector = class_of(name)
+    assert connector.name == name
+    tests = "".join(
+        file.read_text("utf-8") for file in HERE.rglob("test_*.py") if name in (file.stem[5:], file.parent.name)
+    )
+    rooms = {"Outbound", "Polling"} if connector.door is None else {"Inbound", "Outbound", "Polling"}
+    assert {room for room in rooms if not re.search(rf"^class Test\w*\({room}\)", tests, re.MULTILINE)} == set()
+    if name not in OURS:
+        guide = f"{name.replace('_', '-')}.md"
+        assert "\n## Proved\n" in (ROOT / "design/guides" / guide).read_text("utf-8")
+        assert f"(design/guides/{guide})" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_guides_name_settings_that_exist() -> None:
+    """A misspelt variable in a guide stops the reader's start, and nobody tells the writer."""
+    fields = {name: type(ConnectorsSettings().of(name)).model_fields for name in ConnectorsSettings.model_fields}
+    said = {found for file in (ROOT / "design").rglob("*.md") for found in VARIABLE.findall(file.read_text("utf-8"))}
+    assert said
+    assert [(name, field) for name, field in said if field.lower() not in fields[name.lower()]] == []
+
+
+def class_of(name: str) -> type[Connector]:
+    module = f"services.core.connectors.{name}"
+    has_room = (Path(services.core.connectors.__file__).parent / name).is_dir()
+    place = import_module(f"{module}.connector" if has_room else module)
+    [found] = [
+        one for one in vars(place).values()
+        if isinstance(one, type) and issubclass(one, Connector) and one.__module__ == place.__name__
+    ]  # fmt: skip
+    return found
 
 
 @pytest.mark.parametrize("name", list(ConnectorsSettings.model_fields))
