@@ -36,11 +36,12 @@ class Platform:
     home: Home
     supervisor: Supervisor
     zendesk: httpx.Client
-    double: subprocess.Popen[bytes]
+    double: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def hanging_zendesk(self) -> Generator[None]:
         """It takes connections and answers nothing, as a stuck machine does."""
+        assert self.double is not None
         self.double.send_signal(signal.SIGSTOP)
         try:
             yield

@@ -27,7 +27,8 @@ where id = %s
 STORE_REDACTED = """
 with vault as (
     update raw.texts set vault = %(vault)s, ticket = %(ticket)s
-    where ticket_id = %(id)s and ticket ->> 'subject' = %(known_subject)s and ticket ->> 'body' = %(known_body)s
+    where ticket_id = %(id)s and coalesce(ticket ->> 'subject', '') = %(known_subject)s
+        and coalesce(ticket ->> 'body', '') = %(known_body)s
     returning ticket_id
 )
 update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, seen = %(seen)s, updated_at = now()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from services.core.kit.errors import KeyMissing, NotFound
+from services.core.kit.errors import NotFound, TokenRefused
 from services.core.kit.security import Role, key_in, require
 from services.core.kit.sign_in import counting_failures, sign_in
 from services.rag.channels import bot_framework, dialogflow, lex, spoken
@@ -42,7 +42,7 @@ async def bot_door(request: Request) -> BotDoor:
     if door is None:
         raise NotFound("The Bot Framework is not switched on. Set POINTSMAN_RAG_BOT__APP_ID.")
     if not request.headers.get("authorization"):
-        raise KeyMissing("The Bot Framework signs its calls: a bearer token in the header Authorization.")
+        raise TokenRefused("The Bot Connector signs its calls: a bearer token in the header Authorization.")
     return door
 
 

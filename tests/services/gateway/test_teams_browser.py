@@ -63,6 +63,7 @@ def test_a_team_is_changed_and_one_added_with_the_keyboard(console: Watched, key
     page.keyboard.press("Tab")
     page.keyboard.type("high")
     page.keyboard.press("Tab")
+    page.keyboard.press("Tab")  # the support level stays
     page.keyboard.press("Control+A")
     page.keyboard.type("VPN, WLAN & <firewalls>")
     page.keyboard.press("Tab")

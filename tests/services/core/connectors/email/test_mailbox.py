@@ -18,10 +18,16 @@ FOR_EVER_AGO = Position(datetime(2000, 1, 1, tzinfo=UTC))
 
 def number_anew(system: System) -> None:
     """As a server does that was restored: the mails are the same, their numbers are not."""
-    folder = system.server.folder / "mail" / system.user
-    for file in (*folder.glob("dovecot-uid*"), *folder.glob("dovecot*index*")):
-        file.unlink()
-    (folder / "dovecot-uidvalidity").write_text("7fffffff")  # another one for certain
+    folder, before = system.server.folder / "mail" / system.user, numbers(system)
+    while numbers(system) == before:  # a session that is just ending may write the old ones back
+        for file in (*folder.glob("dovecot-uid*"), *folder.glob("dovecot*index*")):
+            file.unlink(missing_ok=True)
+        (folder / "dovecot-uidvalidity").write_text("7fffffff")  # another one for certain
+
+
+def numbers(system: System) -> bytes:
+    with system.imap() as imap:
+        return imap.status("INBOX", "(UIDVALIDITY)")[1][0]
 
 
 def heard(rows: list[Changed]) -> list[tuple[str, bool]]:
