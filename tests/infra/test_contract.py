@@ -1,5 +1,6 @@
 """The contract is versioned: what consumers read is this version, and an older one says what to do."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from infra.offline.plan import CLOUDS, STACKS, load, plan_stack
 from services.core.kit.errors import ConfigurationInvalid
 from tests.planned import PROFILES, Plans
 
+SHAPE = {3: "0bdb2de03f7b790a"}
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -120,3 +122,19 @@ def test_digest_pins_the_image(tmp_path: Path) -> None:
     registry = plan_stack(load("aws", "small", root=tmp_path)).contract["registry"]
     assert registry["images"]["gateway"].endswith(f"/gateway@{DIGEST}")
     assert registry["digests"] == {"gateway": DIGEST}
+
+
+def test_another_shape_is_another_version() -> None:
+    """Consumers refuse a version they do not know; a field that comes or goes without one is read wrong in silence."""
+    assert {VERSION: fingerprint(Contract.model_json_schema())} == SHAPE, "raise VERSION (ADR 0105)"
+
+
+def fingerprint(schema: Any) -> str:
+    """Of what is asked for, not of the words that explain it."""
+
+    def shape(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: shape(value) for key, value in node.items() if key not in ("description", "title", "examples")}
+        return [shape(value) for value in node] if isinstance(node, list) else node
+
+    return hashlib.sha256(json.dumps(shape(schema), sort_keys=True).encode()).hexdigest()[:16]
