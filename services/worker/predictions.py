@@ -68,16 +68,15 @@ async def answer(outside: Outside, questions: Sequence[Question]) -> tuple[Decis
     texts = [join_text(one.fields["subject"], one.fields["body"]) for one in safe]
     found = [one for some in batched(texts, ROUTED_AT_ONCE) for one in await outside.router.predict_many(some)]
     async with connection(outside.pool) as conn:
-        groups = frozenset(label.name for label in await repository.labels(conn, "group"))
-        thresholds = await repository.thresholds(conn)
+        catalogue = await repository.catalogue(conn)
 
     def gathered(place: int, prediction: Prediction) -> Gathered:
         return Gathered(
             ticket_id=str(place),
             prediction=prediction,
             priority=_given(questions[place]),
-            groups=groups,
-            thresholds=thresholds,
+            groups=catalogue.names(),
+            thresholds=catalogue.thresholds,
             shadow=False,
             latency_ms=0.0,
         )

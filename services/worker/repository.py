@@ -1,6 +1,7 @@
 """The worker's SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -34,8 +35,10 @@ with vault as (
 update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, seen = %(seen)s, updated_at = now()
 where id = %(id)s and state <> 'erased' and exists (select from vault) returning id
 """
-THRESHOLDS = "select name, priority_threshold from catalogue where kind = 'group' and priority_threshold is not null"
-LABELS = "select name, description from catalogue where kind = %s and active order by rank, name"
+CATALOGUE = """
+select kind, name, description, priority_threshold from catalogue
+where kind in ('group', 'priority') and active order by rank, name
+"""
 RECORD = """
 with ticket as (
     select id from tickets where id = %(ticket_id)s and state <> 'erased' for update
@@ -111,6 +114,19 @@ where text_keys && %(keys)s::bigint[]
 """
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """The active labels in the catalogue's order. `thresholds`: from which priority on a group takes by itself."""
+
+    groups: tuple[LabelText, ...]
+    priorities: tuple[LabelText, ...]
+    thresholds: Mapping[str, Priority]
+
+    def names(self) -> frozenset[str]:
+        """The groups that tickets may be routed to."""
+        return frozenset(group.name for group in self.groups)
+
+
 async def raw_ticket(conn: Connection, ticket_id: int) -> Ticket | None:
     """The ticket's text as it came, its status and group as last heard; None once it was erased."""
     row = await (await conn.execute(RAW, (ticket_id,))).fetchone()
@@ -155,16 +171,16 @@ async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe:
     return await cursor.fetchone() is not None
 
 
-async def labels(conn: Connection, kind: str) -> tuple[LabelText, ...]:
-    """The active labels of a kind, in the catalogue's order."""
-    rows = await (await conn.execute(LABELS, (kind,))).fetchall()
-    return tuple(LabelText(**row) for row in rows)
+async def catalogue(conn: Connection) -> Catalogue:
+    """What decisions are made with, as it is now."""
+    rows = await (await conn.execute(CATALOGUE)).fetchall()
+    labels = {kind: _labels(rows, kind) for kind in ("group", "priority")}
+    bounds = {row["name"]: Priority(row["priority_threshold"]) for row in rows if row["priority_threshold"]}
+    return Catalogue(labels["group"], labels["priority"], bounds)
 
 
-async def thresholds(conn: Connection) -> dict[str, Priority]:
-    """From which priority on each group is routed to without a person, where it says so."""
-    rows = await (await conn.execute(THRESHOLDS)).fetchall()
-    return {row["name"]: Priority(row["priority_threshold"]) for row in rows}
+def _labels(rows: Sequence[DictRow], kind: str) -> tuple[LabelText, ...]:
+    return tuple(LabelText(name=row["name"], description=row["description"]) for row in rows if row["kind"] == kind)
 
 
 async def record(conn: Connection, decision: Decision, workflow_id: str) -> bool:

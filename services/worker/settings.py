@@ -54,6 +54,9 @@ class WorkerSettings(PlatformSettings):
     worker_port: int = Field(default=8086, ge=1, le=65535)
     router_url: str = "http://127.0.0.1:8081"
     router_timeout_s: float = Field(default=5.0, gt=0)
+    router_patience_s: float = Field(
+        default=30, ge=0, description="how long a ticket waits for it; then a person has it"
+    )
     shadow: bool = False
     events_url: str | None = Field(default=None, description="where events go: a bus's topic, or any HTTP sink")
     lake_url: str | None = Field(default=None, description="where the days of the event lake go")

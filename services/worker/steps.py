@@ -1,9 +1,10 @@
 """
-The steps of the ticket workflows: each does one piece of I/O and may run more than once.
+The steps of the ticket workflows: each may run more than once, and has one effect.
 
 Steps take and return ids, scores and labels as JSON, because the workflow engine stores them: never ticket text.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from services.core.kit.errors import (
     InputInvalid,
     LlmUnavailable,
     NotFound,
+    RouterUnavailable,
     UpdateConflict,
 )
 from services.core.kit.lanes import Lanes
@@ -47,6 +49,8 @@ from services.worker.settings import WorkerSettings
 log = structlog.get_logger()
 
 NEWER_MAX = 5  # tellings of one ticket while it is read once; more is left to the step's own retry
+LEFT_ALONE = "left alone"
+ROUTER_PAUSE_S = 0.5  # doubled each time: a restarted router is back within seconds
 Said = Callable[[Ticket], Mapping[str, str]]
 
 DEFAULT_PRIORITIES = tuple(LabelText(name=priority) for priority in Priority)
@@ -78,10 +82,20 @@ def nothing(ticket: Ticket) -> Mapping[str, str]:
     return {}
 
 
-async def prepare(outside: Outside, ticket_id: int) -> str | None:
-    """Fetches the full ticket, redacts and stores it. Returns why the ticket is to be left alone, or None."""
-    ticket, _ = await read_safely(outside, ticket_id)
-    return why_left_alone(ticket, outside.settings.filters) if ticket else "it was erased"
+async def triage(outside: Outside, ticket_id: int, workflow_id: str) -> str:
+    """
+    Reads, redacts, routes, prioritises and records a new ticket. Returns the band, or LEFT_ALONE.
+
+    One step, because the workflow engine writes down the end of each, at the price of eight statements. Run again, it
+    reads and routes anew, an answer of a model comes from the cache, and what was recorded is recorded once.
+    """
+    ticket, safe = await read_safely(outside, ticket_id)
+    why = why_left_alone(ticket, outside.settings.filters) if ticket else "it was erased"
+    if why:
+        await _leave_alone(outside, ticket_id, why)
+        return LEFT_ALONE
+    prediction, why_unrouted = await _route(outside, ticket_id, safe)
+    return await decide_and_record(outside, ticket_id, workflow_id, prediction, why_unrouted)
 
 
 async def refresh(outside: Outside, ticket_id: int) -> None:
@@ -112,45 +126,25 @@ async def read_safely(outside: Outside, ticket_id: int, *, said: Said = nothing)
     raise UpdateConflict(f"Ticket {ticket_id} was told anew {NEWER_MAX} times while it was read.")
 
 
-async def route(outside: Outside, ticket_id: int) -> dict[str, Any]:
-    """
-    The router's prediction, as JSON.
-
-    Raises:
-        RouterUnavailable: try again. InputInvalid: the ticket was erased meanwhile.
-    """
-    async with connection(outside.pool) as conn:
-        ticket = await repository.redacted(conn, ticket_id)
-    if ticket["subject"] is None:
-        raise InputInvalid("The ticket was erased while it was worked on: there is nothing to route.")
-    prediction, _ = await outside.router.predict(join_text(ticket["subject"], ticket["body"]))
-    return prediction.model_dump(mode="json")
-
-
 async def decide_and_record(
-    outside: Outside, ticket_id: int, workflow_id: str, prediction: Mapping[str, Any] | None, why_unrouted: str = ""
+    outside: Outside, ticket_id: int, workflow_id: str, prediction: Prediction | None, why_unrouted: str = ""
 ) -> str:
     """
     Prioritises, decides, and stores decision, review, letters and audit entry in one transaction. Returns the band.
-
-    One step, because each costs ten statements of the workflow engine: run again, an answer of a model comes from the
-    cache, and what was recorded is recorded once.
     """
     async with connection(outside.pool) as conn:
         ticket = await repository.redacted(conn, ticket_id)
-        groups = await repository.labels(conn, "group")
-        priorities = await repository.labels(conn, "priority") or DEFAULT_PRIORITIES
-        thresholds = await repository.thresholds(conn)
-    found = Prediction.model_validate(prediction) if prediction else None
-    described = next((label for label in groups if found and label.name == found.group), None)
+        catalogue = await repository.catalogue(conn)
+    described = next((label for label in catalogue.groups if prediction and label.name == prediction.group), None)
+    priorities = catalogue.priorities or DEFAULT_PRIORITIES
     priority = await _prioritise(outside, ticket, described, priorities, workflow_id=workflow_id)
     decision = decide(
         Gathered(
             ticket_id=str(ticket_id),
-            prediction=found,
+            prediction=prediction,
             priority=priority,
-            groups=frozenset(label.name for label in groups),
-            thresholds=thresholds,
+            groups=catalogue.names(),
+            thresholds=catalogue.thresholds,
             shadow=outside.settings.shadow,
             latency_ms=round((datetime.now(UTC) - ticket["created_at"]).total_seconds() * 1000, 1),
             why_unrouted=why_unrouted,
@@ -158,14 +152,6 @@ async def decide_and_record(
     )
     await _record(outside, ticket, decision, workflow_id)
     return decision.band
-
-
-async def leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
-    """Marks a ticket as filtered, with the reason in the audit log."""
-    async with connection(outside.pool) as conn, conn.transaction():
-        if await repository.leave_alone(conn, ticket_id):
-            entry = audit.Entry("worker", "ticket.filtered", f"ticket/{ticket_id}", {"why": why})
-            await audit.append(conn, entry)
 
 
 async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
@@ -192,6 +178,36 @@ async def fetch_or_known(outside: Outside, known: Ticket) -> Ticket:
 async def fetch(outside: Outside, connector: Connector, external_id: str) -> Ticket | None:
     """In the system's lane; raises as `Connector.fetch`."""
     return await outside.lanes.of(connector.name).ask(lambda: connector.fetch(external_id))
+
+
+async def _leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
+    """Marks a ticket as filtered, with the reason in the audit log."""
+    async with connection(outside.pool) as conn, conn.transaction():
+        if await repository.leave_alone(conn, ticket_id):
+            entry = audit.Entry("worker", "ticket.filtered", f"ticket/{ticket_id}", {"why": why})
+            await audit.append(conn, entry)
+
+
+async def _route(outside: Outside, ticket_id: int, safe: Redacted) -> tuple[Prediction | None, str]:
+    """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
+    text = join_text(safe.fields["subject"], safe.fields["body"])
+    try:
+        return await _ask_router(outside, text), ""
+    except (RouterUnavailable, InputInvalid) as exc:
+        log.error("worker.step.failed", step="route", ticket_id=ticket_id, error=type(exc).__name__)
+        return None, "The router did not answer; a person decides."
+
+
+async def _ask_router(outside: Outside, text: str) -> Prediction:
+    pause_s, left_s = ROUTER_PAUSE_S, outside.settings.router_patience_s
+    while True:
+        try:
+            return (await outside.router.predict(text))[0]
+        except RouterUnavailable:
+            if pause_s > left_s:
+                raise
+        await asyncio.sleep(pause_s)
+        pause_s, left_s = pause_s * 2, left_s - pause_s
 
 
 async def _prioritise(

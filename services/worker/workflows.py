@@ -9,13 +9,11 @@ from dbos import DBOS
 
 from services.core.kit.errors import PointsmanError
 from services.worker import solve, steps
-from services.worker.later import PUT_OFF, first_of, read_or_put_off
+from services.worker.later import first_of, read_or_put_off
 from services.worker.steps import Outside
 
 log = structlog.get_logger()
 
-# The router is back within seconds after a restart; past about half a minute a person should have the ticket.
-ROUTE_RETRIES = {"retries_allowed": True, "max_attempts": 7, "interval_seconds": 0.5, "backoff_rate": 2.0}
 # Nothing can be done without the database: keep trying for some seven minutes. What waits for its system is put off.
 STORE_RETRIES = {"retries_allowed": True, "max_attempts": 12, "interval_seconds": 0.5, "backoff_rate": 1.8}
 
@@ -25,19 +23,13 @@ def register(outside: Outside) -> None:
 
     @DBOS.workflow(name="new_ticket")
     async def new_ticket(ticket_id: str) -> str:
-        row, workflow_id = int(ticket_id), _first_id()
+        row, first_id = int(ticket_id), _first_id()
         try:
-            left_alone = await _read("prepare", "new_ticket", steps.prepare, outside, row)
-        except Exception as exc:
-            why = _for_a_person("prepare", row, exc, "The ticket could not be read; a person decides.")
-            return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, None, why)
-        if left_alone == PUT_OFF:
-            return PUT_OFF
-        if left_alone:
-            await _run("leave_alone", STORE_RETRIES, steps.leave_alone, outside, row, left_alone)
-            return "left alone"
-        prediction, why = await _route(outside, row)
-        return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, workflow_id, prediction, why)
+            return await _read("triage", "new_ticket", steps.triage, outside, row, first_id)
+        except Exception as exc:  # whatever it is, the ticket must end with a person
+            log.error("worker.step.failed", step="triage", ticket_id=row, error=type(exc).__name__)
+            why = "The ticket could not be read; a person decides."
+            return await _run("record", STORE_RETRIES, steps.decide_and_record, outside, row, first_id, None, why)
 
     @DBOS.workflow(name="retold_ticket")
     async def retold_ticket(ticket_id: str) -> None:
@@ -54,20 +46,6 @@ def register(outside: Outside) -> None:
     @DBOS.workflow(name="erased_ticket")
     async def erased_ticket(ticket_id: str) -> None:
         await _run("erase", STORE_RETRIES, solve.erase, outside, int(ticket_id))
-
-
-async def _route(outside: Outside, ticket_id: int) -> tuple[dict[str, Any] | None, str]:
-    """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
-    try:
-        return await _run("route", ROUTE_RETRIES, steps.route, outside, ticket_id), ""
-    except Exception as exc:
-        return None, _for_a_person("route", ticket_id, exc, "The router did not answer; a person decides.")
-
-
-def _for_a_person(step: str, ticket_id: int, error: Exception, why: str) -> str:
-    """Notes that a step has failed for good; whatever the failure, the ticket must end with a person."""
-    log.error("worker.step.failed", step=step, ticket_id=ticket_id, error=type(error).__name__)
-    return why
 
 
 async def _run(name: str, retries: dict[str, Any], step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:

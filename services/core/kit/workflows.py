@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 APPLICATION = "pointsman"
-VERSION = "1"  # raised by hand when a workflow's steps change; what older workers left then starts anew
+VERSION = "2"  # raised by hand when a workflow's steps change; what older workers left then starts anew
 QUEUE = "tickets"  # in parts, one per ticketing system: see `listen`
 OLD_QUEUE = "triage"  # what gateways of before filled, in one part; nothing new comes in once all are this version
 BEAT_S = 2.0
@@ -117,7 +117,10 @@ def configure(database_url: str, *, executor_id: str, pool_size: int) -> "DBOS":
     config: DBOSConfig = {
         "name": APPLICATION,
         "system_database_url": sqlalchemy_url(database_url),
-        "db_engine_kwargs": {"creator": partial(login.connect, database_url, connect_timeout=CONNECT_TIMEOUT_S)},
+        "db_engine_kwargs": {
+            "creator": partial(login.connect, database_url, connect_timeout=CONNECT_TIMEOUT_S),
+            "pool_pre_ping": False,  # a round trip for every use; a connection that broke is noticed, and tried again
+        },
         "executor_id": executor_id,
         "application_version": VERSION,
         "sys_db_pool_size": pool_size,

@@ -1,34 +1,46 @@
 """Asks the router over HTTP (Open Inference Protocol v2) and answers in our contract."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from services.core.contracts.prediction import Band, Prediction, ScoredGroup
+from services.core.kit.batching import Batcher
 from services.core.kit.errors import InputInvalid, RouterUnavailable
 
 PATH = "/v2/models/router/infer"
 OUTPUTS = ("label", "probability", "confidence", "similarity", "band", "reason")
 
 
+AT_ONCE = 16  # texts of one request: the router computes batches of this size
+
+
 class RouterClient:
-    """State: the address and a shared connection pool."""
+    """State: the address, a shared connection pool, and texts that wait to be asked together. Of one event loop."""
 
     def __init__(self, base_url: str, client: httpx.AsyncClient, timeout_s: float = 5.0) -> None:
         self._url = base_url.rstrip("/") + PATH
         self._client = client
         self._timeout_s = timeout_s
+        self._together = Batcher(self._ask, batch_max=AT_ONCE)
 
     async def predict(self, text: str, want_embedding: bool = False) -> tuple[Prediction, list[float] | None]:
         """
         One redacted text (`services.core.models.texts.join_text`) routed; the embedding (384 floats) when asked for.
 
+        Texts that come while a request is under way go together in the next.
+
         Raises:
             RouterUnavailable: no answer in time, a 5xx, or an answer that is not ours; a retry may help.
             InputInvalid: the router refused the text (4xx); a retry cannot help.
         """
-        found = await self.predict_many([text], want_embeddings=want_embedding)
-        return found[0]
+        if want_embedding:
+            return (await self.predict_many([text], want_embeddings=True))[0]
+        return await self._together.submit(text), None
+
+    async def _ask(self, texts: Sequence[str]) -> list[Prediction]:
+        return [prediction for prediction, _ in await self.predict_many(list(texts))]
 
     async def predict_many(
         self, texts: list[str], *, want_embeddings: bool = False

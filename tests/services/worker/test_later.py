@@ -70,7 +70,7 @@ async def rows(outside: Outside, query: str) -> list[dict[str, Any]]:
 
 
 async def prepare(outside: Outside, workflow_id: str = "new:1") -> str | None:
-    return await read_or_put_off(outside, 1, "new_ticket", workflow_id, lambda: steps.prepare(outside, 1))
+    return await read_or_put_off(outside, 1, "new_ticket", workflow_id, lambda: steps.refresh(outside, 1))
 
 
 async def letters(outside: Outside) -> list[Letter]:
@@ -117,7 +117,7 @@ async def test_an_erased_ticket_is_not_put_off(outside: Outside) -> None:
     assert await letters(outside) == []
     gone = replace(outside, connectors={})
     await resume(gone, letter)
-    assert await steps.prepare(gone, 1) == "it was erased"
+    assert await steps.triage(gone, 1, "new:1") == steps.LEFT_ALONE
 
 
 async def _unread(outside: Outside) -> None:

@@ -74,7 +74,7 @@ async def test_a_newer_telling_is_not_written_over(outside: Outside) -> None:
     """It comes between reading and storing; both raw and redacted text are the newer one's."""
     await tell(outside.pool, "vpn down", kind=DeliveryKind.CREATED)
     away = Away(outside.pool, ["vpn and dns down"])
-    assert await steps.prepare(replace(outside, connectors={"generic": away}), 1) is None
+    await steps.refresh(replace(outside, connectors={"generic": away}), 1)
     assert away.asked == 2
     assert await stored(outside.pool) == {"raw": "vpn and dns down", "safe": "vpn and dns down"}
 
@@ -84,14 +84,14 @@ async def test_a_ticket_that_keeps_changing_is_left_to_the_steps_retry(outside: 
     await tell(outside.pool, "vpn 0", kind=DeliveryKind.CREATED)
     away = Away(outside.pool, [f"vpn {n}" for n in range(1, steps.NEWER_MAX + 1)])
     with pytest.raises(UpdateConflict):
-        await steps.prepare(replace(outside, connectors={"generic": away}), 1)
+        await steps.refresh(replace(outside, connectors={"generic": away}), 1)
     assert await stored(outside.pool) == {"raw": f"vpn {steps.NEWER_MAX}", "safe": None}
 
 
 async def test_what_was_told_later_is_redacted_by_its_own_step(outside: Outside) -> None:
     """After triage too: people see what the customer wrote last."""
     await tell(outside.pool, "vpn down", kind=DeliveryKind.CREATED)
-    assert await steps.prepare(outside, 1) is None
+    await steps.refresh(outside, 1)
     await tell(outside.pool, "vpn down, mail jo@example.com")
     await steps.refresh(outside, 1)
     found = await stored(outside.pool)
