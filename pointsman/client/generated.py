@@ -11,6 +11,29 @@ from pydantic import Field
 from pointsman.client.transport import Model, Transport
 
 
+class AlikeAnswers(Model):
+    """One group for several tickets, each with the mark that was seen."""
+
+    group: str
+    tickets: list[Seen]
+
+
+class AlikeTaken(Model):
+    """`refused`: answered by somebody else meanwhile, changed, or gone."""
+
+    taken: list[Taken]
+    refused: list[Refused]
+
+
+class AlikeTicket(Model):
+    """A waiting ticket that reads like another; `mark` as in OpenReview."""
+
+    id: str
+    subject: str | None
+    score: float
+    mark: str
+
+
 class AuditEntry(Model):
     """An entry of the hash chain; `seq` and `hash` are None until it is linked into it."""
 
@@ -121,12 +144,6 @@ class FeedbackTaken(Model):
     is_learnt_from: bool
 
 
-class GroupName(Model):
-    """Stray fields are refused: a misspelt `group` must not pass for an acceptance."""
-
-    group: str | None = None
-
-
 class Health(Model):
     """`degraded`: tickets are still taken in, but something behind the gateway is down. `down`: senders must retry."""
 
@@ -201,6 +218,15 @@ class ModelCall(Model):
     at: datetime
 
 
+class NearTicket(Model):
+    """A past ticket that reads alike, and where it was closed; `score` is a cosine."""
+
+    external_id: str
+    title: str
+    group: str | None
+    score: float
+
+
 class Note(Model):
     """What was written for agents: the summary of a solved ticket, or tickets like this one."""
 
@@ -209,8 +235,17 @@ class Note(Model):
     at: datetime
 
 
+class Numbered(Model):
+    """The answer to take back, as it was told."""
+
+    number: int
+
+
 class OpenReview(Model):
-    """A ticket that waits for a person."""
+    """A ticket that waits for a person. `mark` names what was read: sent along, an answer is refused when that changed.
+
+    `proposals` have no words and `near` is empty until the worker has explained the ticket. `alike`: how many others
+    wait that read like it."""
 
     id: str
     connector: str
@@ -220,6 +255,10 @@ class OpenReview(Model):
     reason: str
     opened_at: datetime
     decision: Decision | None
+    mark: str
+    proposals: list[ProposedGroup]
+    near: list[NearTicket]
+    alike: int
 
 
 class PlainTicket(Model):
@@ -271,6 +310,15 @@ class PredictionFeedback(Model):
 Priority = Literal['low', 'normal', 'high', 'urgent']
 
 
+class ProposedGroup(Model):
+    """One of the first three: `words` are those without which it would be less likely."""
+
+    group: str
+    probability: float
+    words: list[str]
+    near: list[NearTicket]
+
+
 class Question(Model):
     """A text as it came, before redaction. `priority`: for teams that take tickets by themselves only from one on."""
 
@@ -285,6 +333,13 @@ class Questions(Model):
     questions: list[Question]
 
 
+class Refused(Model):
+    """Refused"""
+
+    ticket_id: str
+    why: str
+
+
 class Replay(Model):
     """Everything that is dead, when `id` is not given."""
 
@@ -295,11 +350,22 @@ class Review(Model):
     """Why a person was asked, and the answer."""
 
     reason: str
-    state: Literal['open', 'accepted', 'corrected']
+    state: Literal['open', 'accepted', 'corrected', 'no_group', 'not_a_ticket']
     group: str | None
+    answers: int
     closed_by: str | None
     opened_at: datetime
     closed_at: datetime | None
+
+
+class ReviewAnswer(Model):
+    """Without `group` the proposed one is accepted. `verdict` says where there is none: `no_group`, `not_a_ticket`.
+
+    With `mark`, as the queue tells it, a ticket whose text or decision changed since is not answered but refused."""
+
+    group: str | None = None
+    verdict: Literal['group', 'no_group', 'not_a_ticket'] | None = None
+    mark: str | None = None
 
 
 class Savings(Model):
@@ -316,6 +382,13 @@ class ScoredGroup(Model):
 
     group: str
     probability: float
+
+
+class Seen(Model):
+    """Seen"""
+
+    ticket_id: int
+    mark: str
 
 
 class SilentSystem(Model):
@@ -350,6 +423,15 @@ class Stats(Model):
     predictions: int
     predictions_accuracy: Judged
     savings: Savings
+
+
+class Taken(Model):
+    """What became of an answer. `number` names it to `undo`."""
+
+    ticket_id: str
+    review: Literal['accepted', 'corrected', 'no_group', 'not_a_ticket']
+    group: str | None
+    number: int
 
 
 class Team(Model):
@@ -424,7 +506,7 @@ class TicketRow(Model):
     subject: str | None
     created_at: datetime
     decision: Decision | None
-    review: Literal['open', 'accepted', 'corrected'] | None
+    review: Literal['open', 'accepted', 'corrected', 'no_group', 'not_a_ticket'] | None
 
 
 class Told(Model):
@@ -468,6 +550,10 @@ class Window(Model):
 class Pointsman(Transport):
     """One method per operation. Raises PointsmanRefused and NotReached."""
 
+    def accept_alike(self, body: AlikeAnswers) -> AlikeTaken:
+        """One group for several tickets; each is taken or refused by itself."""
+        return self._call("POST", "/api/reviews/accept", AlikeTaken, body=body)
+
     def create_console_link(self) -> ConsoleLink:
         """A link into the console with the caller's name and role, for one use within ten minutes."""
         return self._call("POST", "/api/console-links", ConsoleLink)
@@ -484,14 +570,18 @@ class Pointsman(Transport):
         """Says which group was right; nothing is written back to a ticketing system."""
         return self._call("POST", "/feedback", FeedbackTaken, body=body)
 
+    def list_alike(self, ticket_id: int) -> list[AlikeTicket]:
+        """Waiting tickets that read like this one and have the same group proposed."""
+        return self._call("GET", f"/api/reviews/{ticket_id}/alike", list[AlikeTicket])
+
     def list_dead_letters(self, *, limit: int | None = None, since: datetime | None = None, id: str | None = None) -> list[DeadLetter]:
         """Write-backs, events and workflows that failed for good, newest first, a page at a time: the next page comes with
         `since` and `id` of the last one on this."""
         return self._call("GET", "/api/dead-letters", list[DeadLetter], query={'limit': limit, 'since': since, 'id': id})
 
-    def list_reviews(self, *, limit: int | None = None) -> list[OpenReview]:
-        """Tickets that wait for a person, the most informative first."""
-        return self._call("GET", "/api/reviews", list[OpenReview], query={'limit': limit})
+    def list_reviews(self, *, limit: int | None = None, order: Literal['information', 'age'] | None = None) -> list[OpenReview]:
+        """Tickets that wait for a person: by `information` those whose answer teaches most, by `age` the oldest."""
+        return self._call("GET", "/api/reviews", list[OpenReview], query={'limit': limit, 'order': order})
 
     def list_tickets(self, *, limit: int | None = None, before: int | None = None, band: Band | None = None, group: str | None = None, state: Literal['received', 'triaged', 'filtered', 'erased'] | None = None) -> TicketPage:
         """Newest first, a page at a time."""
@@ -555,6 +645,10 @@ class Pointsman(Transport):
         """Tries one again, or all; keys stay the same, so nothing takes effect twice."""
         return self._call("POST", "/api/dead-letters/replay", dict[str, int], body=body)
 
-    def review_ticket(self, ticket_id: int, body: GroupName) -> dict[str, str]:
-        """Accepts the proposed group (no `group`) or names the right one; it is written back and learnt from."""
-        return self._call("POST", f"/api/tickets/{ticket_id}/review", dict[str, str], body=body)
+    def review_ticket(self, ticket_id: int, body: ReviewAnswer) -> Taken:
+        """Accepts the proposed group, names the right one, or says that there is none; written back and learnt from."""
+        return self._call("POST", f"/api/tickets/{ticket_id}/review", Taken, body=body)
+
+    def undo_review(self, ticket_id: int, body: Numbered) -> dict[str, str]:
+        """Takes one's own newest answer back, a quarter of an hour at most; the ticket waits again."""
+        return self._call("POST", f"/api/tickets/{ticket_id}/review/undo", dict[str, str], body=body)

@@ -42,7 +42,7 @@ def evaluate(
     from services.trainer.rehearse import rehearse
     from services.trainer.settings import TrainerSettings
 
-    mapping = _mapping(map)
+    mapping = mapping_of(map)
     given = {"trainer_epochs": epochs, "trainer_budget_s": budget_s, "trainer_threads": threads}
     settings = TrainerSettings.read().model_copy(update={name: v for name, v in given.items() if v is not None})
     with bars() as progress:
@@ -55,7 +55,7 @@ def evaluate(
         print_table(["figure", "mean", "spread"], _rows(report))
 
 
-def _mapping(text: str) -> dict[str, str]:
+def mapping_of(text: str) -> dict[str, str]:
     """
     Raises:
         InputInvalid: not FIELD=COLUMN with a field we know.

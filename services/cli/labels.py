@@ -1,5 +1,6 @@
 """`pointsman labels`: what people said the right group was, who said it, and where they contradict each other."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -8,6 +9,7 @@ from psycopg.rows import dict_row
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import connect, open_platform
+from services.core.kit.errors import InputInvalid
 
 app = typer.Typer(no_args_is_help=True, help="Corrections and closing groups: what the next training learns from.")
 
@@ -62,6 +64,58 @@ def disagreements(limit: LimitOption = 50, format: FormatOption = Format.TABLE) 
     print_table(
         columns, [(row["ticket_id"], *(_said(row, source) for source in columns[1:4]), row["learnt"]) for row in rows]
     )
+
+
+@app.command("simulate")
+def simulate(
+    train: Annotated[Path, typer.Option(help="Tickets whose group is asked for, one after the other.")],
+    test: Annotated[Path, typer.Option(help="Tickets to judge on.")],
+    map: Annotated[str, typer.Option(help="Columns, for example text=title+body,label=team.")] = "",
+    start: Annotated[int, typer.Option(min=2, help="Random answers before the first round.")] = 100,
+    step: Annotated[int, typer.Option(min=1, help="Answers in a round.")] = 50,
+    most: Annotated[int, typer.Option(min=2, help="Answers in all.")] = 1_500,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    wanted: Annotated[str, typer.Option(help="Accuracies to be reached.")] = "0.6,0.7,0.8",
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    How many answers the review queue needs until a model is right so often, by its order and by chance.
+
+    Examples:
+
+      pointsman labels simulate --train closed.csv --test later.csv --map text=title+body,label=team
+    """
+    import tempfile
+    from dataclasses import asdict
+
+    from services.cli.evaluate import mapping_of
+    from services.trainer import simulate as simulation
+    from services.trainer.files import read_file
+
+    mapping, goals = mapping_of(map), _goals(wanted)
+    asked, judged = (read_file(path, mapping) for path in (train, test))
+    with tempfile.TemporaryDirectory(prefix="pointsman-simulate-") as folder:
+        pool = simulation.embed(simulation.open_frozen(Path(folder)), asked, judged)
+    curve = simulation.simulate(pool, start=start, step=step, most=most, seeds=seeds, wanted=goals)
+    if format is Format.JSON:
+        print_json(asdict(curve))
+        return
+    rows = [
+        (goal, *("not reached" if way is None else way for way in needed.values()))
+        for goal, needed in curve.needed.items()
+    ]
+    print_table(["accuracy", "answers in the queue's order", "at random"], rows)
+
+
+def _goals(text: str) -> list[float]:
+    """
+    Raises:
+        InputInvalid: not numbers with commas between them.
+    """
+    try:
+        return [float(goal) for goal in text.split(",")]
+    except ValueError as exc:
+        raise InputInvalid(f"--wanted {text!r} is not a list of accuracies. For example: 0.6,0.7,0.8") from exc
 
 
 def _said(row: dict[str, Any], source: str) -> str:

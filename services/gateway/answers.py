@@ -20,8 +20,9 @@ class Review(BaseModel):
     """Why a person was asked, and the answer."""
 
     reason: str
-    state: Literal["open", "accepted", "corrected"]
+    state: Literal["open", "accepted", "corrected", "no_group", "not_a_ticket"]
     group: str | None
+    answers: int
     closed_by: str | None
     opened_at: datetime
     closed_at: datetime | None
@@ -106,8 +107,31 @@ class TicketDetail(BaseModel):
     audit: list[AuditEntry]
 
 
+class NearTicket(BaseModel):
+    """A past ticket that reads alike, and where it was closed; `score` is a cosine."""
+
+    external_id: str
+    title: str
+    group: str | None
+    score: float
+
+
+class ProposedGroup(BaseModel):
+    """One of the first three: `words` are those without which it would be less likely."""
+
+    group: str
+    probability: float
+    words: list[str]
+    near: list[NearTicket]
+
+
 class OpenReview(BaseModel):
-    """A ticket that waits for a person."""
+    """
+    A ticket that waits for a person. `mark` names what was read: sent along, an answer is refused when that changed.
+
+    `proposals` have no words and `near` is empty until the worker has explained the ticket. `alike`: how many others
+    wait that read like it.
+    """
 
     id: str
     connector: str
@@ -117,6 +141,19 @@ class OpenReview(BaseModel):
     reason: str
     opened_at: datetime
     decision: Decision | None
+    mark: str
+    proposals: list[ProposedGroup]
+    near: list[NearTicket]
+    alike: int
+
+
+class AlikeTicket(BaseModel):
+    """A waiting ticket that reads like another; `mark` as in OpenReview."""
+
+    id: str
+    subject: str | None
+    score: float
+    mark: str
 
 
 class Counts(BaseModel):

@@ -35,6 +35,8 @@ from services.gateway.endpoints import (
     login,
     platform,
     predictions,
+    review_api,
+    reviews,
     teams,
     tickets,
 )
@@ -77,7 +79,20 @@ def build_app(settings: GatewaySettings) -> FastAPI:
     app.state.waiters = asyncio.Semaphore(WAITERS_MAX)
     app.state.failures = RateGate(settings.failed_sign_ins_per_minute, of="failed sign-ins")
     app.include_router(hooks.plain)
-    for room in (hooks, tickets, predictions, catalogue, platform, console, teams, login, links, docs):
+    for room in (
+        hooks,
+        tickets,
+        review_api,
+        predictions,
+        catalogue,
+        platform,
+        console,
+        reviews,
+        teams,
+        login,
+        links,
+        docs,
+    ):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
     app.add_exception_handler(PointsmanError, _answer_error)

@@ -5,7 +5,7 @@ A page is asked for twice: whole, by a person, and as a fragment, by htmx, which
 """
 
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,10 +24,13 @@ from services.core.kit.errors import BodyTooLarge, PayloadInvalid, PointsmanErro
 from services.core.kit.security import Principal, Role
 from services.gateway.access import COOKIE
 
+FORM_MAX_FIELDS = 20
 FORM_MAX_BYTES = 8_192  # a group's name or an API key; pages that ask for more say so
 SAFE_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")  # browsers read /\x and /<tab>/x as another host
 # How the redactor spells what it hid. Not imported from it: the gateway would load every recogniser for one pattern.
 PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_(\d{1,6})>")
+WORDS = re.compile(r"(\w+)")
+MARK = Markup("<mark>{}</mark>")
 PLACE = Markup('<span class="hidden-data">{}</span>')
 # What the redactor's names say to a person; the others read well in lower case.
 KINDS = {
@@ -50,6 +53,12 @@ KINDS = {
 }
 
 BANDS = {Band.AUTO_ROUTE: "Auto-routed", Band.HUMAN_REVIEW: "Human review", Band.ESCALATE: "Escalated"}
+VERDICTS = {
+    "accepted": "accepted",
+    "corrected": "corrected",
+    "no_group": "no group fits, said",
+    "not_a_ticket": "not a ticket, said",
+}
 STATES = {
     "received": "Being triaged",
     "triaged": "Triaged",
@@ -72,11 +81,12 @@ def build_templates() -> Environment:
         "band": lambda name: BANDS.get(name, name),
         "count": lambda number: f"{number:,}",
         "percent": lambda share: f"{share:.0%}",
+        "mattering": mark_mattering,
         "redacted": mark_redacted,
         "seconds": seconds,
         "usd": usd,
     }
-    names: dict[str, Any] = {"bands": BANDS, "states": STATES}
+    names: dict[str, Any] = {"bands": BANDS, "states": STATES, "verdicts": VERDICTS}
     templates.globals.update(names)
     return templates
 
@@ -97,7 +107,9 @@ def is_fragment(request: Request) -> bool:
     return "hx-request" in request.headers
 
 
-async def read_form(request: Request, *, max_bytes: int = FORM_MAX_BYTES) -> dict[str, str]:
+async def read_form(
+    request: Request, *, max_bytes: int = FORM_MAX_BYTES, max_fields: int = FORM_MAX_FIELDS
+) -> dict[str, str]:
     """
     The fields of a posted form.
 
@@ -108,7 +120,7 @@ async def read_form(request: Request, *, max_bytes: int = FORM_MAX_BYTES) -> dic
     if len(body) > max_bytes:
         raise BodyTooLarge(f"The form is larger than {max_bytes} bytes.")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20, errors="strict"))
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=max_fields, errors="strict"))
     except ValueError as exc:
         raise PayloadInvalid("The form could not be read. Load the page again.") from exc
 
@@ -149,12 +161,25 @@ def error_page(request: Request, status: int, message: str) -> HTMLResponse:
 
 def mark_redacted(text: str | None) -> Markup:
     """The escaped text with each placeholder of the redactor set off."""
+    return mark_mattering(text, ())
+
+
+def mark_mattering(text: str | None, mattering: Collection[str]) -> Markup:
+    """As `mark_redacted`, with the words that mattered marked, wherever they stand."""
     words, *found = PLACEHOLDER.split(text or "")  # text, then (label, number, text) for each placeholder
-    pieces = [escape(words)]
+    pieces = [_marked(words, mattering)]
     for label, number, words in zip(*[iter(found)] * 3, strict=True):
         kind = KINDS.get(label, label.replace("_", " ").lower())
-        pieces += [PLACE.format(f"{kind} {number}"), escape(words)]
+        pieces += [PLACE.format(f"{kind} {number}"), _marked(words, mattering)]
     return Markup("").join(pieces)
+
+
+def _marked(text: str, mattering: Collection[str]) -> Markup:
+    if not mattering:
+        return escape(text)
+    return Markup("").join(
+        MARK.format(part) if part.casefold() in mattering else escape(part) for part in WORDS.split(text)
+    )
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:

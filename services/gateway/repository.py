@@ -62,7 +62,8 @@ PARTS: dict[str, LiteralString] = {
     "join tickets t using (connector, external_id) where t.id = %s order by d.id",
     "decisions": "select decision || jsonb_build_object('decided_at', decided_at) as decision from decisions "
     "where ticket_id = %s order by id",
-    "review": 'select reason, state, "group", closed_by, opened_at, closed_at from reviews where ticket_id = %s',
+    "review": 'select reason, state, "group", answers, closed_by, opened_at, closed_at from reviews '
+    "where ticket_id = %s",
     "labels": 'select "group", source, by, at from labels where ticket_id = %s order by id',
     "notes": "select kind, body, at from notes where ticket_id = %s order by id",
     "outbox": "select id, key, kind, state, attempts, last_error, result, created_at, settled_at from outbox "
@@ -72,12 +73,6 @@ PARTS: dict[str, LiteralString] = {
     "audit": "select seq, at, actor, action, detail, hash from audit_log where subject = 'ticket/' || %s "
     "order by seq nulls last, pending",
 }
-REVIEWS = """
-select t.id, t.connector, t.external_id, t.subject, t.body, r.reason, r.opened_at, d.decision
-from reviews r join tickets t on t.id = r.ticket_id
-left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
-where r.state = 'open' order by r.urgency desc, r.opened_at limit %s
-"""
 GAPS = """
 select m.text as question, g.questions, g.refused, g.by_people, g.usd, g.hours, g.title, g.nearness, g.hidden
 from gaps g join messages m on m.id = g.example order by g.questions desc, g.id limit 50
@@ -198,11 +193,6 @@ async def ticket(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
     parts["review"] = parts["review"][0] if parts["review"] else None
     parts["decisions"] = [entry["decision"] for entry in parts["decisions"]]
     return {**row, **parts}
-
-
-async def open_reviews(conn: Connection, *, limit: int) -> list[DictRow]:
-    """The review queue, the most informative first."""
-    return await (await conn.execute(REVIEWS, (limit,))).fetchall()
 
 
 async def groups(conn: Connection) -> list[DictRow]:

@@ -1,47 +1,30 @@
-"""What the gateway decides: what to do with a delivery, and what a person's review changes."""
+"""What the gateway decides: what to do with a delivery, a ticket for the desk, a wish to erase."""
 
 import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from psycopg.rows import DictRow
-
-from services.core.connectors import desk_agents, write_back
+from services.core.connectors import desk_agents
 from services.core.connectors.desk_agents import NewDeskTicket
 from services.core.connectors.hearing import Unusable
-from services.core.connectors.write_back import About
-from services.core.contracts.decision import Decision
 from services.core.contracts.delivery import Delivery, DeliveryKind
-from services.core.contracts.ticket import Requester, Seen, Ticket
+from services.core.contracts.ticket import Requester, Ticket
 from services.core.kit import audit
 from services.core.kit.batching import Batcher
-from services.core.kit.database import Connection, Pool, connection
-from services.core.kit.errors import Conflict, IdempotencyKeyReused, InputInvalid, NotFound
+from services.core.kit.database import Pool, connection
+from services.core.kit.errors import IdempotencyKeyReused, NotFound
 from services.core.kit.intake import Arrived, Ingested, ingest, ingest_all
 from services.core.kit.security import Principal
 from services.gateway import repository
-from services.gateway.metrics import CORRECTIONS
+from services.gateway.reviewing import entry
 
 Outcome = Literal["accepted", "duplicate", "ignored", "unusable"]
 Intake = Batcher[Arrived, Ingested]
 
-CLOSE_REVIEW = """
-update reviews set state = %(state)s, "group" = %(group)s, closed_by = %(by)s, closed_at = now()
-where ticket_id = %(ticket_id)s and state = 'open' returning ticket_id
-"""
-LABEL = """
-insert into labels (ticket_id, "group", source, by) values (%(ticket_id)s, %(group)s, %(source)s, %(by)s)
-on conflict (ticket_id, source) do update set "group" = excluded."group", by = excluded.by, at = now()
-"""
 KNOWN = "select connector, external_id from tickets where id = %s"
-PROPOSED = """
-select t.id, t.connector, t.external_id, t.seen, d.decision from tickets t
-left join lateral (select decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
-where t.id = %s and t.state <> 'erased' for share of t
-"""
 
 
 @dataclass(frozen=True)
@@ -155,83 +138,9 @@ async def erase(pool: Pool, ticket_id: int, who: Principal) -> None:
         )
         done = await ingest(conn, delivery, body_sha256="")
         if not done.is_duplicate:
-            await audit.append(conn, _entry(who, ticket_id, "erasure.requested", {}))
-
-
-async def close_review(
-    conn: Connection, ticket_id: int, who: Principal, *, group: str | None = None
-) -> Literal["accepted", "corrected"]:
-    """
-    A person accepts the proposed group, or names another; the answer is written back and becomes a label.
-
-    Raises:
-        NotFound: no such ticket.
-        Conflict: its review is closed already.
-        InputInvalid: the group is not in the label catalogue, or nothing was proposed that could be accepted.
-    """
-    async with conn.transaction():
-        proposed = await _proposed(conn, ticket_id)
-        decision: dict[str, Any] = proposed["decision"] or {}
-        final = await require_group(conn, group or decision.get("group"))
-        state: Literal["accepted", "corrected"] = "accepted" if final == decision.get("group") else "corrected"
-        values = {"state": state, "group": final, "by": who.name, "ticket_id": ticket_id, "source": "review"}
-        if await (await conn.execute(CLOSE_REVIEW, values)).fetchone() is None:
-            raise Conflict(f"Ticket {ticket_id} is not waiting for a review. Use feedback to correct it afterwards.")
-        await conn.execute(LABEL, values)
-        await _write_back(conn, proposed, group=final, by=who.name)
-        await audit.append(
-            conn, _entry(who, ticket_id, f"review.{state}", {"group": final, "proposed": decision.get("group")})
-        )
-    CORRECTIONS.labels(state).inc()
-    return state
-
-
-async def give_feedback(conn: Connection, ticket_id: int, who: Principal, *, group: str) -> str | None:
-    """
-    A person says afterwards which group was right: a label to learn from; nothing is written back. The decided group.
-
-    Raises:
-        NotFound, InputInvalid: as in `close_review`.
-    """
-    async with conn.transaction():
-        proposed = await _proposed(conn, ticket_id)
-        final = await require_group(conn, group)
-        await conn.execute(LABEL, {"ticket_id": ticket_id, "group": final, "source": "feedback", "by": who.name})
-        await audit.append(conn, _entry(who, ticket_id, "feedback.given", {"group": final}))
-    return (proposed["decision"] or {}).get("group")
+            await audit.append(conn, entry(who, ticket_id, "erasure.requested", {}))
 
 
 def _lock_order(delivery: Delivery) -> tuple[str, str]:
     """The order of the rows they lock; what belongs to one ticket stays in the order it came in."""
     return delivery.connector, delivery.external_id
-
-
-async def _proposed(conn: Connection, ticket_id: int) -> DictRow:
-    row = await (await conn.execute(PROPOSED, (ticket_id,))).fetchone()
-    if row is None:
-        raise NotFound(f"There is no ticket {ticket_id}.")
-    return row
-
-
-async def require_group(conn: Connection, group: str | None) -> str:
-    """
-    Raises:
-        InputInvalid: it is not in the label catalogue.
-    """
-    names = [row["name"] for row in await repository.groups(conn)]
-    if group is None or group not in names:
-        raise InputInvalid(f"Group '{group}' is not in the label catalogue. It has: {', '.join(names) or 'none yet'}.")
-    return group
-
-
-async def _write_back(conn: Connection, proposed: DictRow, *, group: str, by: str) -> None:
-    decision = Decision.model_validate(proposed["decision"], extra="ignore")
-    seen = Seen.model_validate(proposed["seen"] or {}, extra="ignore")
-    about = About(proposed["id"], proposed["connector"], proposed["external_id"], seen)
-    update = write_back.answered(decision, about, group=group, by=by)
-    if update is not None:
-        await write_back.put(conn, update, about)
-
-
-def _entry(who: Principal, ticket_id: int, action: str, detail: dict[str, Any]) -> audit.Entry:
-    return audit.Entry(f"user/{who.name}", action, f"ticket/{ticket_id}", detail)

@@ -26,5 +26,6 @@ class GatewaySettings(PlatformSettings):
     failed_sign_ins_per_minute: int = Field(default=30, ge=1)
     hook_rate_per_minute: int = Field(default=60_000, ge=1)
     api_rate_per_minute: int = Field(default=6_000, ge=1)
+    review_hold_s: float = Field(default=5, ge=0, le=300)  # an answer may be taken back before anybody is told of it
     cors_origins: tuple[str, ...] = ()
     connectors: ConnectorsSettings = ConnectorsSettings()

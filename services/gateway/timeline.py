@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from services.gateway.pages import BANDS, seconds
+from services.gateway.pages import BANDS, VERDICTS, seconds
 
 Row = Mapping[str, Any]
 
@@ -60,10 +60,9 @@ def _review(found: Row) -> Iterator[Line]:
     if review is None:
         return
     yield Line(review["opened_at"], "Put into the review queue", tone="open")
-    if review["state"] == "accepted":
-        yield Line(review["closed_at"], f"Review: accepted by {review['closed_by']}", review["group"] or "", "good")
-    if review["state"] == "corrected":
-        yield Line(review["closed_at"], f"Review: corrected by {review['closed_by']}", review["group"] or "", "good")
+    if review["state"] != "open":
+        verdict = VERDICTS[review["state"]]
+        yield Line(review["closed_at"], f"Review: {verdict} by {review['closed_by']}", review["group"] or "", "good")
 
 
 def _labels(found: Row) -> Iterator[Line]:

@@ -43,15 +43,17 @@ GATEWAY: Rights = {
     "public.executors": READ,
     "public.gaps": READ,
     "public.history": 'select ("group", created_at, solved_at)',  # how long closed tickets took
-    "public.labels": WRITE,
+    "public.labels": ALL,  # an answer that is taken back takes its label along
     "public.llm_calls": READ,
     "public.messages": "select (id, text)",
     "public.models": READ,
     "public.notes": READ,
     "public.outbox": WRITE,
     "public.predictions": WRITE,
+    "public.review_reasons": READ,
     "public.reviews": "select, update",
     "public.tallies": READ,
+    "public.ticket_vectors": "select (ref, external_id, group_name, title)",
     "dbos.operation_outputs": "select, delete",
 }
 ROUTER: Rights = {**_LOOK, "public.models": READ}
@@ -85,6 +87,7 @@ WORKER: Rights = {
     "public.notices_told": "select, insert, delete",
     "public.outbox": ALL,
     "public.positions": WRITE,
+    "public.review_reasons": ALL,
     "public.reviews": ALL,
     "public.sessions": "select, delete",
     "public.tallies": "select, update",

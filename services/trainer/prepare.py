@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.core.contracts.prediction import NO_GROUP
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import text_key
 from services.trainer.config import Window
@@ -13,7 +14,7 @@ from services.trainer.duplicates import group_alike
 
 MIN_GROUP_ROWS = 2  # a group seen once can neither be learned nor judged
 LOW_VOLUME_ROWS = 10  # fewer rows than this: suggested by the neighbours, never routed without review
-OUT_OF_SCOPE = frozenset({"oos", "out_of_scope", "out-of-scope", "out of scope"})
+OUT_OF_SCOPE = frozenset({"oos", "out_of_scope", "out-of-scope", NO_GROUP})
 FOREIGN_MAX = 1_000  # the newest
 HELD_OUT_MAX = 3_000  # more rows sharpen no threshold that matters and cost scoring time
 

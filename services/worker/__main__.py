@@ -23,6 +23,7 @@ from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
 from services.worker.events import tell
+from services.worker.explain import explain
 from services.worker.lake import keep_lake
 from services.worker.letters import deliver
 from services.worker.linking import link_chain
@@ -96,6 +97,7 @@ async def run(settings: WorkerSettings) -> None:
                 pool, lambda letter: deliver(outside, publisher, http, letter), stop=stop, lanes=outside.lanes
             ),
             upkeep(outside, stop=stop),
+            explain(pool, router, stop=stop),
             link_chain(pool, stop=stop),
             anchor_chain(outside, publisher, stop=stop),
             tell(outside, stop=stop),

@@ -35,6 +35,13 @@ _TOLD = {
     "review.corrected": _Told(
         "pointsman.ticket.reviewed.v1", "reviewed", ("group", "proposed"), (("verdict", "corrected"),)
     ),
+    "review.no_group": _Told(
+        "pointsman.ticket.reviewed.v1", "reviewed", ("group", "proposed"), (("verdict", "no_group"),)
+    ),
+    "review.not_a_ticket": _Told(
+        "pointsman.ticket.reviewed.v1", "reviewed", ("group", "proposed"), (("verdict", "not_a_ticket"),)
+    ),
+    "review.undone": _Told("pointsman.ticket.reviewed.v1", "reviewed", ("group",), (("verdict", "undone"),)),
     "ticket.summarised": _Told("pointsman.ticket.solved.v1", "solved", ("group",)),
     "ticket.erased": _Told("pointsman.ticket.erased.v1", "erased"),
 }

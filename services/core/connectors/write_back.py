@@ -1,5 +1,6 @@
 """What is written to the customer's system about a decision: one place for automatic, reviewed and corrected."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.core.contracts.decision import Decision
@@ -9,6 +10,10 @@ from services.core.kit import outbox
 from services.core.kit.database import Connection
 
 OWN_TAG = "pointsman"
+UNPLACED: Mapping[str, tuple[str, str]] = {
+    "no_group": ("pointsman-no-group", "that none of the groups fits. Somebody has to place it."),
+    "not_a_ticket": ("pointsman-not-a-ticket", "that this is no ticket: nobody needs to work on it."),
+}
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,30 @@ def automatic(decision: Decision, about: About) -> TicketUpdate | None:
     return _update(decision, about, "new", group=None, tag="pointsman-escalated", note=note)
 
 
-def answered(decision: Decision, about: About, *, group: str, by: str) -> TicketUpdate | None:
-    """The route that a person accepted or corrected; None in shadow."""
-    note = f"Pointsman: routed to {group} by {by} in review."
-    return _update(decision, about, "review", group=group, tag="pointsman-reviewed", note=note)
+def answered(
+    decision: Decision, about: About, *, group: str | None, by: str, verdict: str = "accepted"
+) -> TicketUpdate | None:
+    """What a person said in review: the route, or that there is none; None in shadow."""
+    if group is not None:
+        note = f"Pointsman: routed to {group} by {by} in review."
+        return _update(decision, about, "review", group=group, tag="pointsman-reviewed", note=note)
+    tag, said = UNPLACED[verdict]
+    update = _update(decision, about, "review", group=None, tag=tag, note=f"Pointsman: {by} says {said}")
+    return update.model_copy(update={"priority": None}) if update else None
 
 
-async def put(conn: Connection, update: TicketUpdate, about: About) -> None:
+async def put(conn: Connection, update: TicketUpdate, about: About, *, hold_s: float = 0) -> None:
     """Records the letter in the caller's transaction; the same key again changes nothing."""
     payload = update.model_dump(mode="json")
-    await outbox.put(conn, update.key, payload, kind="write", ticket_id=about.ticket_id, connector=about.connector)
+    await outbox.put(
+        conn,
+        update.key,
+        payload,
+        kind="write",
+        ticket_id=about.ticket_id,
+        connector=about.connector,
+        hold_s=hold_s,
+    )
 
 
 def note_for(decision: Decision) -> str:

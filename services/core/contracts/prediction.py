@@ -6,6 +6,8 @@ from pydantic import Field
 
 from services.core.contracts.base import Contract
 
+NO_GROUP = "out of scope"  # the label of a ticket that belongs to no group: not learnt as one, asked about in the gates
+
 
 class Band(StrEnum):
     """What may happen with a routing decision. Thresholds come with the model version."""

@@ -14,3 +14,4 @@ class Lock(IntEnum):
     NOTICES = 7264004
     GAPS = 7264006
     CASES = 7264008
+    REASONS = 7264010

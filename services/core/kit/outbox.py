@@ -33,7 +33,8 @@ STOP_S = 10.0  # for those under way when the worker stops: one call to a ticket
 IDLE_S = 0.2
 
 PUT = """
-insert into outbox (key, kind, connector, ticket_id, payload) values (%s, %s, %s, %s, %s) on conflict (key) do nothing
+insert into outbox (key, kind, connector, ticket_id, payload, due_at)
+values (%s, %s, %s, %s, %s, now() + make_interval(secs => %s)) on conflict (key) do nothing
 """
 # Of every lane with free places its letters that are due longest; the lane '' has all that belong to no other.
 LEASE = """
@@ -89,9 +90,10 @@ async def put(
     kind: str,
     ticket_id: int | None,
     connector: str | None = None,
+    hold_s: float = 0,
 ) -> None:
-    """Records an effect in the caller's transaction; the same key again changes nothing."""
-    await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload))))
+    """Records an effect in the caller's transaction, due in `hold_s` seconds; the same key again changes nothing."""
+    await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload)), hold_s))
 
 
 async def replay(conn: AsyncConnection[Any], letter_id: int | None = None) -> int:

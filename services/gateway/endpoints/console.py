@@ -1,4 +1,4 @@
-"""The console's pages: tickets, one ticket, the review queue."""
+"""The console's pages of tickets: the list, and one of them."""
 
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -10,16 +10,16 @@ from services.core.contracts.prediction import Band
 from services.core.kit.database import connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal, Role
-from services.gateway import repository, service
+from services.gateway import repository, reviewing
 from services.gateway.access import needs_in_console
 from services.gateway.endpoints.tickets import BIGINT_MAX
 from services.gateway.pages import ConsoleRoute, is_fragment, read_form, render, who_values
+from services.gateway.review_forms import close_from_form, number
 from services.gateway.timeline import tell
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
 
 PAGE_SIZE = 50
-QUEUE_SIZE = 20  # about what one person answers before the order by information is worth asking for again
 
 Blank = BeforeValidator(lambda value: None if value == "" else value)  # a form sends what is not chosen as ""
 Words = Field(max_length=200, pattern=r"^[^\x00]+$")
@@ -75,34 +75,38 @@ async def show_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> Res
 @router.post("/tickets/{ticket_id}/review")
 async def review_ticket(request: Request, who: Agent, ticket_id: TicketId) -> Response:
     """Accepts or corrects from the ticket's page."""
-    done = await _close_review(request, who, ticket_id)
+    async with connection(request.app.state.pool) as conn:
+        try:
+            done = (200, (await close_from_form(request, conn, ticket_id, who)).words)
+        except (Conflict, InputInvalid) as exc:
+            done = (exc.status, exc.message)
+    return await _ticket(request, who, ticket_id, done=done)
+
+
+@router.post("/tickets/{ticket_id}/undo")
+async def undo_review(request: Request, who: Agent, ticket_id: TicketId) -> Response:
+    """Takes one's own answer back from the ticket's page."""
+    answer = number((await read_form(request)).get("answer", ""))
+    done = (200, "Taken back: the ticket waits for a review again.")
+    async with connection(request.app.state.pool) as conn:
+        try:
+            await reviewing.undo(conn, ticket_id, who, number=answer)
+        except Conflict as exc:
+            done = (exc.status, exc.message)
     return await _ticket(request, who, ticket_id, done=done)
 
 
 @router.post("/tickets/{ticket_id}/feedback")
 async def give_feedback(request: Request, who: Agent, ticket_id: TicketId) -> Response:
     """Says afterwards which group was right."""
-    group = await _chosen_group(request)
+    group = (await read_form(request)).get("group", "")
     done = (200, f"Noted: {group}. The next training learns from it.")
     async with connection(request.app.state.pool) as conn:
         try:
-            await service.give_feedback(conn, ticket_id, who, group=group)
+            await reviewing.give_feedback(conn, ticket_id, who, group=group)
         except InputInvalid as exc:
             done = (exc.status, exc.message)
     return await _ticket(request, who, ticket_id, done=done)
-
-
-@router.get("/reviews")
-async def show_reviews(request: Request, who: Viewer) -> Response:
-    """The review queue, the most informative first."""
-    async with connection(request.app.state.pool) as conn:
-        reviews = await repository.open_reviews(conn, limit=QUEUE_SIZE)
-        groups = await repository.groups(conn)
-        values: dict[str, Any] = {"reviews": reviews, "groups": groups, **who_values(request, who)}
-        if is_fragment(request):
-            return render(request, "queue.html", values)
-        values["counts"] = await repository.counts(conn)
-    return render(request, "reviews.html", values)
 
 
 @router.get("/gaps")
@@ -111,23 +115,6 @@ async def show_gaps(request: Request, who: Viewer) -> Response:
     async with connection(request.app.state.pool) as conn:
         values: dict[str, Any] = {"gaps": await repository.gaps(conn), "counts": await repository.counts(conn)}
     return render(request, "gaps.html", values | who_values(request, who))
-
-
-@router.post("/reviews/{ticket_id}")
-async def answer_review(request: Request, who: Agent, ticket_id: TicketId) -> Response:
-    """Accepts or corrects in the queue: the card becomes its outcome."""
-    status, message = await _close_review(request, who, ticket_id)
-    async with connection(request.app.state.pool) as conn:
-        ticket = await _found(conn, who, ticket_id)
-        groups = await repository.groups(conn)
-    values = {
-        "ticket": ticket,
-        "decision": _newest(ticket),
-        "groups": groups,
-        "status_code": status,
-        "message": message,
-    }
-    return render(request, "answered.html", values | who_values(request, who), status=status)
 
 
 async def _ticket(request: Request, who: Principal, ticket_id: int, *, done: tuple[int, str] = (200, "")) -> Response:
@@ -147,25 +134,6 @@ async def _ticket(request: Request, who: Principal, ticket_id: int, *, done: tup
             return render(request, "ticket_body.html", values, status=status)
         values["counts"] = await repository.counts(conn)
     return render(request, "ticket.html", values, status=status)
-
-
-async def _close_review(request: Request, who: Principal, ticket_id: int) -> tuple[int, str]:
-    """What became of it: a status and a sentence. Problems the person can act on are shown beside the form."""
-    try:
-        group = await _chosen_group(request)
-        async with connection(request.app.state.pool) as conn:
-            outcome = await service.close_review(conn, ticket_id, who, group=group)
-    except (Conflict, InputInvalid) as exc:
-        return exc.status, exc.message
-    return 200, f"{outcome.capitalize()}: {group}"
-
-
-async def _chosen_group(request: Request) -> str:
-    """The form always names the group: accepting means the group that the person saw, whatever was decided since."""
-    group = (await read_form(request)).get("group", "")
-    if not group:
-        raise InputInvalid("Choose a group first.")
-    return group
 
 
 async def _found(conn: repository.Connection, who: Principal, ticket_id: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from services.core.kit.errors import InputInvalid, RateLimited, Unavailable
 from services.core.kit.leaving import while_there
 from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
-from services.gateway import figures, service
+from services.gateway import figures, reviewing
 from services.gateway.access import Guard, GuardedRoute, key_of
 
 router = APIRouter(tags=["predictions"], route_class=GuardedRoute)
@@ -107,10 +107,10 @@ async def judge_prediction(request: Request, who: Agent, feedback: PredictionFee
     """Says which group was right; nothing is written back to a ticketing system."""
     async with connection(request.app.state.pool) as conn, conn.transaction():
         if feedback.ticket_id is not None:
-            was = await service.give_feedback(conn, feedback.ticket_id, who, group=feedback.group)
+            was = await reviewing.give_feedback(conn, feedback.ticket_id, who, group=feedback.group)
             return FeedbackTaken(was_right=was == feedback.group, is_learnt_from=True)
         assert feedback.prediction_id is not None  # one of the two is given
-        await service.require_group(conn, feedback.group)
+        await reviewing.require_group(conn, feedback.group)
         was_right = await figures.judge(conn, feedback.prediction_id, feedback.group, who.name)
         entry = audit.Entry(
             f"user/{who.name}", "feedback.given", f"prediction/{feedback.prediction_id}", {"group": feedback.group}

@@ -1,4 +1,4 @@
-"""The tickets API: list, read, review, give feedback. Text is always the redacted one."""
+"""The tickets API: list, read, erase; what failed. Text is always the redacted one."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -15,14 +15,13 @@ from services.core.kit.openapi import refusals
 from services.core.kit.security import Principal, Role
 from services.gateway import repository, service
 from services.gateway.access import Guard, GuardedRoute
-from services.gateway.answers import Counts, DeadLetter, OpenReview, TicketDetail, WaitingLetter
+from services.gateway.answers import Counts, DeadLetter, TicketDetail, WaitingLetter
 
 router = APIRouter(prefix="/api", tags=["tickets"], route_class=GuardedRoute)
 
 BIGINT_MAX = 2**63 - 1
 Viewer = Annotated[Principal, Depends(Guard(Role.VIEWER))]
 Admin = Annotated[Principal, Depends(Guard(Role.ADMIN))]
-Agent = Annotated[Principal, Depends(Guard(Role.AGENT))]
 TicketId = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
 
 
@@ -37,7 +36,7 @@ class TicketRow(BaseModel):
     subject: str | None
     created_at: datetime
     decision: Decision | None
-    review: Literal["open", "accepted", "corrected"] | None
+    review: Literal["open", "accepted", "corrected", "no_group", "not_a_ticket"] | None
 
 
 class TicketPage(BaseModel):
@@ -45,14 +44,6 @@ class TicketPage(BaseModel):
 
     tickets: list[TicketRow]
     next_before: int | None
-
-
-class GroupName(BaseModel):
-    """Stray fields are refused: a misspelt `group` must not pass for an acceptance."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    group: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[^\x00]+$")
 
 
 class Wanted(BaseModel):
@@ -67,12 +58,6 @@ class Replay(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str | None = Field(default=None, min_length=1, max_length=300, pattern=r"^[^\x00]+$")
-
-
-class Feedback(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    group: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")
 
 
 @router.get("/tickets")
@@ -109,32 +94,6 @@ async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> Tic
     if found is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
     return TicketDetail.model_validate({**found, "id": str(found["id"])})
-
-
-@router.get("/reviews")
-async def list_reviews(
-    request: Request, who: Viewer, limit: Annotated[int, Query(ge=1, le=500)] = 50
-) -> list[OpenReview]:
-    """Tickets that wait for a person, the most informative first."""
-    async with connection(request.app.state.pool) as conn:
-        rows = await repository.open_reviews(conn, limit=limit)
-    return [OpenReview.model_validate({**row, "id": str(row["id"])}) for row in rows]
-
-
-@router.post("/tickets/{ticket_id}/review", responses=refusals(404, 409))
-async def review_ticket(request: Request, who: Agent, ticket_id: TicketId, answer: GroupName) -> dict[str, str]:
-    """Accepts the proposed group (no `group`) or names the right one; it is written back and learnt from."""
-    async with connection(request.app.state.pool) as conn:
-        outcome = await service.close_review(conn, ticket_id, who, group=answer.group)
-    return {"ticket_id": str(ticket_id), "review": outcome}
-
-
-@router.post("/tickets/{ticket_id}/feedback", responses=refusals(404))
-async def give_feedback(request: Request, who: Agent, ticket_id: TicketId, feedback: Feedback) -> dict[str, str]:
-    """Says afterwards which group was right; learnt from, not written back."""
-    async with connection(request.app.state.pool) as conn:
-        await service.give_feedback(conn, ticket_id, who, group=feedback.group)
-    return {"ticket_id": str(ticket_id), "feedback": "recorded"}
 
 
 @router.post("/tickets/{ticket_id}/erase", status_code=202, responses=refusals(404))

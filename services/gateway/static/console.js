@@ -16,10 +16,27 @@ function step(by) {
   focusOn(cards[at < 0 ? 0 : Math.min(Math.max(at + by, 0), cards.length - 1)]);
 }
 
+// Only on the card that has the focus: nobody answers what they have not looked at.
+const answer = (form) => () => currentCard()?.querySelector(form)?.requestSubmit();
+// The newest answer: the one below which the focus stands, or the last on the page.
+let lastUndo = null;
+const undo = () => (document.getElementById(lastUndo)?.querySelector("[data-undo]") ?? [...document.querySelectorAll("[data-undo]")].at(-1))?.requestSubmit();
+function showAlike() {
+  const head = currentCard()?.querySelector("[data-alike]");
+  head?.click();
+  head?.focus();
+}
+
 const KEYS = {
-  // Only on the card that has the focus: nobody accepts what they have not looked at.
-  a: () => currentCard()?.querySelector("[data-accept]")?.requestSubmit(),
+  a: answer("[data-accept]"),
+  1: answer("[data-choice='1']"),
+  2: answer("[data-choice='2']"),
+  3: answer("[data-choice='3']"),
   c: () => currentCard()?.querySelector("select")?.focus(),
+  n: answer("[data-no-group]"),
+  x: answer("[data-not-a-ticket]"),
+  l: showAlike,
+  u: undo,
   j: () => step(1),
   k: () => step(-1),
 };
@@ -47,7 +64,7 @@ document.addEventListener("change", async (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && currentCard()) return focusOn(currentCard());
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  const act = openCards().length ? KEYS[event.key] : teamHeads().length ? TEAM_KEYS[event.key] : undefined;
+  const act = openCards().length || document.querySelector("[data-undo]") ? KEYS[event.key] : teamHeads().length ? TEAM_KEYS[event.key] : undefined;
   if (!act) return;
   event.preventDefault();
   act();
@@ -66,15 +83,20 @@ document.addEventListener("htmx:before:request", (event) => {
 // The card that was answered is gone: go on with the one after it.
 let next = null;
 document.addEventListener("htmx:before:swap", (event) => {
-  const card = event.detail.ctx.sourceElement.closest("[data-review]");
-  if (!card) return;
+  const source = event.detail.ctx.sourceElement;
+  if (source.matches("[data-undo]")) next = source.dataset.card ?? "queue";
+  const card = source.closest("[data-review]");
+  if (!card || source.matches("[data-alike]")) return;
+  if (source.matches(".bulk")) return void (next = "queue");
   const cards = openCards();
+  lastUndo = card.id;
   next = event.detail.ctx.response.status < 400 ? (cards[cards.indexOf(card) + 1] ?? cards.find((other) => other !== card)) : card;
   next = next?.id ?? "more";
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
-  if (next) focusOn(document.getElementById(next) ?? document.getElementById("more"));
+  if (next === "queue") focusOn(openCards()[0] ?? document.getElementById("queue"));
+  else if (next) focusOn(document.getElementById(next) ?? document.getElementById("more"));
   else if (event.detail.ctx.request?.method === "POST") focusOn(document.getElementById("answer"));
   next = null;
   const tickets = document.getElementById("tickets");

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from services.gateway.app import build_app
 from services.gateway.settings import GatewaySettings
@@ -25,6 +25,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+PATIENCE_MS = 60_000  # a machine that others share shows a page in seconds; a test goes on as soon as it is there
 
 
 @dataclass
@@ -44,6 +46,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(
             "no Chromium on this machine: install it (Debian: apt-get install chromium) to test the console in it"
         )
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         yield browser

@@ -21,7 +21,7 @@ from services.core.contracts.prediction import Band, ScoredGroup
 from services.core.contracts.ticket import Ticket
 from services.core.kit.database import migrate
 from services.core.kit.security import Principal, Role, create_key
-from services.gateway import service
+from services.gateway import reviewing
 from services.gateway.settings import GatewaySettings
 from services.local.mock.catalogue import labels
 from services.local.mock.tickets import MockTicket, live
@@ -131,8 +131,8 @@ async def _age(url: str, ids: list[int], rng: Random) -> None:
             await conn.execute("select ticket_id from reviews where state = 'open' order by ticket_id desc")
         ).fetchall()
         agent = Principal("maria", Role.AGENT)
-        await service.close_review(conn, waiting[0]["ticket_id"], agent)
-        await service.close_review(conn, waiting[1]["ticket_id"], agent, group=labels()[-1].name)
+        await reviewing.close_review(conn, waiting[0]["ticket_id"], agent)
+        await reviewing.close_review(conn, waiting[1]["ticket_id"], agent, group=labels()[-1].name)
 
 
 def _take(url: str, target: Path) -> None:

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from pointsman.client import (
-    GroupName,
     NotReached,
     PlainTicket,
     Pointsman,
@@ -18,6 +17,7 @@ from pointsman.client import (
     PredictionFeedback,
     Question,
     Replay,
+    ReviewAnswer,
     Team,
     Wanted,
 )
@@ -72,7 +72,7 @@ async def test_it_drives_a_real_gateway(served: Served, database: str) -> None:
         assert waiting.decision is not None
         assert waiting.decision.top3 is not None
         assert waiting.decision.top3[0].group == "Network & VPN"
-        assert client.review_ticket(seen, GroupName(group="Identity & Access"))["review"] == "corrected"
+        assert client.review_ticket(seen, ReviewAnswer(group="Identity & Access")).review == "corrected"
         whole = client.read_ticket(seen)
         assert whole.review is not None
         assert (whole.review.state, whole.labels[0].source, whole.audit[-1].action) == (

@@ -90,7 +90,7 @@ def test_a_queue_is_worked_off_with_the_keyboard(console: Watched, keys: Keys, d
     expect(choice).to_be_focused()
     choice.select_option("Workplace Hardware")
     expect(page.locator("#review-3 .about")).to_have_text("Laptops, monitors and printers.")
-    page.locator("#review-3").get_by_role("button", name="Correct").press("Enter")
+    page.locator("#review-3").get_by_role("button", name="Correct", exact=True).press("Enter")
     expect(page.locator("#review-3")).to_contain_text("Corrected: Workplace Hardware")
     expect(page.locator("#review-2")).to_be_focused()
     assert reviews(database) == {4: ("accepted", "Network & VPN"), 3: ("corrected", "Workplace Hardware")}

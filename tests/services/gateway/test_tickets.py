@@ -61,7 +61,7 @@ async def test_accepting_writes_back_labels_and_audits(
 ) -> None:
     """One letter under the review's key, one label, one audit entry; the chain stays whole."""
     answer = await gateway.post(f"/api/tickets/{reviewed}/review", json={}, headers=Keys.header(keys.agent))
-    assert answer.json() == {"ticket_id": "1", "review": "accepted"}
+    assert answer.json() == {"ticket_id": "1", "review": "accepted", "group": "Network", "number": 1}
     with psycopg.connect(database, row_factory=dict_row) as conn:
         assert conn.execute("select key, payload ->> 'group' as g from outbox").fetchall() == [
             {"key": "1:review", "g": "Network"}

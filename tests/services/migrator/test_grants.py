@@ -36,7 +36,9 @@ WORKERS_OWN = "update tallies"  # folding them is upkeep
 FRAGMENTS = {
     "services.core.search.retrieve",
     "services.gateway.repository",
+    "services.gateway.review_queue",
     "services.gateway.service",
+    "services.gateway.reviewing",
     "services.worker.upkeep",
 }
 EXECUTORS = "insert into executors (executor_id) values ('x')"

@@ -31,7 +31,7 @@ from services.core.models.client import OUTPUTS, RouterClient
 from services.core.models.texts import signed, text_key
 from services.core.search import similar
 from services.core.text.redact import Redactor, build_redactor
-from services.gateway import service as gateway
+from services.gateway import reviewing as gateway
 from services.worker import repository, solve, steps
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
