@@ -64,8 +64,12 @@ def kill_all(supervisor: psutil.Process) -> None:
 
 
 def test_once_shows_mock_tickets_triaged_and_leaves_nothing_running(home: Home) -> None:
-    """Exit 0, a row for each ticket, no process left, PostgreSQL stopped."""
-    done = run(home, "--once", "--mock", "3")
+    """
+    Exit 0, a row for each ticket, no process left, PostgreSQL stopped. A database that is set for a deployment is named
+    in one line, and the laptop's own serves.
+    """
+    url = "postgresql://nobody:secret@127.0.0.1:9/production"
+    done = run(home, "--once", "--mock", "3", POINTSMAN_DATABASE_URL=url)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [
         line
@@ -75,6 +79,8 @@ def test_once_shows_mock_tickets_triaged_and_leaves_nothing_running(home: Home) 
     assert len(rows) == 3
     assert not home.postgres.is_running()
     assert not home.running_file.exists()
+    assert "`pointsman up` has its own: POINTSMAN_DATABASE_URL." in done.stderr
+    assert "secret" not in done.stderr
 
 
 def test_a_killed_supervisor_is_cleaned_up_after(home: Home) -> None:
@@ -89,20 +95,6 @@ def test_a_killed_supervisor_is_cleaned_up_after(home: Home) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Ended {len(children)} processes" in done.stderr
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
-
-
-def test_the_printed_link_signs_a_browser_in(home: Home) -> None:
-    """Without it the console asks to sign in, on this machine too; the command line's key is its owner's alone."""
-    process = start(home, "--mock", "0")
-    assert process.stdout is not None
-    printed = next(line for line in process.stdout if line.startswith("Console: "))
-    with httpx.Client(base_url=home.gateway_url, timeout=TIMEOUT_S) as http:
-        assert http.get("/").headers["location"] == "/login?next=%2F"
-        assert http.get(printed.removeprefix("Console: ").strip()).headers["location"] == "/"
-        assert http.get("/").status_code == 200
-    assert (home.folder / "api_key").stat().st_mode & 0o777 == 0o600
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(TIMEOUT_S) == 0
 
 
 def test_a_worker_that_has_ended_does_not_make_the_next_start_ready(home: Home) -> None:
@@ -122,25 +114,26 @@ def test_a_worker_that_has_ended_does_not_make_the_next_start_ready(home: Home) 
     assert process.wait(TIMEOUT_S) == 0
 
 
-def test_an_interrupt_stops_everything(home: Home) -> None:
-    """Ctrl-C: exit 0 and nothing left."""
-    process = start(home, "--mock", "0")
-    wait_ready(home, process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(TIMEOUT_S) == 0
-    assert not home.postgres.is_running()
-
-
-def test_a_second_start_says_that_the_first_runs(home: Home) -> None:
-    """Exit 1 with the process and the address; the first goes on."""
+def test_while_one_runs_its_owner_signs_in_and_a_second_is_refused(home: Home) -> None:
+    """
+    Without the printed link the console asks to sign in, on this machine too; the command line's key is its owner's
+    alone. A second start ends with the process and the address. Ctrl-C: exit 0 and nothing left.
+    """
     first = start(home, "--mock", "0")
-    wait_ready(home, first)
+    assert first.stdout is not None
+    printed = next(line for line in first.stdout if line.startswith("Console: "))
+    with httpx.Client(base_url=home.gateway_url, timeout=TIMEOUT_S) as http:
+        assert http.get("/").headers["location"] == "/login?next=%2F"
+        assert http.get(printed.removeprefix("Console: ").strip()).headers["location"] == "/"
+        assert http.get("/").status_code == 200
+    assert (home.folder / "api_key").stat().st_mode & 0o777 == 0o600
     second = run(home, "--once")
     assert second.returncode == 1
     assert f"already runs here (process {first.pid})" in second.stderr.replace("\n", " ")
     assert is_ready(home)
-    first.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGINT)
     assert first.wait(TIMEOUT_S) == 0
+    assert not home.postgres.is_running()
 
 
 def test_two_starts_at_once_are_one(home: Home) -> None:
@@ -150,15 +143,6 @@ def test_two_starts_at_once_are_one(home: Home) -> None:
     assert sorted(process.returncode for process in both) == [0, 1], outputs
     assert sum("already runs here" in output for output in outputs) == 1
     assert not home.postgres.is_running()
-
-
-def test_a_database_set_for_a_deployment_is_not_used(home: Home) -> None:
-    """It is named in one line, and the laptop's own serves."""
-    url = "postgresql://nobody:secret@127.0.0.1:9/production"
-    done = run(home, "--once", "--mock", "1", POINTSMAN_DATABASE_URL=url)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "`pointsman up` has its own: POINTSMAN_DATABASE_URL." in done.stderr
-    assert "secret" not in done.stderr
 
 
 def test_a_taken_port_is_named_with_the_setting_that_moves_ours(home: Home) -> None:
