@@ -16,8 +16,9 @@ import psycopg
 
 from services.core.kit.security import Role, create_key
 from tests.conftest import free_port
+from tests.sockets import PATIENCE_S, connect
 
-START_S, PATIENCE_S = 60.0, 60.0
+START_S = 60.0
 TRIES = 5
 
 
@@ -38,7 +39,7 @@ class Served:
         return self.process.memory_info().rss
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        return connect(self.url)
 
     def is_well(self) -> bool:
         """Whether it serves; on a busy machine we ourselves may be late for one that waits a second for a head."""

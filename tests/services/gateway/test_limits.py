@@ -20,6 +20,7 @@ from services.local.postgres import EmbeddedPostgres
 from tests.conftest import fresh_database
 from tests.services.gateway.conftest import SECRET
 from tests.services.gateway.served import PATIENCE_S, Served, serve
+from tests.sockets import answer_of
 
 MIB = 1024 * 1024
 SHORT_S = 1.0  # the limits on time, as short as a slow machine allows
@@ -45,18 +46,6 @@ def hasty(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     short = {"POINTSMAN_BODY_TIMEOUT_S": str(SHORT_S), "POINTSMAN_HEAD_TIMEOUT_S": str(SHORT_S)}
     with serve(stored, tmp_path_factory.mktemp("hasty"), **WITH_HOOK | short) as found:
         yield found
-
-
-def _answer(sock: socket.socket) -> bytes:
-    """Everything that comes until the gateway closes."""
-    parts = []
-    with sock:
-        try:
-            while part := sock.recv(65536):
-                parts.append(part)
-        except ConnectionResetError:
-            pass
-    return b"".join(parts)
 
 
 def _status(answer: bytes) -> int:
@@ -94,7 +83,7 @@ def test_a_body_without_a_key_is_refused_unread(served: Served, path: str) -> No
     except (BrokenPipeError, ConnectionResetError):
         pass
     assert sent < 40 * MIB  # what kernel buffers and the courtesy to slow readers take; the rest met a closed door
-    assert _status(_answer(sock)) == 401
+    assert _status(answer_of(sock)) == 401
     assert served.memory() - before < 30 * MIB
     assert served.is_well()
 
@@ -115,7 +104,7 @@ def test_a_body_over_the_limit_is_413_on_every_route(served: Served, path: str) 
     """By its Content-Length, before who sent it matters; also where no body is expected."""
     sock = served.connect()
     sock.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: 80000000\r\n\r\n{" % path.encode())
-    assert _status(_answer(sock)) == 413
+    assert _status(answer_of(sock)) == 413
 
 
 def test_a_chunked_body_over_the_limit_is_413_with_a_key(served: Served) -> None:
@@ -154,7 +143,7 @@ def test_an_endless_head_is_cut_off(served: Served, head: bytes) -> None:
     except (BrokenPipeError, ConnectionResetError):
         pass
     assert HEAD_MAX_BYTES <= sent < 20 * MIB
-    answer = _answer(sock)
+    answer = answer_of(sock)
     assert not answer or _status(answer) in (400, 401, 403, 431)
     assert served.memory() - before < 20 * MIB
     assert served.is_well()
@@ -164,7 +153,7 @@ def test_a_large_head_in_one_piece_is_431(served: Served) -> None:
     """Also when it is complete at once."""
     sock = served.connect()
     sock.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * HEAD_MAX_BYTES + b"\r\n\r\n")
-    answer = _answer(sock)
+    answer = answer_of(sock)
     assert _status(answer) == 431
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "HeadersTooLarge"
 
@@ -185,7 +174,7 @@ def test_half_open_connections_end(hasty: Served, head: bytes, statuses: set[int
     """The gateway closes each of a hundred by itself, and serves others meanwhile."""
     with _holding(hasty, head, 100) as sockets:
         assert hasty.is_well()
-        answers = [_answer(sock) for sock in sockets]
+        answers = [answer_of(sock) for sock in sockets]
     assert {_status(answer) if answer else 0 for answer in answers} == statuses
 
 
@@ -208,7 +197,7 @@ def test_a_second_request_must_come_in_time_too(hasty: Served) -> None:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
         assert sock.recv(15) == b"HTTP/1.1 200 OK"
         sock.sendall(b"\r\n")
-        assert _answer(sock)
+        assert answer_of(sock)
 
 
 def test_wrong_keys_are_refused_without_locking_right_ones_out(served: Served) -> None:

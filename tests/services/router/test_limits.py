@@ -1,6 +1,5 @@
 """The router's REST port attacked over real sockets, as the gateway's is."""
 
-import socket
 from collections.abc import Iterator
 
 import httpx
@@ -9,9 +8,9 @@ import pytest
 
 from tests.services.router.conftest import Router, start
 from tests.services.trainer.bundles import small_bundle
+from tests.sockets import PATIENCE_S, answer_of, connect
 
 MIB = 1024 * 1024
-PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +23,6 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     process.wait(PATIENCE_S)
 
 
-def connect(router: Router) -> socket.socket:
-    host, _, port = router.http.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
-
-
-def answer_of(sock: socket.socket) -> bytes:
-    """Everything that comes until the router closes."""
-    parts = []
-    with sock:
-        try:
-            while part := sock.recv(65_536):
-                parts.append(part)
-        except ConnectionResetError:
-            pass
-    return b"".join(parts)
-
-
 def is_well(router: Router) -> bool:
     return httpx.get(f"{router.http}/v2/health/ready", timeout=PATIENCE_S).status_code == 200
 
@@ -48,7 +30,7 @@ def is_well(router: Router) -> bool:
 def test_an_endless_head_is_cut_off(router: Router) -> None:
     """It took 66 MB of one header and kept the memory."""
     before, sent = psutil.Process(router.pid).memory_info().rss, 0
-    sock = connect(router)
+    sock = connect(router.http)
     try:
         sock.sendall(b"GET /v2 HTTP/1.1\r\nhost: x\r\nx-long: ")
         while sent < 50 * MIB:
@@ -73,7 +55,7 @@ def test_an_endless_head_is_cut_off(router: Router) -> None:
 )
 def test_half_open_connections_end(hasty: Router, head: bytes) -> None:
     """Sixty of sixty were still open after 100 s; each is closed by the router, and others are served meanwhile."""
-    sockets = [connect(hasty) for _ in range(60)]
+    sockets = [connect(hasty.http) for _ in range(60)]
     for sock in sockets:
         sock.sendall(head)
     assert is_well(hasty)
@@ -85,7 +67,7 @@ def test_a_client_that_leaves_is_no_error(hasty: Router) -> None:
     """Each wrote 2 kB of traceback into a log that nobody rotates."""
     before = len(hasty.log.read_text())
     for _ in range(20):
-        with connect(hasty) as sock:
+        with connect(hasty.http) as sock:
             sock.sendall(b"POST /v2/models/router/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
     assert is_well(hasty)
     log = hasty.log.read_text()[before:]
@@ -95,7 +77,7 @@ def test_a_client_that_leaves_is_no_error(hasty: Router) -> None:
 
 def test_a_body_that_does_not_come_is_408(hasty: Router) -> None:
     """In the words of protocol v2."""
-    sock = connect(hasty)
+    sock = connect(hasty.http)
     sock.sendall(b"POST /v2/models/router/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
     answer = answer_of(sock)
     assert answer.startswith(b"HTTP/1.1 408")
