@@ -19,8 +19,9 @@ from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, Ne
 from services.core.kit.database import connection
 from services.core.kit.errors import ConnectorRejected, PointsmanError
 from services.core.kit.intake import ingest
+from services.core.kit.smtp import send_mail
 from services.rag import repository
-from services.rag.mail import as_mail, send
+from services.rag.mail import as_mail
 from services.rag.repository import Said, uuid7
 from services.rag.service import Learning, Outside
 from services.rag.summary import summarise
@@ -86,7 +87,7 @@ async def _mail_team(outside: Outside, session: DictRow) -> None:
         if await repository.was_noted(conn, session["id"], "mailed", "unmailed"):
             return
         said = await repository.messages(conn, session["id"])
-    if not outside.mail.host:
+    if outside.mail is None:
         return
     suggested = await _suggest(outside, said)
     group = suggested.group if suggested else None
@@ -98,7 +99,7 @@ async def _mail_team(outside: Outside, session: DictRow) -> None:
     ticket = as_ticket(session, said, None, suggested=suggested)
     mail = as_mail(outside.mail, to, ticket, session["ticket"], team=group, level=level)
     try:
-        await send(outside.mail, mail)
+        await send_mail(outside.mail, mail)
     except ConnectorRejected as exc:
         log.error("rag.mail.refused", session_id=str(session["id"]), error=exc.message)
     await _note(outside, session, "mailed", {"to": to})

@@ -69,7 +69,7 @@ class Outside:
     learns: Learning = Learning.NOTHING
     writer: Writer | None = None
     router: RouterClient | None = None
-    mail: MailSettings = field(default_factory=MailSettings)
+    mail: MailSettings | None = None
     turns: "Turns" = field(default_factory=lambda: Turns())
 
 

@@ -66,6 +66,6 @@ class RagSettings(PlatformSettings):
     rag_drafts: bool = False
     rag_draft_groups: tuple[str, ...] = ()
     shadow: bool = False
-    rag_mail: MailSettings = MailSettings()
+    rag_mail: MailSettings | None = None
     llm: LlmConfig = LlmConfig()
     connectors: ConnectorsSettings = ConnectorsSettings()

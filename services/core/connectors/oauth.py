@@ -6,10 +6,7 @@ from collections.abc import Generator
 import httpx
 from pydantic import SecretStr
 
-from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable
-
-EARLY_S = 30  # before a token expires on the way
-LIFETIME_S = 300  # where the server does not tell
+from services.core.kit.oauth import read_token
 
 
 class ClientCredentials(httpx.Auth):
@@ -39,22 +36,8 @@ class ClientCredentials(httpx.Auth):
         return asked
 
     def _keep(self, answer: httpx.Response) -> None:
-        if not answer.is_success:
-            raise self._refused(answer.status_code)
-        try:
-            said = answer.json()
-            self._token, lifetime_s = str(said["access_token"]), float(said.get("expires_in", LIFETIME_S))
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
-            raise ConnectorUnavailable(f"{self._token_url}: the answer holds no token.") from exc
-        self._until_s = time.monotonic() + lifetime_s - EARLY_S
-
-    def _refused(self, status: int) -> Exception:
-        said = f"{self._token_url} answered {status} when asked for a token."
-        if status in (408, 425, 429) or status >= 500:
-            return ConnectorUnavailable(said)
-        return ConnectorRejected(
-            f"{said} Check client_id and client_secret, and that their grant is client credentials."
-        )
+        token = read_token(answer, self._token_url)
+        self._token, self._until_s = token.value, token.until_s
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         request.headers["authorization"] = f"Bearer {self._token}"

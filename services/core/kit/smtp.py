@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable
+from services.core.kit.oauth import OAuth, bearer, tokens_of
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -28,14 +29,19 @@ class Smtp(BaseModel):
     security: Literal["starttls", "tls", "none"] = "starttls"
     user: str | None = None
     password: SecretStr | None = None
+    oauth: OAuth | None = None
     sender: str = Field(min_length=3, max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")
     ca_file: Path | None = None
     timeout_s: float = Field(default=20, gt=0)
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
-        if (self.user is None) != (self.password is None):
-            raise ValueError("user and password belong together; leave both out where the server asks for none")
+        if (self.user is None) != (self.password is None and self.oauth is None):
+            raise ValueError(
+                "user and password belong together, or user and oauth; leave all out where the server asks for none"
+            )
+        if self.password and self.oauth:
+            raise ValueError("password and oauth exclude each other: give the one that the server takes")
         if self.security == "none" and self.host not in LOOPBACK:
             raise ValueError("security 'none' would send mail in the clear. Use starttls or tls.")
         return self
@@ -64,8 +70,7 @@ def _send(account: Smtp, message: EmailMessage) -> None:
         with _connect(account) as server:
             if account.security == "starttls":
                 server.starttls(context=_tls(account))
-            if account.user and account.password:
-                server.login(account.user, account.password.get_secret_value())
+            _log_in(server, account)
             server.send_message(dated(message), from_addr=account.sender)
     except smtplib.SMTPRecipientsRefused as exc:
         raise _error(account, max(code for code, _ in exc.recipients.values()), "the recipients") from exc
@@ -80,6 +85,21 @@ def _send(account: Smtp, message: EmailMessage) -> None:
         ) from exc
     except (OSError, smtplib.SMTPException) as exc:
         raise ConnectorUnavailable(f"{account.host}:{account.port} does not take mail ({type(exc).__name__}).") from exc
+
+
+def _log_in(server: smtplib.SMTP, account: Smtp) -> None:
+    if account.user and account.password:
+        server.login(account.user, account.password.get_secret_value())
+    if account.user and account.oauth:
+        tokens = tokens_of(account.oauth)
+        tokens.log_in(lambda token: _show(server, account, token), refusals=smtplib.SMTPAuthenticationError)
+
+
+def _show(server: smtplib.SMTP, account: Smtp, token: str) -> None:
+    server.ehlo_or_helo_if_needed()
+    offered = server.esmtp_features.get("auth", "").upper().split()
+    said = bearer(offered, user=account.user or "", token=token, host=account.host, port=account.port)
+    server.auth(said.mechanism, said.answer)
 
 
 def _connect(account: Smtp) -> smtplib.SMTP:

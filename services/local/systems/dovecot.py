@@ -1,11 +1,15 @@
 """Dovecot 2.3, the real IMAP server: Debian's package with mailboxes of its own, behind TLS, on this machine only."""
 
+import base64
 import getpass
+import hmac
 import imaplib
+import json
 import os
 import shutil
 import ssl
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +37,15 @@ mail_uid = {internal}
 mail_gid = {group}
 first_valid_uid = 1
 first_valid_gid = 1
+auth_mechanisms = plain oauthbearer xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {folder}/oauth2.conf
+}}
 passdb {{
   driver = static
+  mechanisms = plain
   args = password={password}
 }}
 userdb {{
@@ -55,6 +66,13 @@ service imap-login {{
   }}
 }}
 """
+# Tokens are checked by their signature alone; the key's place is <azp>/<alg>/<kid>, both `default` where unsaid.
+OAUTH = """\
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={folder}/keys/
+username_attribute = email
+"""
+TOKEN_KEY = b"only-on-this-machine, and 32 bytes"
 
 
 @dataclass
@@ -66,6 +84,13 @@ class MailServer(Program):
     @property
     def certificate(self) -> Path:
         return self.folder / "certificate.pem"
+
+    def token(self, user: str, *, lifetime_s: float = 600) -> str:
+        """As the provider of this server's accounts makes them: a JWT, HS256."""
+        now = int(time.time())
+        claims = {"email": user, "sub": user, "iat": now, "exp": now + int(lifetime_s)}
+        parts = [_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+        return ".".join([*parts, _base64url(hmac.digest(TOKEN_KEY, ".".join(parts).encode(), "sha256"))])
 
     def answers(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.certificate))
@@ -90,6 +115,7 @@ def dovecot(folder: Path, port: int) -> MailServer:
     once(folder, lambda: _make(folder, internal))
     group = folder.joinpath("mail").group()
     words = {"folder": folder, "port": port, "internal": internal, "login": login, "group": group}
+    (folder / "oauth2.conf").write_text(OAUTH.format(folder=folder), "utf-8")
     (folder / "dovecot.conf").write_text(CONFIGURATION.format(password=SIGN_IN[1], **words), "utf-8")
     return MailServer(
         name=NAME,
@@ -111,5 +137,12 @@ def _make(folder: Path, internal: str) -> None:
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run(["openssl", "req", "-x509", *made, *name], check=True, capture_output=True)
     (folder / "mail").mkdir()
+    keys = folder / "keys/default/HS256"
+    keys.mkdir(parents=True)
+    (keys / "default").write_bytes(base64.b64encode(TOKEN_KEY))
     if os.geteuid() == 0:
         shutil.chown(folder / "mail", internal, internal)
+
+
+def _base64url(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -13,10 +13,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from services.core.connectors.email.settings import Imap
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable
+from services.core.kit.oauth import bearer, tokens_of
 
 Found = TypeVar("Found")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -154,13 +156,25 @@ class Mailbox:
 
     def _log_in(self, imap: imaplib.IMAP4) -> None:
         try:
-            imap.login(self.settings.user, self.settings.password.get_secret_value())
+            if self.settings.oauth:
+                show = partial(self._show, imap)
+                tokens_of(self.settings.oauth).log_in(show, refusals=imaplib.IMAP4.error)
+            elif self.settings.password:
+                imap.login(self.settings.user, self.settings.password.get_secret_value())
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error as exc:  # not its words: some repeat the user
             if _FOR_NOW.search(str(exc)):
                 raise ConnectorUnavailable(f"{self.settings.host} lets nobody in for now.") from exc
-            raise ConnectorRejected(f"{self.settings.host} refused our log-in. Check imap.user and password.") from exc
+            raise ConnectorRejected(
+                f"{self.settings.host} refused our log-in. Check imap.user and its credentials."
+            ) from exc
+
+    def _show(self, imap: imaplib.IMAP4, token: str) -> None:
+        settings = self.settings
+        offered = [one.removeprefix("AUTH=") for one in imap.capabilities if one.startswith("AUTH=")]
+        said = bearer(offered, user=settings.user, token=token, host=settings.host, port=settings.port)
+        imap.authenticate(said.mechanism, lambda challenge: said.answer(challenge).encode())
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.settings.ca_file) if self.settings.ca_file else None)

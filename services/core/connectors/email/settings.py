@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from services.core.connectors.port import Connector
 from services.core.connectors.settings import ConnectorSettings
 from services.core.kit.database import Pool
+from services.core.kit.oauth import OAuth
 from services.core.kit.smtp import LOOPBACK, Smtp
 
 TO_TEAM = frozenset({"number", "subject", "group", "priority", "requester", "note", "conversation"})
@@ -54,13 +55,16 @@ class Imap(BaseModel):
     port: int = Field(default=993, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "tls"
     user: str = Field(min_length=1)
-    password: SecretStr
+    password: SecretStr | None = None
+    oauth: OAuth | None = None
     folder: str = Field(default="INBOX", min_length=1, pattern=r'^[^"\\\x00-\x1f\x7f-\uffff]+$')
     ca_file: Path | None = None
     timeout_s: float = Field(default=20, gt=0)
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
+        if (self.password is None) == (self.oauth is None):
+            raise ValueError("user needs password or oauth, and not both")
         if self.security == "none" and self.host not in LOOPBACK:
             raise ValueError("security 'none' would read mail in the clear. Use tls or starttls.")
         return self
