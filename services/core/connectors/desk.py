@@ -98,7 +98,7 @@ class Desk(Connector):
             raise PayloadInvalid(f"data.id {told.external_id!r} is not a desk ticket's number. Send e.g. 17.")
         return told
 
-    async def fetch(self, external_id: str) -> Ticket | None:
+    async def read(self, external_id: str) -> Ticket:
         async with _transaction(self._pool) as cursor:
             parameters = {"id": _row_id(external_id)}
             row = await (await cursor.execute(_TICKET, parameters)).fetchone()
@@ -153,8 +153,7 @@ class Desk(Connector):
         parameters = {"at": after.at, "after": int(after.id or 0), "until": until}
         async with _transaction(self._pool) as cursor:
             rows = await (await cursor.execute(_CHANGES, parameters)).fetchall()
-        found = [(at, await self.fetch(str(number))) for number, at in rows]
-        return [Changed(at, ticket) for at, ticket in found if ticket is not None]
+        return [Changed(at, await self.read(str(number))) for number, at in rows]
 
 
 @asynccontextmanager

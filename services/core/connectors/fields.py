@@ -12,6 +12,7 @@ from typing import Any
 from services.core.connectors import lenient
 from services.core.connectors.writing import unmarked
 from services.core.contracts.ticket import Comment, Requester, Ticket
+from services.core.kit.errors import ConnectorUnavailable
 
 Raw = Mapping[str, Any]
 
@@ -54,9 +55,8 @@ class TicketFields:
         return Ticket(connector=self.connector, **declared | ours)
 
     def changed_at(self, ticket: Ticket) -> datetime:
-        """When it changed last: every ticket of every list says so."""
-        assert ticket.updated_at is not None, f"{self.connector} told no {self.updated}"
-        return ticket.updated_at
+        """When it changed last; raises as `changed_at`."""
+        return changed_at(ticket, self.updated)
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,21 @@ class CommentFields:
 
     def who(self, raw: Raw) -> Any:
         return at(raw, self.author)
+
+
+def changed_at(ticket: Ticket, field: str) -> datetime:
+    """
+    When it changed last: every ticket of every list says so, in `field`.
+
+    Raises:
+        ConnectorUnavailable: this one does not, so no position can be behind it.
+    """
+    if ticket.updated_at is None:
+        raise ConnectorUnavailable(
+            f"{ticket.connector} tells no usable {field} of ticket {ticket.external_id}; without it nothing can be "
+            "heard after it. Look whether our user may read that field."
+        )
+    return ticket.updated_at
 
 
 def at(raw: Raw, path: str) -> Any:

@@ -20,10 +20,19 @@ from services.core.connectors.door import Call, Door
 from services.core.connectors.hearing import OWN_ACTOR, Told, Unusable
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.settings import ConnectorSettings
-from services.core.connectors.writing import Change, Names, Opened, Pause, Standing, WriteResult
+from services.core.connectors.writing import (
+    AS_OURS,
+    Change,
+    Names,
+    Opened,
+    Pause,
+    Priorities,
+    Standing,
+    WriteResult,
+)
 from services.core.contracts.delivery import Delivery
 from services.core.contracts.ticket import NewTicket, Ticket, TicketUpdate
-from services.core.kit.errors import ConnectorUnavailable, SignatureInvalid
+from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, SignatureInvalid
 
 
 class Can(Flag):
@@ -63,8 +72,10 @@ class Connector:
     can: Can
     door: Door | None = None
     own_actors: frozenset[str] = frozenset()  # our user's ids and addresses there, lower case
+    priorities: Priorities = AS_OURS
     pause: Pause = staticmethod(asyncio.sleep)
     finds_after_s: float = 0  # how far `find` is behind `create`
+    heard_after_s: float = 0  # how far `changes` is behind what people do
 
     def __init__(self, settings: ConnectorSettings) -> None:
         self.settings = settings
@@ -113,8 +124,19 @@ class Connector:
         async with self._alone(update.external_id):
             return await writing.write_once(self, update, self._names, self.pause)
 
+    async def fetch(self, external_id: str) -> Ticket | None:
+        """
+        The whole ticket with its comments; None when this system cannot be asked.
+
+        Raises:
+            NotFound, ConnectorUnavailable, ConnectorRejected
+        """
+        return await self.read(external_id) if Can.FETCH in self.can else None
+
     async def open(self, new: NewTicket) -> Opened:
         """Opens a ticket with its private note: one per `new.key` however often it is called; raises as `write`."""
+        if Can.OPEN not in self.can:
+            raise ConnectorRejected(f"{self.system}, as it is configured here, opens no tickets. See its guide.")
         async with self._alone(new.key):
             return await writing.open_once(self, new, self._names, self.pause)
 
@@ -144,14 +166,9 @@ class Connector:
         """What one event says. Raises PayloadInvalid."""
         raise NotImplementedError
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        """
-        The whole ticket with its comments, our own signed `OWN_ACTOR`; None when this system cannot be asked.
-
-        Raises:
-            NotFound, ConnectorUnavailable, ConnectorRejected
-        """
-        return None
+    async def read(self, external_id: str) -> Ticket:
+        """The whole ticket with its comments, our own signed `OWN_ACTOR` (FETCH). Raises as `fetch`."""
+        raise NotImplementedError
 
     async def standing(self, external_id: str, key: str) -> Standing:
         """The ticket at this moment, and whether the mark of `key` is on it. Raises as `fetch`."""

@@ -4,12 +4,14 @@ What every connector's settings have in common. Each connector's own class lies 
 They are read from `POINTSMAN_CONNECTORS__<CONNECTOR>__<FIELD>`; a name that no connector knows stops the start.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import httpx
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from services.core.connectors.door import webhook_key
+from services.core.contracts.ticket import Priority
 from services.core.kit.database import Pool
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -37,9 +39,18 @@ def _is_http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _are_all(names: Mapping[Priority, str]) -> Mapping[Priority, str]:
+    if missing := [priority for priority in Priority if not names.get(priority, "").strip()]:
+        raise ValueError(
+            f"{', '.join(missing)} has no name. Give one for each of {', '.join(Priority)}; two may be alike."
+        )
+    return names
+
+
 WebhookSecret = Annotated[SecretStr, AfterValidator(_is_webhook_secret)]
 PlainSecret = Annotated[SecretStr, AfterValidator(_is_not_blank)]
 HttpUrl = Annotated[str, AfterValidator(_is_http_url)]
+PriorityNames = Annotated[Mapping[Priority, str], AfterValidator(_are_all)]
 
 
 class ConnectorSettings(BaseModel):

@@ -94,8 +94,33 @@ class Change:
         return marked(self.note or "", self.key)
 
 
+@dataclass(frozen=True)
+class Priorities:
+    """Our four priorities in a system's words. Where two are one word there, the higher is what it shows."""
+
+    words: Mapping[Priority, Any]
+
+    def word(self, priority: Priority | None) -> Any:
+        """None for None: nothing is to be set."""
+        return None if priority is None else self.words[priority]
+
+    def read(self, word: Any) -> Priority | None:
+        """None where it is none of the words."""
+        return next((ours for ours in reversed(Priority) if self.words[ours] == word), None)
+
+    def shown(self, priority: Priority | None) -> Priority | None:
+        """What is read back where this one was written."""
+        return self.read(self.word(priority))
+
+
+AS_OURS = Priorities({priority: priority for priority in Priority})
+
+
 class Hands(Protocol):
     """What a connector supplies to be written through."""
+
+    @property
+    def priorities(self) -> Priorities: ...
 
     @property
     def system(self) -> str: ...
@@ -163,6 +188,7 @@ async def write_once(hands: Hands, update: TicketUpdate, names: Names, pause: Pa
     Raises:
         ConnectorUnavailable, UpdateConflict: call again with the same key. ConnectorRejected: refused for good.
     """
+    update = update.model_copy(update={"priority": hands.priorities.shown(update.priority)})
     for _ in range(CONFLICT_ATTEMPTS):
         standing = await _settled(hands, update, pause)
         if standing.is_marked:

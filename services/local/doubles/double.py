@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -131,6 +131,12 @@ def _response(answer: Answer) -> Response:
         return answer
     status, body = answer if isinstance(answer, tuple) else (200, answer)
     return Response(status_code=status) if body is None else JSONResponse(body, status)
+
+
+def indexed(rows: Sequence[Any], changed_at: Callable[[Any], datetime], now: datetime, lag_s: float) -> list[Any]:
+    """What a search that is behind shows: every other row at once, the rest when the lag is over."""
+    shown_up_to = now - timedelta(seconds=lag_s)
+    return [row for place, row in enumerate(rows) if place % 2 == 0 or changed_at(row) <= shown_up_to]
 
 
 def basic(user: str, password: str) -> str:

@@ -9,12 +9,13 @@ import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from services.local.doubles.double import Answer, Asked, Double, Refusal, basic, utc_now
+from services.local.doubles.double import Answer, Asked, Double, Refusal, basic, indexed, utc_now
 
 GROUPS = {21: "Billing", 22: "Support"}
 AGENTS = {"pointsman": 901, "bo": 902}
@@ -27,6 +28,7 @@ class FreshserviceDouble:
     """`pointsman-key` and `bo-key` are the keys of two agents."""
 
     clock: Callable[[], Any] = utc_now
+    lag_s: float = 0  # of the filter
     tickets: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -66,7 +68,8 @@ class FreshserviceDouble:
         tag = re.fullmatch(r"\"tag:'([^']*)'\"", asked.query("query"))
         if tag is None:
             raise Refusal(400, {"description": "Validation failed", "errors": [{"field": "query", "code": "invalid"}]})
-        return {"tickets": [self._shown(one, asked) for one in self.tickets.values() if tag[1] in one["tags"]]}
+        known = indexed(list(self.tickets.values()), _created, self.clock(), self.lag_s)
+        return {"tickets": [self._shown(one, asked) for one in known if tag[1] in one["tags"]]}
 
     def _create(self, asked: Asked) -> Answer:
         missing = [
@@ -141,3 +144,7 @@ def paged(asked: Asked, name: str, rows: list[dict[str, Any]]) -> Answer:
 
 def text_of(body: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", body.replace("<br>", "\n")))
+
+
+def _created(ticket: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(ticket["created_at"])

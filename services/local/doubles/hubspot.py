@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from services.local.doubles.double import Answer, Asked, Double, Refusal, bearer, utc_now
+from services.local.doubles.double import Answer, Asked, Double, Refusal, bearer, indexed, utc_now
 
 TEAMS = ("Billing", "Support")
 OPTIONS = {"support_team": {*TEAMS}, "hs_ticket_priority": {"LOW", "MEDIUM", "HIGH", "URGENT"},
@@ -28,6 +28,7 @@ class HubSpotDouble:
     """`pointsman-token` is the private app's, `bo-token` stands for a user of the CRM."""
 
     clock: Callable[[], datetime] = utc_now
+    lag_s: float = 0  # of the search
     tickets: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     linked: list[tuple[str, str, str]] = field(default_factory=list)  # ticket, what, number
@@ -103,7 +104,8 @@ class HubSpotDouble:
     def _search(self, asked: Asked) -> Answer:
         [[condition]] = [group["filters"] for group in asked.body["filterGroups"]]
         since, start = int(condition["value"]), int(asked.body.get("after", "0"))
-        rows = [one for one in self.tickets.values() if _ms(one["hs_lastmodifieddate"]) >= since]
+        found = indexed(list(self.tickets.values()), _updated, self.clock(), self.lag_s)
+        rows = [one for one in found if _ms(one["hs_lastmodifieddate"]) >= since]
         rows.sort(key=lambda one: (one["hs_lastmodifieddate"], -int(one["hs_object_id"])))  # ties in no order of ours
         page = rows[start : start + min(asked.body["limit"], MAX_PAGE)]
         names = {"hs_lastmodifieddate", *asked.body["properties"]}
@@ -152,3 +154,7 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 
 def _ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _updated(ticket: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(ticket["hs_lastmodifieddate"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from services.local.doubles.double import Answer, Asked, Double, Refusal, basic, utc_now
+from services.local.doubles.double import Answer, Asked, Double, Refusal, basic, indexed, utc_now
 
 PROJECT, ISSUE_TYPE = "SUP", "10001"
 COMPONENTS = {"10": "Billing", "11": "Support"}
@@ -38,6 +38,7 @@ class JiraDouble:
     """`pointsman@example.com` and `bo@example.com` have the token `secret`."""
 
     clock: Callable[[], datetime] = utc_now
+    lag_s: float = 0  # of the search
     issues: dict[str, dict[str, Any]] = field(default_factory=dict)
     comments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -83,12 +84,13 @@ class JiraDouble:
         return [user for user in PEOPLE.values() if wanted in str(user.get("emailAddress", "")).lower()]
 
     def _search(self, asked: Asked) -> Answer:
-        rows, start = list(self.issues.values()), int(asked.query("nextPageToken", "0"))
+        start, now = int(asked.query("nextPageToken", "0")), self.clock()
+        rows = indexed(list(self.issues.values()), _updated, now, self.lag_s)
         if label := re.search(r'labels = "([^"]*)"', asked.query("jql")):
             rows = [issue for issue in rows if label[1] in issue["fields"]["labels"]]
         if since := re.search(r'updated >= "([^"]*)"', asked.query("jql")):
             at = datetime.strptime(since[1], "%Y/%m/%d %H:%M").replace(tzinfo=UTC)  # to the minute, as Jira
-            rows = [issue for issue in rows if datetime.fromisoformat(issue["fields"]["updated"]) >= at]
+            rows = [issue for issue in rows if _updated(issue) >= at]
         rows.sort(key=lambda issue: (issue["fields"]["updated"], -int(issue["id"])))  # ties in no order of ours
         shown = [self._shown(asked, issue, with_log="changelog" in asked.query("expand")) for issue in rows]
         more = {"nextPageToken": str(start + PAGE)} if start + PAGE < len(rows) else {"isLast": True}
@@ -214,3 +216,7 @@ def _transitions() -> list[dict[str, Any]]:
 
 def _errors(message: str) -> dict[str, Any]:
     return {"errorMessages": [message], "errors": {}}
+
+
+def _updated(issue: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(issue["fields"]["updated"])

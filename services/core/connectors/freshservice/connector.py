@@ -20,7 +20,7 @@ from services.core.connectors.hearing import Told, worded
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
-from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of
 from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
 from services.core.kit.errors import ConnectorRejected
 
@@ -33,8 +33,7 @@ TICKET = TicketFields(
 )  # fmt: skip
 COMMENT = CommentFields(body="body_text", author="user_id", created="created_at")
 STATUSES = {2: Status.OPEN, 3: Status.PENDING, 4: Status.SOLVED, 5: Status.CLOSED}
-PRIORITIES = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4}
-WORDS = {number: priority for priority, number in PRIORITIES.items()}
+PRIORITIES = Priorities({Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4})
 
 
 class Freshservice(Connector):
@@ -44,6 +43,7 @@ class Freshservice(Connector):
     system = "Freshservice"
     finds_after_s = 300  # its filter shows a ticket some minutes after it was made
     door = Shared(header="x-pointsman-token")
+    priorities = PRIORITIES
 
     def __init__(self, settings: FreshserviceSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
@@ -56,9 +56,7 @@ class Freshservice(Connector):
     def understand(self, event: Any, call: Call) -> Told:
         return worded(event, id="ticket_id", actor="agent_id")
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         ticket = self._ticket(await self._read(external_id), await self._group_names())
         comments = tuple(map(self._comment, await self._conversations(external_id)))
         return ticket.model_copy(update={"comments": comments})
@@ -131,7 +129,7 @@ class Freshservice(Connector):
         return TICKET.read(
             raw,
             status=Status.DELETED if raw.get("deleted") is True else STATUSES.get(raw.get("status") or 0),
-            priority=WORDS.get(raw.get("priority") or 0),
+            priority=PRIORITIES.read(raw.get("priority")),
             group=groups.get(group_id or "", group_id),
         )
 
@@ -140,9 +138,7 @@ class Freshservice(Connector):
 
 
 def _fields(group_id: str | None, priority: Priority | None) -> dict[str, Any]:
-    return lenient.given(
-        group_id=int(group_id) if group_id else None, priority=PRIORITIES[priority] if priority else None
-    )
+    return lenient.given(group_id=int(group_id) if group_id else None, priority=PRIORITIES.word(priority))
 
 
 def _html(text: str) -> str:

@@ -8,7 +8,7 @@ carry an id and one property, so everything else is fetched.
 import html
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -21,14 +21,13 @@ from services.core.connectors.hubspot.settings import HubSpotSettings
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
-from services.core.connectors.writing import Change, Standing, mark_of, unmarked
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of, unmarked
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import ENDED, Comment, NewTicket, Priority, Requester, Ticket
 from services.core.kit.errors import NotFound
 
 NAME = "hubspot"
 PAGE = 100  # of a search, and the most notes that one call reads
-INDEX_LAG = timedelta(seconds=60)  # the search is behind what was written by some seconds
 NOTE_TO_TICKET, TICKET_TO_CONTACT = 228, 16  # HubSpot's own kinds of association
 KINDS = {
     "ticket.creation": DeliveryKind.CREATED, "ticket.deletion": DeliveryKind.DELETED,
@@ -36,9 +35,9 @@ KINDS = {
 }  # fmt: skip
 FIELDS = ("subject", "content", "hs_pipeline_stage", "hs_ticket_priority", "hubspot_owner_id", "createdate",
           "hs_lastmodifieddate")  # fmt: skip
-PRIORITIES = {
-    Priority.LOW: "LOW", Priority.NORMAL: "MEDIUM", Priority.HIGH: "HIGH", Priority.URGENT: "URGENT"
-}  # fmt: skip
+PRIORITIES = Priorities(
+    {Priority.LOW: "LOW", Priority.NORMAL: "MEDIUM", Priority.HIGH: "HIGH", Priority.URGENT: "URGENT"}
+)
 
 TICKET = TicketFields(
     NAME, id="id", subject="properties/subject", body="properties/content", created="properties/createdate",
@@ -52,6 +51,8 @@ class HubSpot(Connector):
 
     name = NAME
     system = "HubSpot"
+    priorities = PRIORITIES
+    heard_after_s = 60  # its search is behind what was written by some seconds
     door = Signed(
         signature_header="x-hubspot-signature-v3",
         content="{method}{url}{body}{timestamp}",
@@ -91,9 +92,7 @@ class HubSpot(Connector):
             why_ignored=None if kind else f"events of type {told[:100]!r} are not used",
         )
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         raw = await self._read(external_id)
         notes, requester = await self._notes(raw), await self._requester(raw)
         comments = tuple(map(self._comment, notes))
@@ -160,7 +159,7 @@ class HubSpot(Connector):
             ]
             return [Changed(TICKET.changed_at(one), one) for one in tickets]
 
-        return await polling.by_time(page, after, until=min(until, datetime.now(UTC) - INDEX_LAG))
+        return await polling.by_time(page, after, until=until)
 
     async def _read(self, external_id: str) -> dict[str, Any]:
         asked = {"properties": self._asked, "associations": "notes,contacts"}
@@ -196,8 +195,8 @@ class HubSpot(Connector):
         return lenient.optional_id(found.get("id"))
 
     def _properties(self, group_id: str | None, priority: Priority | None) -> dict[str, Any]:
-        word = PRIORITIES[priority] if priority else None
-        return lenient.given(**{self._configured.group_property: group_id}, hs_ticket_priority=word)
+        priority_word = PRIORITIES.word(priority)
+        return lenient.given(**{self._configured.group_property: group_id}, hs_ticket_priority=priority_word)
 
     def _changed_how(self, event: Mapping[str, Any], changed: str) -> DeliveryKind:
         if changed == "hs_pipeline_stage":
@@ -207,11 +206,10 @@ class HubSpot(Connector):
         return DeliveryKind.ASSIGNED if is_assigned else DeliveryKind.UPDATED
 
     def _ticket(self, raw: Mapping[str, Any]) -> Ticket:
-        words = {name: word for word, name in PRIORITIES.items()}
         return TICKET.read(
             raw,
             status=self._configured.stages.get(_property(raw, "hs_pipeline_stage")),
-            priority=words.get(_property(raw, "hs_ticket_priority")),
+            priority=PRIORITIES.read(_property(raw, "hs_ticket_priority")),
             group=_property(raw, self._configured.group_property) or None,
         )
 

@@ -21,7 +21,7 @@ from services.core.connectors.jira.settings import JiraSettings
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
-from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import ENDED, Comment, NewTicket, Priority, Status, Ticket
 
@@ -50,13 +50,14 @@ class Jira(Connector):
     name = NAME
     system = "Jira"
     finds_after_s = 60  # its search shows an issue some seconds after it was made
+    heard_after_s = 60  # and a change as late
     door = Signed(signature_header="x-hub-signature", prefix="sha256=")
 
     def __init__(self, settings: JiraSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
         self.can = Can.USUAL | Can.GROUPS | Can.TAGS | Can.OPEN | Can.POLL if settings.base_url else Can(0)
         self.own_actors = frozenset({(settings.account_id or "nobody").lower()})
-        self._configured = settings
+        self._configured, self.priorities = settings, Priorities(settings.priority_names)
         token = settings.api_token.get_secret_value() if settings.api_token else ""
         auth = httpx.BasicAuth(settings.email or "", token)
         base_url = f"{settings.base_url or ''}/rest/api/3"
@@ -76,9 +77,7 @@ class Jira(Connector):
             why_ignored=None if kind else f"events of type {told[:100]!r} are not used",
         )
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         ticket = self._ticket(await self._issue(external_id))
         comments = tuple(self._comment(comment) for comment in await self._comments(external_id))
         return ticket.model_copy(update={"comments": comments})
@@ -174,9 +173,9 @@ class Jira(Connector):
         return lenient.text(users[0].get("accountId")) if len(users) == 1 else None
 
     def _fields(self, group_id: str | None, priority: Priority | None) -> dict[str, Any]:
-        field, names = self._configured.group_field, self._configured.priority_names
+        field, word = self._configured.group_field, self.priorities.word(priority)
         group = None if group_id is None else [{"id": group_id}] if field == "components" else {"id": group_id}
-        return lenient.given(**{field: group}, priority={"name": names[priority]} if priority else None)
+        return lenient.given(**{field: group}, priority={"name": word} if word else None)
 
     def _changed_how(self, event: Mapping[str, Any], issue: Mapping[str, Any]) -> DeliveryKind:
         items = lenient.objects(lenient.child(event, "changelog").get("items"))
@@ -203,12 +202,11 @@ class Jira(Connector):
         group = fields.get(self._configured.group_field)
         first = lenient.objects(group if isinstance(group, list) else [group])[:1]
         priority = _name(lenient.child(fields, "priority"))
-        words = {name: word for word, name in self._configured.priority_names.items()}
         return TICKET.read(
             issue,
             body=lenient.long_text(adf.read(fields.get("description"))),
             status=_status(fields),
-            priority=words.get(priority) or lenient.priority(priority),
+            priority=self.priorities.read(priority) or lenient.priority(priority),
             group=_name(first[0]) or None if first else None,
             metadata=lenient.given(key=issue.get("key")),
         )

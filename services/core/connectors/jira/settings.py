@@ -1,13 +1,12 @@
 """What may be configured about Jira Service Management."""
 
-from collections.abc import Mapping
 from typing import Self
 
 import httpx
 from pydantic import Field, model_validator
 
 from services.core.connectors.port import Connector
-from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret
+from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret, PriorityNames
 from services.core.contracts.ticket import Priority
 from services.core.kit.database import Pool
 
@@ -32,7 +31,7 @@ class JiraSettings(ConnectorSettings):
     group_field: str = Field(default="components", pattern=r"^(components|customfield_\d+)$")
     request_type: str | None = None
     request_type_field: str = Field(default="customfield_10010", pattern=r"^customfield_\d+$")
-    priority_names: Mapping[Priority, str] = PRIORITY_NAMES
+    priority_names: PriorityNames = PRIORITY_NAMES
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

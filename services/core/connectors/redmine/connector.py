@@ -13,12 +13,13 @@ import httpx
 
 from services.core.connectors import lenient, outbound, polling
 from services.core.connectors.door import Call, Signed
+from services.core.connectors.fields import changed_at
 from services.core.connectors.hearing import Told
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.redmine.settings import RedmineSettings
-from services.core.connectors.writing import Change, Standing, mark_of, marked, unmarked
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of, marked, unmarked
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import ENDED, Comment, NewTicket, Requester, Status, Ticket
 from services.core.kit.errors import ConnectorRejected
@@ -48,7 +49,7 @@ class Redmine(Connector):
             self.system, base_url, http, settings.timeout_s, {"x-redmine-api-key": key}, None, _said, _is_conflict
         )
         self._project, self._group_is = settings.project or "", settings.group_is
-        self._priorities = settings.priority_names
+        self.priorities = Priorities(settings.priority_names)
 
     def understand(self, event: Any, call: Call) -> Told:
         told, data = lenient.text(event.get("type")), lenient.child(event, "data")
@@ -63,9 +64,7 @@ class Redmine(Connector):
             why_ignored=f"events of type {told[:100]!r} are not used" if kind is DeliveryKind.IGNORED else None,
         )
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         issue = await self._issue(external_id)
         comments = tuple(self._comment(journal) for journal in issue.get("journals", ()) if journal.get("notes"))
         ticket = self._ticket(issue, await self._own_groups())
@@ -121,9 +120,8 @@ class Redmine(Connector):
             mine = {"status_id": "*", "issue_id": ids, "last_updated_by": "me"}
             ours = {row["id"] for row in await self._page("issues.json", "issues", 0, **mine)} if ids else set()
             [actor] = self.own_actors
-            return [
-                Changed(_time(row), self._ticket(row, groups), actor if row["id"] in ours else None) for row in rows
-            ]
+            tickets = [(self._ticket(row, groups), actor if row["id"] in ours else None) for row in rows]
+            return [Changed(changed_at(ticket, "updated_on"), ticket, by) for ticket, by in tickets]
 
         return await polling.by_time(page, after, until=until)
 
@@ -148,9 +146,10 @@ class Redmine(Connector):
 
     async def _fields(self, group_id: str | None, priority: Any) -> dict[str, Any]:
         ids = await self._all("enumerations/issue_priorities.json", "issue_priorities") if priority else []
-        found = next((one["id"] for one in ids if one["name"] == self._priorities[priority]), None)
+        wanted = self.priorities.word(priority)
+        found = next((one["id"] for one in ids if one["name"] == wanted), None)
         if priority and found is None:
-            raise ConnectorRejected(f"Redmine has no priority {self._priorities[priority]!r}. Set priority_names.")
+            raise ConnectorRejected(f"Redmine has no priority {wanted!r}. Set priority_names.")
         return lenient.given(**{FIELDS[self._group_is]: group_id}, priority_id=found)
 
     async def _require_rights(self, projects: set[str]) -> None:
@@ -176,7 +175,7 @@ class Redmine(Connector):
         return DeliveryKind.UPDATED if changed or not journal.get("notes") else DeliveryKind.COMMENTED
 
     def _ticket(self, issue: Mapping[str, Any], groups: Mapping[str, str] | None) -> Ticket:
-        priority, words = _name(issue, "priority"), {name: word for word, name in self._priorities.items()}
+        priority = _name(issue, "priority")
         body, _, below = lenient.long_text(issue.get("description")).replace("\r\n", "\n").rpartition(REQUESTER)
         is_ours = unmarked(below) != below
         return Ticket(
@@ -186,7 +185,7 @@ class Redmine(Connector):
             body=body if is_ours else lenient.long_text(issue.get("description")),
             requester=_requester(issue, unmarked(below) if is_ours else ""),
             status=_status(issue),
-            priority=words.get(priority) or lenient.priority(priority),
+            priority=self.priorities.read(priority) or lenient.priority(priority),
             group=self._group(issue, groups),
             assignee_id=lenient.optional_id(lenient.child(issue, "assigned_to").get("id")),
             created_at=lenient.time(issue.get("created_on")),
@@ -222,12 +221,6 @@ def _status(issue: Mapping[str, Any]) -> Status | None:
 def _stamp(issue: Mapping[str, Any]) -> str:
     """Every change leaves a journal; `updated_on` alone counts whole seconds."""
     return f"{issue.get('updated_on')}/{max((one['id'] for one in issue.get('journals', ())), default=0)}"
-
-
-def _time(issue: Mapping[str, Any]) -> datetime:
-    at = lenient.time(issue.get("updated_on"))
-    assert at is not None  # every issue has one
-    return at
 
 
 def _requester(issue: Mapping[str, Any], below: str) -> Requester:

@@ -1,15 +1,16 @@
 """What may be configured about Redmine."""
 
-from collections.abc import Mapping
 from typing import Literal, Self
 
 import httpx
 from pydantic import model_validator
 
 from services.core.connectors.port import Connector
-from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret
+from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret, PriorityNames
 from services.core.contracts.ticket import Priority
 from services.core.kit.database import Pool
+
+PRIORITY_NAMES = {priority: priority.capitalize() for priority in Priority}
 
 
 class RedmineSettings(ConnectorSettings):
@@ -24,7 +25,7 @@ class RedmineSettings(ConnectorSettings):
     user_id: str | None = None
     project: str | None = None
     group_is: Literal["category", "assignee", "project"] = "category"
-    priority_names: Mapping[Priority, str] = {word: word.capitalize() for word in Priority}
+    priority_names: PriorityNames = PRIORITY_NAMES
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

@@ -14,13 +14,14 @@ import httpx
 
 from services.core.connectors import lenient, polling
 from services.core.connectors.door import Call, Signed
+from services.core.connectors.fields import changed_at
 from services.core.connectors.hearing import OWN_ACTOR, Told
 from services.core.connectors.html_text import text_of
 from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.request_tracker.settings import RequestTrackerSettings
-from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of
 from services.core.contracts.delivery import DeliveryKind
 from services.core.contracts.ticket import Comment, NewTicket, Priority, Requester, Status, Ticket
 
@@ -34,7 +35,7 @@ FIELDS = {
 }
 STATUSES = {"stalled": Status.PENDING, "resolved": Status.SOLVED, "rejected": Status.CLOSED}
 # RT's own words are Low 0, Medium 50, High 100; 0 is also what nobody has set.
-PRIORITIES = {Priority.LOW: 10, Priority.NORMAL: 50, Priority.HIGH: 75, Priority.URGENT: 100}
+PRIORITIES = Priorities({Priority.LOW: 10, Priority.NORMAL: 50, Priority.HIGH: 75, Priority.URGENT: 100})
 KINDS = {"Create": DeliveryKind.CREATED, "Comment": DeliveryKind.COMMENTED, "Correspond": DeliveryKind.COMMENTED}
 MESSAGES = {"Create", "Comment", "Correspond"}
 REFERENCE = "https://pointsman.invalid/"  # a link of ours leads nowhere; RT finds tickets by it
@@ -45,6 +46,7 @@ class RequestTracker(Connector):
 
     name = NAME
     system = SYSTEM
+    priorities = PRIORITIES
     door = Signed(
         signature_header="x-pointsman-signature", content="{timestamp}.{body}", timestamp_header="x-pointsman-timestamp"
     )
@@ -68,9 +70,7 @@ class RequestTracker(Connector):
             why_ignored=why,
         )
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         raw, stamp = await self._read(external_id)
         first, *comments = await self._messages(external_id) or [Comment(body="", public=True)]
         read = {"external_id": external_id, "body": first.body, "comments": tuple(comments), "stamp": stamp}
@@ -89,8 +89,7 @@ class RequestTracker(Connector):
         return {queue["Name"]: str(queue["id"]) for queue in queues if str(queue.get("Disabled")) != "1"}
 
     async def save(self, change: Change, standing: Standing) -> None:
-        wanted = {"Queue": change.group, "Priority": PRIORITIES.get(change.priority) if change.priority else None}
-        fields = {name: value for name, value in wanted.items() if value is not None}
+        fields = lenient.given(Queue=change.group, Priority=PRIORITIES.word(change.priority))
         guard = {"if-match": standing.stamp} if standing.stamp else {}
         if fields:
             await self._api.send("PUT", f"ticket/{segment(change.external_id)}", json=fields, headers=guard)
@@ -111,7 +110,7 @@ class RequestTracker(Connector):
             "Content": new.body,
             "ContentType": "text/plain",
             "Requestor": new.requester.email,
-            "Priority": PRIORITIES.get(new.priority) if new.priority else None,
+            "Priority": PRIORITIES.word(new.priority),
             "RefersTo": REFERENCE + mark_of(new.key),
         }
         given = {name: value for name, value in fields.items() if value is not None}
@@ -168,9 +167,12 @@ class RequestTracker(Connector):
         return rows
 
     def _changed(self, raw: Mapping[str, Any]) -> Changed:
-        at = lenient.time(raw.get("LastUpdated"))
-        assert at is not None  # every ticket has one
-        return Changed(at, self._ticket(raw), lenient.optional_id(lenient.child(raw, "LastUpdatedBy").get("id")))
+        ticket = self._ticket(raw)
+        return Changed(
+            changed_at(ticket, "LastUpdated"),
+            ticket,
+            lenient.optional_id(lenient.child(raw, "LastUpdatedBy").get("id")),
+        )
 
     def _ticket(self, raw: Mapping[str, Any]) -> Ticket:
         raw = lenient.storable(dict(raw), system=NAME)
@@ -223,7 +225,7 @@ def _kind(event: Mapping[str, Any]) -> tuple[DeliveryKind, str | None]:
 def _priority(value: Any) -> Priority | None:
     """The nearest of our words below the number; nobody has set 0."""
     number = int(value) if lenient.text(value).isdigit() else 0
-    return next((word for word, least in reversed(PRIORITIES.items()) if number >= least), None)
+    return next((word for word in reversed(Priority) if number >= PRIORITIES.word(word)), None)
 
 
 def _requester(people: Any) -> Requester:

@@ -20,7 +20,7 @@ from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.servicenow.settings import ServiceNowSettings
-from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of
 from services.core.contracts.ticket import Comment, NewTicket, Priority, Status, Ticket
 
 NAME = "servicenow"
@@ -48,7 +48,9 @@ STATES = {
 }
 # Of the matrix that comes with ServiceNow. 5 (3 x 3, planning) is what nobody has set.
 PRIORITIES = {"1": Priority.URGENT, "2": Priority.HIGH, "3": Priority.NORMAL, "4": Priority.LOW}
-IMPACT_URGENCY = {Priority.URGENT: (1, 1), Priority.HIGH: (1, 2), Priority.NORMAL: (2, 2), Priority.LOW: (3, 2)}
+IMPACT_URGENCY = Priorities(
+    {Priority.URGENT: (1, 1), Priority.HIGH: (1, 2), Priority.NORMAL: (2, 2), Priority.LOW: (3, 2)}
+)
 
 
 class ServiceNow(Connector):
@@ -56,6 +58,7 @@ class ServiceNow(Connector):
 
     name = NAME
     system = "ServiceNow"
+    priorities = IMPACT_URGENCY
     door = Signed(
         signature_header="x-pointsman-signature",
         content="{timestamp}.{body}",
@@ -75,9 +78,7 @@ class ServiceNow(Connector):
     def understand(self, event: Any, call: Call) -> Told:
         return worded(event, id="sys_id", actor="by")
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         ticket = self._ticket(await self._incident(external_id))
         query = f"element_id={ticket.external_id}^elementINcomments,work_notes^ORDERBYsys_created_on"
         comments = [self._comment(entry) for entry in await self._journal(query)]
@@ -181,7 +182,7 @@ def _auth(settings: ServiceNowSettings) -> httpx.Auth | None:
 
 
 def _fields(group_id: str | None, priority: Priority | None) -> dict[str, Any]:
-    impact, urgency = IMPACT_URGENCY[priority] if priority else (None, None)
+    impact, urgency = IMPACT_URGENCY.word(priority) or (None, None)
     return {
         name: str(value)
         for name, value in lenient.given(assignment_group=group_id, impact=impact, urgency=urgency).items()

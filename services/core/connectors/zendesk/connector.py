@@ -44,9 +44,7 @@ class Zendesk(Connector):
     def understand(self, event: Any, call: Call) -> Told:
         return inbound.understand(event)
 
-    async def fetch(self, external_id: str) -> Ticket | None:
-        if Can.FETCH not in self.can:
-            return None
+    async def read(self, external_id: str) -> Ticket:
         answer = await self._api.ticket(external_id)
         comments = await self._api.comments(external_id)
         return _ticket(external_id, answer, comments, own_user_id=self._own_user_id)

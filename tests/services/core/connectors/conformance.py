@@ -13,8 +13,9 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -126,6 +127,20 @@ HANDED_OVER = NewTicket(
     key="conversation/7", subject="Refund for order 100", body="Ana: where is my refund?", note="asked for a person",
     requester=Requester(name="Ana", email="ana@example.com"), tags=("handed-over",),
 )  # fmt: skip
+
+
+def handed_over() -> NewTicket:
+    """As above, under a key and a subject that nobody had before: a real system keeps what other tests have opened."""
+    number = uuid4().hex
+    return HANDED_OVER.model_copy(update={"key": f"conversation/{number}", "subject": f"Refund {number}"})
+
+
+def later(system: System, seconds: float) -> None:
+    """So much later, where the system is a double: it has a clock of its own. A real one is waited for by nobody."""
+    clock = getattr(system, "clock", None)
+    assert clock is not None or not seconds, "a connector that says it is behind needs a double with a clock"
+    if clock is not None:
+        clock.at += timedelta(seconds=seconds)
 
 
 def needs(system: System, *abilities: Can) -> None:

@@ -195,6 +195,16 @@ class Inbound:
         found = {self.heard(body, AnyHeader(headers, f"i-{n}")).delivery_id for n in range(4)}
         assert len(found) == 1
 
+    def test_what_two_events_lack_does_not_make_them_one(self) -> None:
+        """Null in the same field of two tickets' events: a key made of nothing would be the key of every event."""
+        for path in _paths(self.sender.payload()):
+            bodies = [_without(path, self.sender.payload(id=id, subject=id)) for id in ("17", "18")]
+            try:
+                one, other = map(self.heard, bodies)
+            except PayloadInvalid:
+                continue  # it cannot be read without that field
+            assert one.delivery_id != other.delivery_id, f"without {path} all events have the key {one.delivery_id}"
+
     def test_out_of_order_every_call_stands_alone(self) -> None:
         """`solved` before `created`: each parses to itself, with the time it happened."""
         kinds = [DeliveryKind.SOLVED, DeliveryKind.ASSIGNED, DeliveryKind.CREATED]
@@ -310,6 +320,12 @@ def parsed_or_invalid(connector: Connector, call: Call) -> None:
         assert "\\u0000" not in stored
         stored.encode("utf-8")
     assert connector.parse(call) == heard
+
+
+def _without(path: tuple[Any, ...], payload: Any) -> bytes:
+    copy = json.loads(json.dumps(payload))
+    _replace(copy, path, None)
+    return json.dumps(copy).encode()
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> Any:

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from datetime import timedelta
 
 import pytest
 
 from services.core.connectors.hearing import OWN_ACTOR
+from services.core.connectors.polling import Position
 from services.core.connectors.port import Can
 from services.core.contracts.ticket import Priority
 from services.core.kit.errors import ConnectorRejected, ConnectorUnavailable, NotFound, PointsmanError
@@ -13,12 +15,15 @@ from tests.services.core.connectors.conformance import (
     FAULTS,
     HANDED_OVER,
     System,
+    handed_over,
+    later,
     letter,
     needs,
     notes,
     seen_now,
     shown,
 )
+from tests.services.core.connectors.polling import changes
 
 
 class Outbound:
@@ -50,6 +55,20 @@ class Outbound:
         await system.connector.write(letter(external_id, group=None, priority=None, tags=()))
         ticket = await shown(system, external_id)
         assert (ticket.group, ticket.priority) == ("Support", Priority.LOW)
+
+    async def test_each_priority_comes_back(self, system: System) -> None:
+        """As it was written, or, where two of ours are one word there, as the higher of them."""
+        needs(system, Can.FETCH, Can.FIELDS)
+        external_id, ours, found = await system.open_ticket(), list(Priority), []
+        for priority in ours:
+            note = letter(external_id, key=f"{external_id}/{priority}", group=None, priority=priority, tags=())
+            assert (await system.connector.write(note)).status == "written"
+            found.append((await shown(system, external_id)).priority)
+        assert found == [system.connector.priorities.shown(priority) for priority in ours]
+        assert all(
+            read is not None and ours.index(read) >= ours.index(wrote) for read, wrote in zip(found, ours, strict=True)
+        )
+        assert found[0] != found[-1], "low and urgent are one to this system: then it has no priorities"
 
     async def test_our_tags_show(self, system: System) -> None:
         """Where the system has tags; the tag of a second letter joins that of the first."""
@@ -235,6 +254,7 @@ class Outbound:
         """A conversation handed over: the transcript to read, the note for agents alone."""
         needs(system, Can.OPEN)
         first = await system.connector.open(HANDED_OVER)
+        later(system, system.connector.finds_after_s)
         again = await system.another().open(HANDED_OVER)
         assert first.external_id == again.external_id
         assert await notes(system, first.external_id) == ["asked for a person"]
@@ -242,3 +262,23 @@ class Outbound:
             ticket = await shown(system, first.external_id)
             assert (ticket.subject, ticket.body) == (HANDED_OVER.subject, HANDED_OVER.body)
             assert all(not comment.public for comment in ticket.comments)
+
+    async def test_opened_and_never_answered_it_is_not_opened_again(self, system: System) -> None:
+        """Whoever made the call waits until the search must show it; from then on everybody finds it: one ticket."""
+        needs(system, Can.OPEN)
+        if "break_after_effect" not in system.faults:
+            pytest.skip("this system has no break_after_effect")
+        new, ours, before = handed_over(), system.connector, await system.open_ticket()
+        await system.fail_next_write("break_after_effect")
+        with pytest.raises(ConnectorUnavailable):
+            await ours.open(new)
+        with contextlib.suppress(ConnectorUnavailable):  # it may wait for the search
+            await ours.open(new)
+        later(system, ours.finds_after_s)
+        opened = await system.another().open(new)
+        assert opened.was_known, "`finds_after_s` is over, and `find` does not find what `create` made"
+        needs(system, Can.POLL)
+        begun = (await shown(system, before)).updated_at
+        assert begun is not None
+        rows = await changes(system, Position(begun - timedelta(seconds=2)))
+        assert {row.ticket.external_id for row in rows if row.ticket.subject == new.subject} <= {opened.external_id}

@@ -20,7 +20,7 @@ from services.core.connectors.outbound import Api, segment
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.settings import ConnectorSettings, HttpUrl, PlainSecret
-from services.core.connectors.writing import Change, Standing, mark_of
+from services.core.connectors.writing import Change, Priorities, Standing, mark_of
 from services.core.contracts.ticket import Comment, NewTicket, Priority, Ticket
 from services.core.kit.database import Pool
 from services.local.doubles.double import Asked, Double, Refusal, basic, utc_now
@@ -30,8 +30,7 @@ TICKET = TicketFields(
     NAME, id="id", subject="title", body="text", requester_email="email", updated="changed", stamp="changed"
 )
 COMMENT = CommentFields(body="text", author="by", created="at")
-PRIORITIES = {Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4}
-WORDS = {number: priority for priority, number in PRIORITIES.items()}
+PRIORITIES = Priorities({Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 3, Priority.URGENT: 4})
 
 
 class PlainSettings(ConnectorSettings):
@@ -48,6 +47,7 @@ class Plain(Connector):
     system = "Plain"
     can = Can.USUAL | Can.GROUPS | Can.OPEN | Can.POLL
     door = Signed(signature_header="x-hub-signature", prefix="sha256=")
+    priorities = PRIORITIES
 
     def __init__(self, settings: PlainSettings, http: httpx.AsyncClient) -> None:
         super().__init__(settings)
@@ -58,7 +58,7 @@ class Plain(Connector):
     def understand(self, event: Any, call: Call) -> Told:
         return worded(event, id="ticket_id", actor="by")
 
-    async def fetch(self, external_id: str) -> Ticket | None:
+    async def read(self, external_id: str) -> Ticket:
         return self._ticket(await self._api.object("GET", f"tickets/{segment(external_id)}"))
 
     async def standing(self, external_id: str, key: str) -> Standing:
@@ -71,8 +71,7 @@ class Plain(Connector):
         return {team["name"]: str(team["id"]) for team in await self._api.json("GET", "teams")}
 
     async def save(self, change: Change, standing: Standing) -> None:
-        urgency = PRIORITIES[change.priority] if change.priority else None
-        fields = lenient.given(team_id=change.group_id, urgency=urgency)
+        fields = lenient.given(team_id=change.group_id, urgency=self.priorities.word(change.priority))
         await self._api.object("PATCH", f"tickets/{segment(change.external_id)}", json=fields)
 
     async def note(self, change: Change) -> None:
@@ -100,7 +99,7 @@ class Plain(Connector):
         return TICKET.read(
             raw,
             status=lenient.status(raw["state"]),
-            priority=WORDS.get(raw["urgency"]),
+            priority=self.priorities.read(raw["urgency"]),
             group=raw["team"],
             comments=tuple(map(self._comment, raw["notes"])),
         )

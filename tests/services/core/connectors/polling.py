@@ -2,10 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
 
 from services.core.connectors.polling import Changed, Position
 from services.core.connectors.port import Can
-from tests.services.core.connectors.conformance import System, letter, needs, shown
+from tests.services.core.connectors.conformance import System, later, letter, needs, shown
 
 
 class Polling:
@@ -30,6 +33,31 @@ class Polling:
         assert (later.actor or "").lower() not in system.connector.own_actors
         assert await changes(system, later.position) == []
 
+    async def test_nothing_is_heard_before_its_time(self, system: System) -> None:
+        """What lies after `until` waits, for more may come in before it; read again it is there, once."""
+        needs(system, Can.POLL)
+        opened = [await system.open_ticket() for _ in range(2)]
+        begun = (await shown(system, opened[0])).updated_at
+        assert begun is not None
+        start, until = Position(begun - timedelta(seconds=2)), begun - timedelta(seconds=1)
+        early = await system.connector.changes(start, until)
+        assert [row.at for row in early if row.at > until] == []
+        later_on = await changes(system, early[-1].position if early else start)
+        heard = [row.ticket.external_id for row in (*early, *later_on)]
+        assert [heard.count(one) for one in opened] == [1, 1]
+
+    async def test_a_list_that_is_behind_loses_nothing(self, system: System) -> None:
+        """Where `heard_after_s` says so, what others see at once and we see late is left until it must be there."""
+        needs(system, Can.POLL)
+        behind = timedelta(seconds=system.connector.heard_after_s)
+        if not behind:
+            pytest.skip("this system's list is never behind")
+        opened = [await system.open_ticket() for _ in range(4)]
+        position = Position(now_there(system) - timedelta(days=1))
+        early = await system.connector.changes(position, now_there(system) - behind)
+        later_on = await changes(system, early[-1].position if early else position)
+        assert sorted(row.ticket.external_id for row in (*early, *later_on)) == sorted(opened)
+
     async def test_what_a_person_set_and_what_we_set_are_told_apart(self, system: System) -> None:
         """Where the list names who changed a ticket last, our own write is known as ours."""
         needs(system, Can.POLL, Can.FIELDS)
@@ -48,6 +76,12 @@ class Polling:
         assert ours is None or ours.lower() in system.connector.own_actors
 
 
+def now_there(system: System) -> datetime:
+    """By the double's clock."""
+    clock: Any = getattr(system, "clock", None)
+    return clock()
+
+
 async def second_over(position: Position) -> None:
     """What a real system changes in the second of a position lies behind it: the worker waits its lag out, so do we."""
     left_s = (position.at + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
@@ -55,7 +89,8 @@ async def second_over(position: Position) -> None:
 
 
 async def changes(system: System, after: Position) -> list[Changed]:
-    """All there is after the position, page by page, as the worker reads it."""
+    """All there is after the position, page by page, as the worker reads it when the list has caught up."""
+    later(system, system.connector.heard_after_s)
     found: list[Changed] = []
     while rows := await system.connector.changes(after, datetime(2100, 1, 1, tzinfo=UTC)):
         found += rows

@@ -1,7 +1,7 @@
 """The suite on a system that can do little: its writes are two calls, and nothing guards them but our skeleton."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,15 +10,19 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from services.core.connectors.door import Call
+from services.core.connectors.hearing import Told
 from services.core.connectors.outbound import Page, every
-from services.core.connectors.polling import Position
+from services.core.connectors.polling import Changed, Position
+from services.core.connectors.writing import Priorities
 from services.core.contracts.delivery import DeliveryKind
+from services.core.contracts.ticket import Priority, Ticket
 from services.core.kit.errors import ConnectorUnavailable
-from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, Sender, letter, seen_now, shown
 from tests.services.core.connectors.conftest import Serve
 from tests.services.core.connectors.inbound import Inbound
 from tests.services.core.connectors.outbound import Outbound
-from tests.services.core.connectors.plain import PRIORITIES, TEAMS, Plain, PlainDouble, PlainSettings
+from tests.services.core.connectors.plain import PRIORITIES, TEAMS, TICKET, Plain, PlainDouble, PlainSettings
 from tests.services.core.connectors.polling import Polling, changes
 
 FAULTS: Mapping[str, dict[str, Any]] = {
@@ -45,10 +49,11 @@ class System:
     double: PlainDouble
     connector: Plain
     clock: Clock
+    build: type[Plain] = Plain
     faults = tuple(FAULTS)
 
     def another(self) -> Plain:
-        return Plain(settings(self.url), self.http)
+        return self.build(settings(self.url), self.http)
 
     async def open_ticket(self) -> str:
         made = await self.call(
@@ -71,7 +76,7 @@ class System:
             await self.call("POST", f"tickets/{external_id}/notes", json={"text": comment, "public": True})
         ids = {name: number for number, name in TEAMS.items()}
         given = {"team_id": ids.get(fields.get("group", "")), "state": fields.get("status")}
-        given["urgency"] = PRIORITIES.get(fields.get("priority", ""))  # ty: ignore[invalid-argument-type]
+        given["urgency"] = PRIORITIES.words.get(fields.get("priority", ""))  # ty: ignore[no-matching-overload]
         change = {name: value for name, value in given.items() if value is not None}
         await self.call("PATCH", f"tickets/{external_id}", json=change)
 
@@ -149,6 +154,89 @@ async def test_what_may_have_been_opened_and_is_not_found_yet_is_not_opened_agai
             await ours.open(HANDED_OVER)
     assert 0 < (caught.value.retry_after_s or 0) <= 60
     assert len(system.double.tickets) == 1
+
+
+class Alike(Plain):
+    """Writes whatever it is told, and reads one word."""
+
+    priorities = Priorities(dict.fromkeys(Priority, 2))
+
+
+class Forgetful(Plain):
+    """Opens under a key that it does not find again."""
+
+    async def find(self, key: str) -> str | None:
+        return None
+
+
+class Hasty(Plain):
+    """Gives what is not over yet."""
+
+    async def changes(self, after: Position, until: datetime) -> Sequence[Changed]:
+        return await super().changes(after, datetime(2100, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("broken", "room", "claim", "said"),
+    [
+        (Alike, Outbound, "test_each_priority_comes_back", "low and urgent are one"),
+        (Forgetful, Outbound, "test_opened_and_never_answered_it_is_not_opened_again", "does not find what"),
+        (Hasty, Polling, "test_nothing_is_heard_before_its_time", "row.at > until|datetime"),
+    ],
+)
+async def test_the_suite_finds_a_connector_that_breaks_its_word(
+    system: System, broken: type[Plain], room: type[Any], claim: str, said: str
+) -> None:
+    """And says what it found, also where the claim is a bare assert."""
+    system.build = broken
+    system.connector = system.another()
+    with pytest.raises(AssertionError, match=said):
+        await getattr(room(), claim)(system)
+
+
+class Coarse(Plain):
+    """As many systems are: three words for our four."""
+
+    priorities = Priorities({Priority.LOW: 1, Priority.NORMAL: 2, Priority.HIGH: 2, Priority.URGENT: 4})
+
+
+async def test_two_of_our_priorities_may_be_one_word_there(system: System) -> None:
+    """The letter is not refused for it, and its own word is no person's change."""
+    system.build = Coarse
+    system.connector = system.another()
+    await Outbound().test_each_priority_comes_back(system)
+    external_id = await system.open_ticket()
+    seen = await seen_now(system, external_id)
+    await system.connector.write(letter(external_id, priority="normal"))
+    assert (await shown(system, external_id)).priority is Priority.HIGH
+    again = await system.connector.write(letter(external_id, key="k2", priority="normal", seen=seen))
+    assert (again.status, again.why) == ("written", "")
+
+
+class Numbered(Plain):
+    """Its key is made of a field that may be missing."""
+
+    def understand(self, event: Any, call: Call) -> Told:
+        return replace(super().understand(event, call), key=f"event:{event.get('number')}")
+
+
+def test_the_suite_finds_a_key_that_is_made_of_nothing() -> None:
+    """All events without a number would be one delivery: the first is heard, the others are lost."""
+    room = Inbound()
+    room.sender = Sender(Numbered(settings("http://127.0.0.1:1"), httpx.AsyncClient()), numbered)
+    with pytest.raises(AssertionError, match="event:None"):
+        room.test_what_two_events_lack_does_not_make_them_one()
+
+
+def numbered(kind: DeliveryKind, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return event(kind, fields) | {"number": fields["id"]}
+
+
+async def test_a_row_without_its_time_is_said_so(system: System) -> None:
+    """Nothing can be heard behind it: the field is named, and the poll tries again."""
+    ticket = Ticket(connector="plain", external_id="7")
+    with pytest.raises(ConnectorUnavailable, match="tells no usable changed of ticket 7"):
+        TICKET.changed_at(ticket)
 
 
 async def test_a_short_page_is_not_the_last_one() -> None:

@@ -10,9 +10,10 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 import services.core.connectors
-from services.core.connectors.port import Connector
+from services.core.connectors.port import Can, Connector
 from services.core.connectors.registry import ConnectorsSettings, build_connectors
-from tests.services.core.connectors.conformance import BOTH, SECRET
+from services.core.kit.errors import ConnectorRejected
+from tests.services.core.connectors.conformance import BOTH, HANDED_OVER, SECRET, letter
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[4]
 OURS = {"desk", "generic"}  # no vendor's system: the guide of connectors speaks of them
@@ -61,6 +62,25 @@ def test_guides_name_settings_that_exist() -> None:
     assert [(name, field) for name, field in said if field.lower() not in fields[name.lower()]] == []
 
 
+@pytest.mark.parametrize("name", list(ConnectorsSettings.model_fields))
+async def test_with_secrets_alone_it_listens_and_asks_nobody(name: str) -> None:
+    """Nothing is fetched, nothing can be written or opened, and it says so instead of failing."""
+    if class_of(name).door is None or name == "desk":
+        pytest.skip("this one always has its system")
+
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(f"asked {request.url}")
+
+    settings = ConnectorsSettings.model_validate({name: {"secrets": [SECRET]}}).of(name)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(nobody)) as http:
+        connector = settings.build(http, AsyncConnectionPool("", open=False))
+        assert connector.can == Can(0)
+        assert await connector.fetch("17") is None
+        assert (await connector.write(letter("17"))).status == "unwritable"
+        with pytest.raises(ConnectorRejected):
+            await connector.open(HANDED_OVER)
+
+
 def class_of(name: str) -> type[Connector]:
     module = f"services.core.connectors.{name}"
     has_room = (Path(services.core.connectors.__file__).parent / name).is_dir()
@@ -89,6 +109,7 @@ def test_a_misspelt_setting_stops_the_start(name: str) -> None:
         ({"zendesk": {"base_url": "example.zendesk.com"}}, "https://"),
         ({"zendesk": {"base_url": "https://x.zendesk.com"}}, "api_token"),
         ({"zendesk": {"base_url": "https://x.zendesk.com", "oauth_token": "t"}}, "user_id"),
+        ({"jira": {"priority_names": {"low": "Niedrig"}}}, "normal, high, urgent has no name"),
     ],
 )
 def test_settings_that_cannot_work_stop_the_start(given: Any, said: str) -> None:

@@ -43,7 +43,7 @@ class System(Doubled):
     async def person_changes(self, external_id: str, **fields: str) -> None:
         ids = {name: number for number, name in GROUPS.items()}
         change: dict[str, Any] = {"group_id": ids[fields["group"]]} if "group" in fields else {}
-        change |= {"priority": PRIORITIES[Priority(fields["priority"])]} if "priority" in fields else {}
+        change |= {"priority": PRIORITIES.word(Priority(fields["priority"]))} if "priority" in fields else {}
         change |= {"status": 4} if "status" in fields else {}
         await self.call("PUT", f"{TICKETS}/{external_id}", json=change)
         if "comment" in fields:
@@ -60,7 +60,7 @@ def connector(url: str, http: httpx.AsyncClient, **given: Any) -> Freshservice:
 @pytest_asyncio.fixture
 async def system(serve: Serve, http: httpx.AsyncClient) -> AsyncIterator[System]:
     clock = Clock()
-    double = FreshserviceDouble(clock)
+    double = FreshserviceDouble(clock, lag_s=120)
     async with serve(double.app()) as url:
         yield System(url, http, double, connector, clock, {"authorization": basic("bo-key", "X")})
 

@@ -73,7 +73,7 @@ def connector(url: str, http: httpx.AsyncClient, **given: Any) -> Jira:
 @pytest_asyncio.fixture
 async def system(serve: Serve, http: httpx.AsyncClient) -> AsyncIterator[System]:
     clock = Clock()
-    double = JiraDouble(clock)
+    double = JiraDouble(clock, lag_s=30)
     async with serve(double.app()) as url:
         yield System(url, http, double, connector, clock, {"authorization": basic("bo@example.com", "secret")})
 
@@ -194,6 +194,7 @@ async def test_a_client_of_another_maker_works_on_the_double(system: System) -> 
         client.transition_issue(issue, "Resolved")
         for number in range(4):
             client.create_issue(fields={**fields, "summary": f"n{number}", "labels": ["bulk"]})
+        system.clock.at += timedelta(minutes=1)  # its search is behind
         found = client.enhanced_search_issues('labels = "bulk" ORDER BY updated ASC', maxResults=0)
         assert sorted(one.fields.summary for one in found) == ["n0", "n1", "n2", "n3"]
         issue.delete()
