@@ -6,19 +6,20 @@ workers ask once; what two should hear all the same is one delivery, by its key.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from psycopg.rows import DictRow
 
 from services.core.connectors import lenient, write_back
-from services.core.connectors.polling import LAG, Changed, Position
+from services.core.connectors.polling import LAG, Changed, Lost, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.write_back import About
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.ticket import ENDED, Status, TicketUpdate
+from services.core.kit import outbox
 from services.core.kit.database import Connection, connection
 from services.core.kit.intake import Arrived, ingest_all
 from services.worker.steps import Outside
@@ -71,7 +72,8 @@ async def hear(outside: Outside, connector: Connector) -> int:
         turn = await (await conn.execute(TAKE_TURN, (connector.name, connector.settings.poll_every_s))).fetchone()
     if turn is None:
         return 0
-    position, until, heard = Position(turn["at"], turn["last_id"]), datetime.now(UTC) - LAG, 0
+    lag = LAG + timedelta(seconds=connector.heard_after_s)
+    position, until, heard = Position(turn["at"], turn["last_id"]), datetime.now(UTC) - lag, 0
     while changes := await connector.changes(position, until):
         async with connection(outside.pool) as conn:
             await _take_in(conn, connector, changes)
@@ -92,6 +94,9 @@ async def _take_in(conn: Connection, connector: Connector, changes: Sequence[Cha
         for (change, _), ingested in zip(heard, taken, strict=True):
             if change.asks_again and not ingested.is_duplicate:
                 await _tell_again(conn, connector, change, known.get(change.ticket.external_id))
+        for change in changes:
+            if change.lost:
+                await _bury(conn, connector, change.ticket.external_id, change.lost, known)
         last = changes[-1].position
         await conn.execute(ADVANCE, {"connector": connector.name, "at": last.at, "id": last.id})
 
@@ -104,12 +109,26 @@ async def _tell_again(conn: Connection, connector: Connector, change: Changed, k
         await write_back.put(conn, TicketUpdate(key=key, external_id=about.external_id, note=AGAIN), about)
 
 
+async def _bury(
+    conn: Connection, connector: Connector, external_id: str, lost: Lost, known: Mapping[str, DictRow]
+) -> None:
+    """A dead letter beside the one that was sent: people are told, and replayed it hands the ticket over anew."""
+    log.warning("worker.letter.lost", connector=connector.name, why=lost.why)
+    if row := known.get(external_id):
+        key = f"{row['id']}:lost:{lost.name}"
+        again = TicketUpdate(key=key, external_id=external_id, note=f"Sent again: {lost.why}.").model_dump(mode="json")
+        why = f"Undelivered: {lost.why}. Correct the address in the connector's settings, then replay this letter."
+        await outbox.bury(conn, key, again, kind="write", ticket_id=row["id"], connector=connector.name, why=why)
+
+
 def tell(connector: Connector, change: Changed, known: DictRow | None) -> Delivery | None:
     """
     The change as a delivery; None for an echo of our own write, and for what is no change of a ticket.
 
     Only the last hand on a ticket is known: where we wrote after a person had solved or deleted it, it is told.
     """
+    if change.lost:
+        return None
     if change.why_ignored:
         log.info("worker.poll.ignored", connector=connector.name, why=change.why_ignored, place=change.place)
         return None

@@ -23,13 +23,22 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A letter of ours that left and did not arrive. `name` is the same each time this is told."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Changed:
     """
     A ticket that changed, as it is now. `actor` is who changed it last, where the system says so.
 
     Where each change is a message of its own: `comment` is what was written, on a ticket that is known; `key` names the
     message for good; `place` is where reading goes on, in the order of its text. `why_ignored` makes it nothing but a
-    step of the position. `asks_again`: whoever was handed the ticket does not see this and must be told.
+    step of the position; so does `lost`, which says that something of ours came back. `asks_again`: whoever was handed
+    the ticket does not see this and must be told.
     """
 
     at: datetime
@@ -40,6 +49,7 @@ class Changed:
     place: str | None = None
     why_ignored: str | None = None
     asks_again: bool = False
+    lost: Lost | None = None
 
     @property
     def position(self) -> Position:

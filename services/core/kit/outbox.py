@@ -47,6 +47,10 @@ where id in (
         order by due_at limit lane.places for update skip locked) due)
 returning id, key, kind, connector, ticket_id, payload, attempts, strikes
 """
+BURY = """
+insert into outbox (key, kind, connector, ticket_id, payload, state, settled_at, last_error)
+values (%s, %s, %s, %s, %s, 'dead', now(), %s) on conflict (key) do nothing
+"""
 SETTLE = "update outbox set state = %s, settled_at = now(), result = %s, last_error = null where id = %s"
 RETRY = """
 update outbox set due_at = now() + make_interval(secs => %s), last_error = %s, strikes = strikes + %s where id = %s
@@ -94,6 +98,20 @@ async def put(
 ) -> None:
     """Records an effect in the caller's transaction, due in `hold_s` seconds; the same key again changes nothing."""
     await conn.execute(PUT, (key, kind, connector, ticket_id, Jsonb(dict(payload)), hold_s))
+
+
+async def bury(
+    conn: AsyncConnection[Any],
+    key: str,
+    payload: Mapping[str, Any],
+    *,
+    kind: str,
+    ticket_id: int | None,
+    connector: str | None,
+    why: str,
+) -> None:
+    """Records an effect that is known to have failed for good: a dead letter, which can be replayed as any other."""
+    await conn.execute(BURY, (key, kind, connector, ticket_id, Jsonb(dict(payload)), why[:ERROR_MAX_CHARS]))
 
 
 async def replay(conn: AsyncConnection[Any], letter_id: int | None = None) -> int:

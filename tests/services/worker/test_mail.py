@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
 from services.core.contracts.ticket import TicketUpdate
+from services.core.kit import outbox
 from services.core.kit.database import build_pool
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
@@ -17,18 +19,27 @@ from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.local.systems.dovecot import MailServer
+from services.worker.notify.announce import announce_once
+from services.worker.notify.settings import NotifySettings
 from services.worker.polling import hear
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
 from tests.conftest import free_port
 from tests.services.core.connectors.conformance import letter
-from tests.services.core.connectors.email.post import Post, System, body, reply, written
+from tests.services.core.connectors.email.post import Post, System, body, bounce, reply, written
 from tests.services.worker.test_polling import kinds, run
 
 SENT = "update outbox set state = 'sent', settled_at = now() where key = 'k'"
 PUT = """
 insert into outbox (key, kind, connector, ticket_id, payload) select 'k', 'write', 'email', id, '{}' from tickets
 """
+DEAD = "select id, ticket_id, last_error, payload from outbox where state = 'dead'"
+WEBHOOK = {
+    "kind": "webhook",
+    "url": "https://x.invalid/h",
+    "secret": "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=",
+}
+OPS = NotifySettings.model_validate({"channels": {"ops": WEBHOOK}, "rules": [{"to": "ops", "events": ["dead_letter"]}]})
 USERS = itertools.count(1)
 
 
@@ -92,3 +103,31 @@ async def test_the_text_of_a_ticket_is_not_replaced_by_its_replies(both: tuple[S
     assert ticket["state"] == "received"
     await system.connector.write(letter(ticket["external_id"]))
     assert [body(mail) for mail in system.post.to("billing@example.com")] == ["because"]
+
+
+async def test_a_hand_over_that_comes_back_is_a_dead_letter(both: tuple[System, Outside]) -> None:
+    """Once, however often the mailbox is read; people are told, and replayed it goes to the address as it is then."""
+    system, outside = both
+    await announce_once(outside.pool, OPS, now=datetime.now(UTC))  # a channel hears of what happens from now on
+    ticket = await system.ask(written())
+    await turn(outside)
+    await system.connector.write(letter(ticket))
+    [sent] = system.post.to("billing@example.com")
+    system.deliver(bounce(sent, action="delayed"))
+    assert (await turn(outside), await run(outside.pool, DEAD)) == (1, [])
+    system.deliver(bounce(sent))
+    for _ in range(2):
+        await run(outside.pool, "update positions set at = '2000-01-01', last_id = ''")
+        await turn(outside)
+    [dead] = await run(outside.pool, DEAD)
+    assert dead["last_error"].startswith("Undelivered: the hand-over came back undelivered (status 5.1.1). Correct")
+    assert await announce_once(outside.pool, OPS, now=datetime.now(UTC)) == 1
+    [told] = await run(outside.pool, "select payload ->> 'title' as title from outbox where kind = 'notice'")
+    assert f"A letter to email failed for good (ticket {dead['ticket_id']}): Undelivered." in told["title"]
+    moved = system.another(teams={"Billing": {"address": "accounts@example.com", "text": "{note}"}})
+    async with outside.pool.connection() as conn:
+        assert await outbox.replay(conn, dead["id"]) == 1
+    await moved.write(TicketUpdate.model_validate(dead["payload"]))
+    assert [body(mail) for mail in system.post.to("accounts@example.com")] == [
+        "Sent again: the hand-over came back undelivered (status 5.1.1)."
+    ]

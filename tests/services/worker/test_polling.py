@@ -82,6 +82,15 @@ async def test_what_has_only_just_changed_waits(outside: Outside) -> None:
     assert await turn(outside) == 0
 
 
+async def test_a_list_that_is_behind_is_not_asked_for_what_it_may_not_show(outside: Outside) -> None:
+    """As far as the connector says its list is behind; nothing that changed since moves the position."""
+    await run(outside.pool, OPEN, "Printer")  # a minute ago
+    outside.connectors["desk"].heard_after_s = 3600
+    assert await turn(outside) == 0
+    outside.connectors["desk"].heard_after_s = 10
+    assert await turn(outside) == 1
+
+
 async def test_our_own_write_does_not_come_back(outside: Outside) -> None:
     """The desk names no actor: the state is what we wrote, so nothing but an update is told."""
     [opened] = await run(outside.pool, OPEN, "Printer")

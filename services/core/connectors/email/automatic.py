@@ -25,6 +25,10 @@ REPLIES: Mapping[str, Callable[[Mail], bool]] = {
 }
 
 
+def is_bounce(mail: Mail) -> bool:
+    return any(is_so(mail) for is_so in BOUNCES.values())
+
+
 def why_automatic(mail: Mail, settings: EmailSettings) -> str | None:
     """Why this is no person's mail; None when it is one, or of a machine that may open tickets."""
     if _is_ours(mail, settings):

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.core.connectors.email import compose
-from services.core.connectors.email.automatic import asked_by, why_automatic
+from services.core.connectors.email.automatic import asked_by, is_bounce, why_automatic
+from services.core.connectors.email.bounced import returned, status_of
 from services.core.connectors.email.conversation import Conversations, handed_over
 from services.core.connectors.email.handing import Handing
 from services.core.connectors.email.mailbox import Folder, Mailbox, Place
@@ -20,7 +21,7 @@ from services.core.connectors.email.reading import Mail, read
 from services.core.connectors.email.settings import EmailSettings
 from services.core.connectors.email.threads import Sent, Threads, hashed
 from services.core.connectors.hearing import OWN_ACTOR
-from services.core.connectors.polling import LAG, Changed, Position
+from services.core.connectors.polling import LAG, Changed, Lost, Position
 from services.core.connectors.port import Can, Connector
 from services.core.connectors.writing import Change, Standing
 from services.core.contracts.ticket import Comment, NewTicket, Status, Ticket
@@ -75,7 +76,7 @@ class Email(Connector):
             rows.append(await self._changed(mail, at, start))
         return rows
 
-    async def fetch(self, external_id: str) -> Ticket | None:
+    async def read(self, external_id: str) -> Ticket:
         rows = await self._conversations.rows(external_id)
         first, *others = await self._conversations.read(rows)
         group, priority = handed_over(rows)
@@ -150,6 +151,8 @@ class Email(Connector):
         place, known = str(mail.raw.place), await self._threads.thread_of(mail)
         thread = known or mail.key[:THREAD_CHARS]
         if why := self._why_unheard(mail, known, start):
+            if is_bounce(mail) and (came_back := await self._came_back(mail, at)):
+                return came_back
             await self._threads.moved(mail)
             return Changed(at, Ticket(connector=NAME, external_id=thread), place=place, why_ignored=why)
         await self._threads.keep(mail, thread)
@@ -159,6 +162,15 @@ class Email(Connector):
             return Changed(at, ticket, actor, key=mail.key, place=place)
         ticket, again = Ticket(connector=NAME, external_id=thread), await self._asks_again(mail, thread)
         return Changed(at, ticket, actor, _comment(mail), key=mail.key, place=place, asks_again=again)
+
+    async def _came_back(self, mail: Mail, at: datetime) -> Changed | None:
+        """A hand-over that did not arrive; None for anything else, an answer to whoever asked included."""
+        message_id = returned(mail)
+        thread = await self._threads.handed_over(message_id) if message_id else None
+        if message_id is None or thread is None:
+            return None
+        lost = Lost(hashed(message_id), f"the hand-over came back undelivered (status {status_of(mail)})")
+        return Changed(at, Ticket(connector=NAME, external_id=thread), place=str(mail.raw.place), lost=lost)
 
     def _why_unheard(self, mail: Mail, known: str | None, start: Start) -> str | None:
         if start.since and mail.raw.place.uid < start.below and mail.raw.at < start.since:

@@ -62,6 +62,9 @@ _ANSWERED = """
 select count(*) as answers from mails
 where mailbox = %(mailbox)s and person = %(person)s and kind = 'answered' and at > now() - interval '1 hour'
 """
+_HANDED_OVER = """
+select thread from mails where mailbox = %(mailbox)s and message_id = %(message_id)s and kind = 'handed_over'
+"""
 _SENT = "select thread from mails where mailbox = %(mailbox)s and message_id = %(message_id)s and kind <> 'named'"
 
 
@@ -123,6 +126,11 @@ class Threads:
     async def find(self, message_id: str) -> str | None:
         """The thread of a mail of ours."""
         row = await self._one(_SENT, message_id=hashed(message_id))
+        return row["thread"] if row else None
+
+    async def handed_over(self, message_id: str) -> str | None:
+        """The thread of this hand-over of ours; None where it is none."""
+        row = await self._one(_HANDED_OVER, message_id=hashed(message_id))
         return row["thread"] if row else None
 
     async def answers(self, address: str) -> int:

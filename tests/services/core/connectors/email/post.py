@@ -119,9 +119,11 @@ class System:
             done, said = imap.append("INBOX", "", imaplib.Time2Internaldate(at) if at else "", content)
         assert done == "OK", said
 
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.server.certificate))
+
     def imap(self) -> imaplib.IMAP4_SSL:
-        context = ssl.create_default_context(cafile=str(self.server.certificate))
-        imap = imaplib.IMAP4_SSL("localhost", self.server.port, ssl_context=context, timeout=60)
+        imap = imaplib.IMAP4_SSL("localhost", self.server.port, ssl_context=self.tls(), timeout=60)
         imap.login(self.user, self.server.sign_in[1])
         return imap
 
@@ -166,3 +168,17 @@ def body(mail: EmailMessage) -> str:
     part = mail.get_body(("plain",))
     assert part is not None
     return part.get_content().strip()
+
+
+def bounce(of: EmailMessage, *, action: str = "failed") -> bytes:
+    """As Postfix writes it: a report with the head of the mail that came back."""
+    head = "".join(f"{name}: {value}\r\n" for name, value in of.items())
+    return (
+        "Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example.com\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+        f"To: {ADDRESS}\r\nMessage-ID: <{next(COUNT)}@mx.example.com>\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\n<gone@example.com>: host says: no such user\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
+        f"Final-Recipient: rfc822; gone@example.com\r\nAction: {action}\r\nStatus: 5.1.1\r\n\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{head}\r\n--b--\r\n"
+    ).encode()

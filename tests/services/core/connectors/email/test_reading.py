@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.core.connectors.email.automatic import may_be_answered, why_automatic
+from services.core.connectors.email.automatic import is_bounce, may_be_answered, why_automatic
+from services.core.connectors.email.bounced import returned, status_of
 from services.core.connectors.email.mailbox import Place, Raw
 from services.core.connectors.email.quoted import new_text
 from services.core.connectors.email.reading import Mail, read
@@ -230,3 +231,31 @@ def test_a_mail_has_one_key_wherever_it_lies() -> None:
     assert mail(HEAD + b"\r\nx").key == read(raw(b"Received: by mx\r\n" + HEAD + b"\r\nx")).key
     assert mail(HEAD + b"\r\nx").key != mail(other_day).key
     assert mail(b"From: scanner@example.com\r\n\r\npage 1").key != mail(b"From: scanner@example.com\r\n\r\npage 2").key
+
+
+OURS = f"<pointsman.{'0a' * 16}@example.com>"
+BOUNCED = "From: MAILER-DAEMON@example.com\r\nReturn-Path: <>\r\nMessage-ID: <b@example.com>\r\n"
+REPORT = 'Content-Type: multipart/report; boundary="b"\r\n\r\n--b\r\n\r\nSorry.\r\n--b\r\n'
+STATUS = f"{REPORT}Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; team@example.com\r\n"
+HEAD_OF_OURS = f"\r\n--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {OURS}\r\n\r\n--b--"
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "status"),
+    [
+        (f"{STATUS}Action: failed\r\nStatus: 5.1.1\r\n{HEAD_OF_OURS}", OURS, "5.1.1"),
+        (f"{REPORT}Content-Type: message/rfc822\r\n\r\nMessage-Id:\r\n {OURS}\r\nX: <x@y>\r\n--b--", OURS, "unknown"),
+        (f"In-Reply-To: {OURS}\r\n\r\nYour message couldn't be delivered.", OURS, "unknown"),
+        (f"\r\nHi. This is the qmail-send program.\r\n\r\nMessage-ID: {OURS}\r\n", OURS, "unknown"),
+        (f"{STATUS}Action: delayed\r\nStatus: 4.4.1\r\n{HEAD_OF_OURS}", None, "4.4.1"),
+        (f"{STATUS}Action: delivered\r\n{HEAD_OF_OURS}", None, "unknown"),
+        (f"{REPORT}\r\n\r\nMessage-ID: <pointsman.guess@example.com>\r\n--b--", None, "unknown"),
+        ("\r\nNo such user.", None, "unknown"),
+    ],
+    ids=["postfix", "folded", "exchange", "qmail", "delayed", "delivered", "not ours", "nothing said"],
+)
+def test_a_bounce_names_the_mail_that_came_back(content: str, found: str | None, status: str) -> None:
+    """By the head that it brings back, else by what it answers; a server that goes on trying has lost nothing."""
+    bounce = mail((BOUNCED + content).encode())
+    assert is_bounce(bounce)
+    assert (returned(bounce), status_of(bounce)) == (found, status)
