@@ -54,6 +54,9 @@ userdb {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0   # nobody waits for the guesses that others made from this machine
+  }}
 }}
 service imap-login {{
   chroot =
