@@ -79,6 +79,8 @@ class Generic(Connector):
 
     async def open(self, new: NewTicket) -> Opened:
         """It must answer `{"id": ...}`, the same for the same key."""
+        if Can.OPEN not in self.can:
+            return await super().open(new)  # which refuses
         said = await self._tell(OPEN_TYPE, new.key, new)
         if not said.get("id"):
             raise ConnectorRejected(f"The receiver took {OPEN_TYPE} but named no ticket. Answer with an id.")
