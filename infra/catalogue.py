@@ -27,7 +27,8 @@ class Bill(StrEnum):
 class Capability:
     """
     `empty` says when a stack may go without it; a rule of that name in rules/equivalence.py decides.
-    `unchecked` says why `smoke` does not look at it, for all clouds (`*`) or for one.
+    `unchecked` says why `smoke` does not look at it, for all clouds (`*`) or for one; `unlimited` why `preflight` asks
+    for no quota of it.
     `bill` is None where it costs nothing. `gives` is what somebody may be granted on it (infra/grants.py says who);
     `closed` says why nobody is.
     """
@@ -36,20 +37,24 @@ class Capability:
     bill: Bill | None
     empty: str = ""
     unchecked: dict[str, str] = field(default_factory=dict)
+    unlimited: dict[str, str] = field(default_factory=dict)
     gives: tuple[Access, ...] = ()
     closed: str = ""
 
 
 _NO_DOOR = "there is nothing to be let into"
+_FEW = {"*": "one or a few, where an account may have hundreds"}
+_ASKED = "preflight asks whether each model is offered; what it may be asked is a rate, not a number of things"
 _STANDS = {"*": "everything else stands on it"}
 CATALOGUE = (
-    Capability("foundation", Bill.SUPPLIES, unchecked=_STANDS, closed=_NO_DOOR),
+    Capability("foundation", Bill.SUPPLIES, unchecked=_STANDS, unlimited=_FEW, closed=_NO_DOOR),
     Capability("network", Bill.NETWORK, empty="the company brings its network", closed=_NO_DOOR),
-    Capability("keys", Bill.SUPPLIES, closed="its use goes with the grant on what it encrypts"),
-    Capability("observability", Bill.WATCH, gives=(Access.TELEMETRY_SEND,)),
+    Capability("keys", Bill.SUPPLIES, unlimited=_FEW, closed="its use goes with the grant on what it encrypts"),
+    Capability("observability", Bill.WATCH, unlimited=_FEW, gives=(Access.TELEMETRY_SEND,)),
     Capability(
         "objects",
         Bill.SUPPLIES,
+        unlimited=_FEW,
         gives=(
             Access.DOCUMENTS_READ,
             Access.DOCUMENTS_WRITE,
@@ -60,33 +65,56 @@ CATALOGUE = (
             Access.DEPLOY_WRITE,
         ),
     ),
-    Capability("database", Bill.DATABASE, gives=(Access.DATABASE, Access.DATABASE_ADMIN)),
-    Capability("bus", Bill.BUS, gives=(Access.BUS_PUBLISH, Access.BUS_READ)),
-    Capability("registry", Bill.SUPPLIES, empty="the company has a registry", closed="machines pull, CI pushes"),
-    Capability("secrets", Bill.SUPPLIES, gives=(Access.SECRETS_READ, Access.SECRETS_WRITE)),
-    Capability("models", Bill.MODEL, empty="the embedded model is used", gives=(Access.LLM_INVOKE,)),
+    Capability(
+        "database",
+        Bill.DATABASE,
+        unlimited=dict.fromkeys(("azure", "gcp"), "one server; the cloud counts its vCPUs, far above ours"),
+        gives=(Access.DATABASE, Access.DATABASE_ADMIN),
+    ),
+    Capability("bus", Bill.BUS, unlimited=_FEW, gives=(Access.BUS_PUBLISH, Access.BUS_READ)),
+    Capability(
+        "registry", Bill.SUPPLIES, empty="the company has a registry", unlimited=_FEW, closed="machines pull, CI pushes"
+    ),
+    Capability("secrets", Bill.SUPPLIES, unlimited=_FEW, gives=(Access.SECRETS_READ, Access.SECRETS_WRITE)),
+    Capability(
+        "models",
+        Bill.MODEL,
+        empty="the embedded model is used",
+        unlimited={"aws": _ASKED, "gcp": _ASKED},
+        gives=(Access.LLM_INVOKE,),
+    ),
     Capability("cluster", Bill.MACHINES, gives=(Access.CLUSTER_VIEW,)),
     Capability(
         "edge",
         Bill.NETWORK,
         empty="small: without a domain the node's own name is the way in",
+        unlimited=_FEW,
         gives=(Access.DNS_EDIT,),
     ),
-    Capability("identity", None, closed="is who others are"),
-    Capability("alerts", Bill.WATCH, closed=_NO_DOOR),
+    Capability("identity", None, unlimited=_FEW, closed="is who others are"),
+    Capability("alerts", Bill.WATCH, unlimited=_FEW, closed=_NO_DOOR),
     Capability(
         "backup",
         Bill.DATABASE,
         empty="small: point-in-time recovery and versions remain",
         unchecked={"*": "the first copy is made a night later"},
+        unlimited=_FEW,
         closed="who may empty it could empty the last copy",
     ),
     Capability(
         "budget",
         None,
         unchecked={"gcp": "the billing account's owner alone may read it: see it in the console"},
+        unlimited=_FEW,
         closed=_NO_DOOR,
     ),
-    Capability("ci", None, empty="no repository is named", unchecked={"*": "the next push tells"}, closed="it pushes"),
+    Capability(
+        "ci",
+        None,
+        empty="no repository is named",
+        unchecked={"*": "the next push tells"},
+        unlimited=_FEW,
+        closed="it pushes",
+    ),
 )
 CAPABILITIES = tuple(capability.name for capability in CATALOGUE)

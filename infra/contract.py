@@ -19,7 +19,17 @@ Platform = Literal["external-secrets", "cert-manager", "telemetry"]
 
 
 class Part(BaseModel):
+    """A text that may be empty says when, or it is a `Text`: an empty host is connected to in vain, and in silence."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if field.annotation is str and not field.metadata and (field.is_required() or not field.description):
+                raise TypeError(
+                    f"contract: {cls.__name__}.{name} may be empty. Make it a Text, or say in `description` when"
+                )
 
 
 class Network(Part):
@@ -137,7 +147,7 @@ class Edge(Part):
     zone: str = Field("", description="id of the DNS zone, in which cert-manager may prove names")
     name_servers: tuple[str, ...] = Field((), description="to enter at the parent domain")
     entry: Text = Field(description="what the Gateway binds to: target group, address or certificate map by name")
-    waf: str = ""
+    waf: str = Field("", description="empty in `small`: the Gateway's own rate limit stands alone")
     front_door_id: str = Field("", description="Azure: the X-Azure-FDID that the Gateway must ask of every request")
 
 
@@ -149,7 +159,7 @@ class Observability(Part):
 
 
 class Ci(Part):
-    principal: str = ""
+    principal: str = Field("", description="empty: no repository is named")
 
 
 class Options(Part):

@@ -64,12 +64,34 @@ OPERATORS = frozenset(
 NODE_GRANTS: frozenset[Access] = frozenset().union(*WORKLOADS.values())
 """What the one node of `small` holds: pods there share its identity (design/adr/0052)."""
 
+# Where the contract says that a stack has what an access is about; without it there is rightly nothing to grant.
+GIVEN_IF: dict[Access, str] = {
+    Access.SECRETS_READ: "secrets.connectors",
+    Access.SECRETS_WRITE: "secrets.connectors",
+    Access.LAKE_READ: "objects.lake",
+    Access.LAKE_WRITE: "objects.lake",
+    Access.DEPLOY_WRITE: "cluster.deploy",
+    Access.CLUSTER_VIEW: "cluster.pools",
+    Access.LLM_INVOKE: "models.deployments",
+    Access.DNS_EDIT: "edge.zone",
+}
+# What a cloud's own access control knows no word for, and who grants it instead.
+INSIDE: dict[tuple[str, Access], str] = {
+    ("azure", Access.DATABASE): "a role inside the server, which the migrator makes",
+    ("gcp", Access.DATABASE_ADMIN): "a role inside the database, which its user has (infra/gcp/identity.py)",
+}
+
 NAMESPACE = "pointsman"
 
 
 def namespace_of(workload: str) -> str:
     """Its service account has the workload's own name."""
     return NAMESPACE if workload in GRANTS else workload
+
+
+def statement_of(access: str) -> str:
+    """`bus-publish` -> `BusPublish`: an IAM statement's id takes letters and digits alone."""
+    return "".join(word.capitalize() for word in access.split("-"))
 
 
 def bucket_of(access: Access) -> tuple[str, str]:

@@ -13,11 +13,12 @@ from infra.grants import NAMESPACE
 
 @dataclass(frozen=True)
 class Allow:
-    """One statement; `when` is an IAM condition block."""
+    """One statement; `when` is an IAM condition block, `id` what it is about."""
 
     actions: Sequence[str]
     resources: Sequence[Input[str]]
     when: dict[str, Any] | None = None
+    id: str = ""
 
 
 def document(statements: Sequence[Allow]) -> Output[str]:
@@ -98,5 +99,5 @@ def enter_cluster(scope: Scope, label: str, cluster: Cluster, who: aws.iam.Role,
 
 
 def _statement(allow: Allow) -> dict[str, Any]:
-    condition = {"Condition": allow.when} if allow.when else {}
-    return {"Effect": "Allow", "Action": list(allow.actions), "Resource": list(allow.resources), **condition}
+    more = {key: value for key, value in (("Sid", allow.id), ("Condition", allow.when)) if value}
+    return {"Effect": "Allow", "Action": list(allow.actions), "Resource": list(allow.resources), **more}

@@ -3,7 +3,8 @@ One IAM role per container, bound to its service account by EKS Pod Identity: no
 names the EKS service rather than a token's text. In `small` the node's role carries the same grants for all.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import pulumi_aws as aws
@@ -13,7 +14,17 @@ from infra.aws import access
 from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
+from infra.grants import (
+    GRANTS,
+    NODE_GRANTS,
+    OPERATORS,
+    PLATFORM,
+    WORKLOADS,
+    Access,
+    bucket_of,
+    namespace_of,
+    statement_of,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
 
 def _workload(scope: Scope, reach: Reach, cluster: Cluster, name: str) -> aws.iam.Role:
     role = access.role(scope, name, access.plain_trust("pods.eks.amazonaws.com"))
-    statements = [s for a in sorted(WORKLOADS[name]) for s in _statements(scope, reach, a, (name,))]
+    statements = _granted(scope, reach, WORKLOADS[name], (name,))
     granted = access.grant(scope, name, role, [*statements, _key_use(reach.ground)])
     aws.eks.PodIdentityAssociation(
         scope.name(name),
@@ -57,7 +68,7 @@ def _workload(scope: Scope, reach: Reach, cluster: Cluster, name: str) -> aws.ia
 
 
 def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
-    statements = [s for a in sorted(NODE_GRANTS) for s in _statements(scope, reach, a, tuple(GRANTS))]
+    statements = _granted(scope, reach, NODE_GRANTS, tuple(GRANTS))
     aws.iam.RolePolicy(
         scope.name("workloads"),
         role=cluster.node_name,
@@ -81,7 +92,7 @@ def _operators(scope: Scope, reach: Reach) -> Input[str]:
         return ""
     trust = access.people_trust(people.principals, [str(cidr) for cidr in people.cidrs])
     role = access.role(scope, "operators", trust)
-    statements = [s for a in sorted(OPERATORS) for s in _statements(scope, reach, a, ())]
+    statements = _granted(scope, reach, OPERATORS, ())
     access.grant(scope, "operators", role, [*statements, _key_use(reach.ground)])
     if reach.cluster.kind != "k3s":
         access.enter_cluster(scope, "operators", reach.cluster, role, "AmazonEKSViewPolicy")
@@ -90,6 +101,14 @@ def _operators(scope: Scope, reach: Reach) -> Input[str]:
 
 def _key_use(ground: Ground[AwsFoundation]) -> Allow:
     return Allow(["kms:Decrypt", "kms:GenerateDataKey"], [ground.keys.data])
+
+
+def _granted(scope: Scope, reach: Reach, access: Iterable[Access], users: tuple[str, ...]) -> list[Allow]:
+    """Each statement under the name of its access, which rule IAM-006 looks for; ids are unique in a document."""
+    found = {what: _statements(scope, reach, what, users) for what in sorted(access)}
+    return [
+        replace(one, id=f"{statement_of(what)}{i or ''}") for what, many in found.items() for i, one in enumerate(many)
+    ]
 
 
 def _statements(scope: Scope, reach: Reach, what: Access, users: tuple[str, ...]) -> list[Allow]:

@@ -146,7 +146,7 @@ def _view(cluster: Cluster) -> list[tuple[Role, Input[str]]]:
 
 def _database_admin(scope: Scope, reach: Reach, who: Principal) -> None:
     pg.AdministratorsMicrosoftEntra(
-        scope.name(f"{who.label}-database"),
+        scope.name(f"{who.label}-{Access.DATABASE_ADMIN}"),
         resource_group_name=reach.ground.foundation.group,
         server_name=reach.stores.database.server,
         object_id=who.id,

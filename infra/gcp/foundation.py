@@ -8,33 +8,8 @@ from pulumi import Input, InvokeOutputOptions, Output, Resource
 
 from infra import wait
 from infra.capabilities import Scope
+from infra.kinds import kinds
 
-APIS = (
-    "aiplatform",
-    "artifactregistry",
-    "backupdr",
-    "billingbudgets",
-    "certificatemanager",
-    "cloudtrace",
-    "cloudkms",
-    "cloudresourcemanager",
-    "compute",
-    "container",
-    "containerscanning",
-    "dns",
-    "iam",
-    "iamcredentials",
-    "logging",
-    "monitoring",
-    "orgpolicy",
-    "pubsub",
-    "secretmanager",
-    "servicenetworking",
-    "sqladmin",
-    "storage",
-    "sts",
-    "telemetry",
-)
 _SPREAD_S = 60  # "wait a few minutes" says the refusal; a minute is what Google's own Terraform modules take
 _AGENTS = (
     "artifactregistry",
@@ -81,7 +56,7 @@ def _apis(scope: Scope) -> wait.Wait:
         gcp.projects.Service(
             scope.name(name), service=f"{name}.googleapis.com", disable_on_destroy=False, opts=scope.own()
         )
-        for name in APIS
+        for name in kinds("gcp").switched_on
     ]
     return wait.after(scope.name("apis"), services, _SPREAD_S, scope.own())
 

@@ -150,7 +150,7 @@ def _grant(scope: Scope, reach: Reach, who: Principal | Operator, what: Access) 
             _zone(scope, reach.edge, label, member)
         case Access.TELEMETRY_SEND:
             for role in ("logging.logWriter", "monitoring.metricWriter", "cloudtrace.agent"):
-                access.on_project(scope, f"{who.label}-{role.split('.')[0]}", f"roles/{role}", member)
+                access.on_project(scope, f"{label}-{role.split('.')[0]}", f"roles/{role}", member)
         case (
             Access.DEPLOY_WRITE
             | Access.DOCUMENTS_READ
@@ -191,7 +191,9 @@ def _database(scope: Scope, reach: Reach, who: Principal | Operator) -> None:
     instance = Output.concat(f"projects/{project}/instances/", server)
     only = Output.concat('resource.name == "', instance, f'" && resource.type == "{_INSTANCE}"')
     for role in ("client", "instanceUser"):
-        access.on_project(scope, f"{who.label}-sql-{role.lower()}", f"roles/cloudsql.{role}", who.member, only=only)
+        access.on_project(
+            scope, f"{who.label}-{Access.DATABASE}-{role.lower()}", f"roles/cloudsql.{role}", who.member, only=only
+        )
 
 
 def _secrets(scope: Scope, stores: Stores, label: str, member: Input[str], *, role: str) -> None:

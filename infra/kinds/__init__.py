@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.core.kit.errors import ConfigurationInvalid
 
-Question = Literal["key", "tls", "private", "tags"]
-QUESTIONS: tuple[Question, ...] = ("key", "tls", "private", "tags")
+Question = Literal["key", "tls", "private", "login", "tags"]
+QUESTIONS: tuple[Question, ...] = ("key", "tls", "private", "login", "tags")
 _HERE = Path(__file__).parent
 
 
@@ -32,10 +32,14 @@ class When(_Closed):
 
 
 class Claim(_Closed):
-    """Where an input stands and what it must be (empty: anything that is set), or why there is none."""
+    """
+    Where an input stands and what it must be (empty: anything that is set), or why there is none. `also`: switches
+    beside it that would undo it, each with what it must be.
+    """
 
     at: str = ""
     allowed: tuple[Any, ...] = Field((), alias="is")
+    also: Mapping[str, tuple[Any, ...]] = {}
     profiles: tuple[str, ...] = ("dev", "small", "prod")
     when: When | None = None
     endpoint: str = Field("", description="of a private way in: why it takes no private endpoint of its own (Azure)")
@@ -47,8 +51,9 @@ class Claim(_Closed):
             raise ValueError("say either `at` (where it stands) or `none` (why there is none)")
         return self
 
-    def holds(self, value: Any) -> bool:
-        return value in self.allowed if self.allowed else bool(value)
+    @property
+    def inputs(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        return ((self.at, self.allowed), *self.also.items()) if self.at else ()
 
 
 class Hourly(_Closed):
@@ -62,7 +67,9 @@ class Service(_Closed):
     key: Claim
     tls: Claim
     private: Claim
+    login: Claim
     tags: Claim
+    unasked: Mapping[str, str] = Field({}, description="switch -> why no claim asks for it (infra/offline/switches.py)")
     stateful: bool = False
     free: str = Field("", description="why it costs nothing; else `hourly`, or a rule in cost/rules")
     hourly: Hourly | None = None
@@ -70,10 +77,43 @@ class Service(_Closed):
     def claim(self, question: Question) -> Claim:
         return getattr(self, question)
 
+    @property
+    def asked(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        return tuple(one for question in QUESTIONS for one in self.claim(question).inputs)
+
 
 class Kinds(_Closed):
+    """
+    `answers_for` is the account's word for the part of a cloud that a module of types belongs to: an API of Google, a
+    resource provider of Azure. It must be switched on; `also_on` names those that no type belongs to, and why.
+    """
+
     services: Mapping[str, Service]
     settings: Mapping[str, str]
+    answers_for: Mapping[str, str] = {}
+    also_on: Mapping[str, str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def through_their_doors(cls, raw: Any) -> Any:
+        """What several types answer alike is said once, under `doors`; a record's own answer stands before it."""
+        doors = raw.get("doors", {})
+        services = {type_: _through(doors, type_, record) for type_, record in raw["services"].items()}
+        return {key: value for key, value in raw.items() if key != "doors"} | {"services": services}
+
+    @model_validator(mode="after")
+    def somebody_answers_for_each(self) -> Self:
+        modules = (
+            {module_of(type_) for type_ in self.all if not type_.startswith("pulumi")} if self.answers_for else set()
+        )
+        if missing := sorted(modules - set(self.answers_for)):
+            raise ValueError(f"answers_for lacks {', '.join(missing)}: what must be switched on before a type of it?")
+        return self
+
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """APIs or resource providers that the types of the records need, and the others."""
+        return tuple(sorted({*self.answers_for.values(), *self.also_on} - {""}))
 
     @property
     def all(self) -> frozenset[str]:
@@ -82,6 +122,20 @@ class Kinds(_Closed):
     @property
     def free(self) -> Mapping[str, str]:
         return {**self.settings, **{type_: s.free for type_, s in self.services.items() if s.free}}
+
+
+def module_of(type_: str) -> str:
+    """`gcp:pubsub/topic:Topic` -> `pubsub`."""
+    return type_.split(":")[1].split("/")[0]
+
+
+def _through(doors: Any, type_: str, record: Any) -> Any:
+    name = record.get("door")
+    if name is None:
+        return record
+    if name not in doors:
+        raise ValueError(f"{type_}.door: there is no {name!r}; known are {', '.join(sorted(doors))}")
+    return {**doors[name], **{key: value for key, value in record.items() if key != "door"}}
 
 
 @cache

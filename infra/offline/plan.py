@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from infra.catalogue import CAPABILITIES
 from infra.contract import Contract
+from infra.kinds import kinds
 from infra.offline.answers import CALLS, OUTPUTS
 from infra.offline.recorder import Program, Recording, record
 from infra.offline.report import Parity, Report, Resource, StackPlan
 from infra.offline.schema_check import check_inputs
 from infra.offline.strays import stray_values
+from infra.offline.switches import silences
 from infra.policies.rules import check_stack
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -70,6 +72,7 @@ def plan_stack(program: Program) -> StackPlan:
         *_differences(simulated, preview),
         *_missing(simulated),
         *_contract_problems(contract),
+        *_silent_records(cloud, simulated),
     ]
     draft = StackPlan(
         cloud=cloud,
@@ -140,6 +143,11 @@ def _contract_problems(contract: dict[str, Any]) -> list[str]:
     except ValidationError as exc:
         return [f"contract.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors()]
     return []
+
+
+def _silent_records(cloud: str, recording: Recording) -> list[str]:
+    types, services = {r.type for r in recording.resources.values()}, kinds(cloud).services
+    return [line for type_ in sorted(types & set(services)) for line in silences(cloud, type_, services[type_])]
 
 
 def _parity(stacks: Sequence[StackPlan]) -> tuple[Parity, ...]:

@@ -46,7 +46,7 @@ def _value(value: Any, tp: Any, path: str) -> Iterator[str]:
         if "value" in value:
             yield from _value(value["value"], tp, path)
         return
-    options = _members(tp)
+    options = members(tp)
     if not options or Any in options or object in options:
         return
     refused = [(option, list(_option(value, option, path))) for option in options]
@@ -102,11 +102,11 @@ def _object(value: Any, cls: type, path: str) -> Iterator[str]:
     )
 
 
-def _members(tp: Any) -> list[Any]:
+def members(tp: Any) -> list[Any]:
     """The alternatives of Input[...], Optional and Union, without Awaitable, Output, None and the TypedDict twin."""
     origin = typing.get_origin(tp)
     if origin is typing.Union or type(tp).__name__ == "UnionType":
-        return [m for a in typing.get_args(tp) for m in _members(a)]
+        return [m for a in typing.get_args(tp) for m in members(a)]
     if origin in (cabc.Awaitable, Output) or tp is type(None) or typing.is_typeddict(tp):
         return []
     return [tp]

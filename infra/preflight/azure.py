@@ -4,28 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra.checks import Check, NotAsExpected
+from infra.kinds import kinds
 from infra.preflight.quotas import Quota, quotas
 from infra.rest import Rest, Token, azure_token
 from infra.settings import Settings
 
 ARM = "https://management.azure.com"
-PROVIDERS = (
-    "Microsoft.Cdn",
-    "Microsoft.CognitiveServices",
-    "Microsoft.Compute",
-    "Microsoft.ContainerRegistry",
-    "Microsoft.ContainerService",
-    "Microsoft.DataProtection",
-    "Microsoft.DBforPostgreSQL",
-    "Microsoft.Insights",
-    "Microsoft.KeyVault",
-    "Microsoft.ManagedIdentity",
-    "Microsoft.Monitor",
-    "Microsoft.Network",
-    "Microsoft.OperationalInsights",
-    "Microsoft.ServiceBus",
-    "Microsoft.Storage",
-)
 _USAGES = {
     "compute": ("Microsoft.Compute", "2024-07-01"),
     "network": ("Microsoft.Network", "2024-05-01"),
@@ -47,7 +31,7 @@ def checks(settings: Settings, *, arm: str = ARM, token: Token | None = None) ->
     """`arm` is a server that stands in for Azure; `token` is then any text."""
     subscription = Subscription(settings, Rest(arm, token or azure_token(f"{ARM}/.default")))
     yield "signed in", lambda: _signed_in(subscription)
-    for name in PROVIDERS:
+    for name in kinds("azure").switched_on:
         yield f"provider {name}", lambda name=name: _provider(subscription, name)
     yield "encryption at host", lambda: _feature(subscription)
     for quota in quotas(settings):

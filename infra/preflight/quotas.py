@@ -15,16 +15,20 @@ GPU_VCPUS = 4  # g6.xlarge, Standard_NC4as_T4_v3 and g2-standard-4 all have four
 
 @dataclass(frozen=True)
 class Quota:
-    """`code` is what the cloud's interface calls it; `name` what its console shows. `scope` groups the codes."""
+    """
+    `code` is what the cloud's interface calls it; `name` what its console shows. `scope` groups the codes, `of` is the
+    capability that takes it.
+    """
 
     name: str
     code: str
     needed: float
     scope: str = ""
+    of: str = "cluster"
 
 
 def quotas(settings: Settings) -> list[Quota]:
-    return [quota for quota in _TABLES[settings.cloud](settings) if quota.needed > 0]
+    return [quota for quota in TABLES[settings.cloud](settings) if quota.needed > 0]
 
 
 def _vcpus(settings: Settings) -> tuple[int, int]:
@@ -54,11 +58,17 @@ def _aws(settings: Settings) -> list[Quota]:
         Quota(f"All {standard} Spot Instance Requests", "L-34B43A08", spot, "ec2"),
         Quota("Running On-Demand G and VT instances", "L-DB2E81BA", gpu, "ec2"),
         Quota("All G and VT Spot Instance Requests", "L-3819A6DF", gpu_spot, "ec2"),
-        Quota("EC2-VPC Elastic IPs", "L-0263D0A3", nat or 1, "ec2"),
-        Quota("VPCs per Region", "L-F678F1CE", 1, "vpc"),
-        Quota("NAT gateways per Availability Zone", "L-FE5A380F", min(nat, 1), "vpc"),
-        Quota("Interface VPC endpoints per VPC", "L-29B6F2EB", 12 if settings.network.private_endpoints else 0, "vpc"),
-        Quota("DB instances", "L-7B6409FD", 1, "rds"),
+        Quota("EC2-VPC Elastic IPs", "L-0263D0A3", nat or 1, "ec2", "network"),
+        Quota("VPCs per Region", "L-F678F1CE", 1, "vpc", "network"),
+        Quota("NAT gateways per Availability Zone", "L-FE5A380F", min(nat, 1), "vpc", "network"),
+        Quota(
+            "Interface VPC endpoints per VPC",
+            "L-29B6F2EB",
+            12 if settings.network.private_endpoints else 0,
+            "vpc",
+            "network",
+        ),
+        Quota("DB instances", "L-7B6409FD", 1, "rds", "database"),
         Quota("Clusters", "L-1194D53C", 0 if settings.is_small else 1, "eks"),
     ]
 
@@ -72,9 +82,9 @@ def _azure(settings: Settings) -> list[Quota]:
         Quota(f"Standard {family} Family vCPUs", f"standard{family}Family", on_demand, "compute"),
         Quota("Total Regional Spot vCPUs", "lowPriorityCores", spot + gpu_spot, "compute"),
         Quota("Standard NCASv3_T4 Family vCPUs", "Standard NCASv3_T4 Family", gpu, "compute"),
-        Quota("Public IPv4 Addresses - Standard", "IPv4StandardSkuPublicIpAddresses", 2, "network"),
+        Quota("Public IPv4 Addresses - Standard", "IPv4StandardSkuPublicIpAddresses", 2, "network", "network"),
         *(
-            Quota(f"Tokens per minute (thousands), {model}", f"OpenAI.GlobalStandard.{model}", tokens, "ai")
+            Quota(f"Tokens per minute (thousands), {model}", f"OpenAI.GlobalStandard.{model}", tokens, "ai", "models")
             for model, tokens in _azure_models(settings)
         ),
     ]
@@ -101,9 +111,9 @@ def _gcp(settings: Settings) -> list[Quota]:
         Quota("Preemptible NVIDIA L4 GPUs", "PREEMPTIBLE_NVIDIA_L4_GPUS", spot_gpus, "region"),
         Quota("GPUs (all regions)", "GPUS_ALL_REGIONS", gpus, "project"),
         Quota("Persistent disk SSD (GB)", "SSD_TOTAL_GB", disks, "region"),
-        Quota("In-use regional external IPv4 addresses", "IN_USE_ADDRESSES", 1, "region"),
-        Quota("VPC networks", "NETWORKS", 1, "project"),
+        Quota("In-use regional external IPv4 addresses", "IN_USE_ADDRESSES", 1, "region", "network"),
+        Quota("VPC networks", "NETWORKS", 1, "project", "network"),
     ]
 
 
-_TABLES = {Cloud.AWS: _aws, Cloud.AZURE: _azure, Cloud.GCP: _gcp}
+TABLES = {Cloud.AWS: _aws, Cloud.AZURE: _azure, Cloud.GCP: _gcp}

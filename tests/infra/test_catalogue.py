@@ -17,6 +17,9 @@ from infra.catalogue import CAPABILITIES, CATALOGUE
 from infra.grants import OPERATORS, WORKLOADS, Access
 from infra.offline.plan import CLOUDS
 from infra.policies.rules.equivalence import MAY_BE_EMPTY
+from infra.preflight.local import load_settings
+from infra.preflight.quotas import TABLES
+from infra.settings import Cloud
 from tests.planned import PROFILES, Plans
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +37,15 @@ def test_smoke_looks_at_each_capability_or_says_why_not(cloud: str) -> None:
     excused = {c.name for c in CATALOGUE if {"*", cloud} & set(c.unchecked)}
     assert checked | excused == set(CAPABILITIES)
     assert not checked & excused
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_preflight_asks_for_the_quota_of_each_capability_or_says_why_not(cloud: str) -> None:
+    """What a stack takes of a limited thing is counted, or the catalogue says why nobody need count."""
+    counted = {quota.of for profile in PROFILES for quota in TABLES[Cloud(cloud)](load_settings(cloud, profile))}
+    excused = {c.name for c in CATALOGUE if {"*", cloud} & set(c.unlimited)}
+    assert counted | excused == set(CAPABILITIES)
+    assert not counted & excused
 
 
 def test_what_may_be_empty_says_when_and_why() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,12 +11,14 @@ import infra.kinds
 from cost.book import load_book
 from cost.rules import _OWN as OWN_PRICES
 from cost.rules import RULES as PRICES
-from infra.kinds import QUESTIONS, kinds, read_kinds
+from infra.kinds import QUESTIONS, Claim, Service, kinds, read_kinds
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import posture
-from infra.offline.sdk import args_class, input_fields
-from infra.policies.rules import check_stack
+from infra.offline.switches import silences, switches_of, unknown_inputs
+from infra.policies.rules import RULES, check_stack
+from infra.policies.rules.base import Company, Stack, asked
 from services.core.kit.errors import ConfigurationInvalid
+from tests.infra.policies.mutations import put
 from tests.planned import PROFILES, Plans
 
 BY_OPTION = {"aws:rds/cluster:Cluster", "aws:rds/clusterInstance:ClusterInstance"}  # Aurora: database.scaling_*
@@ -40,15 +43,92 @@ def test_every_service_is_priced_or_says_why_not(cloud: str) -> None:
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_an_answer_left_out_is_an_error_that_names_it(cloud: str, tmp_path: Path) -> None:
-    """Key, TLS, way in and tags of every service, one after the other."""
+    """Key, TLS, way in, login and tags of every service, one after the other; or the door that answers for it."""
     text, left_out = (FOLDER / f"{cloud}.yaml").read_text("utf-8"), tmp_path / "left-out.yaml"
-    for type_ in yaml.safe_load(text)["services"]:
+    raw = yaml.safe_load(text)
+    for type_, record in raw["services"].items():
         for question in QUESTIONS:
-            raw = yaml.safe_load(text)
-            del raw["services"][type_][question]
-            left_out.write_text(yaml.safe_dump({**raw, "services": {type_: raw["services"][type_]}}))
+            gone = {question} if question in record else {"door"}
+            less = {key: answer for key, answer in record.items() if key not in gone}
+            if question in record and question in raw["doors"].get(record.get("door"), {}):
+                less.pop("door")
+            left_out.write_text(yaml.safe_dump({**raw, "services": {type_: less}}))
             with pytest.raises(ConfigurationInvalid, match=f"(?s){re.escape(type_)}`?.{question}.*Field required"):
                 read_kinds(left_out)
+
+
+def test_an_unknown_door_and_a_module_nobody_answers_for_are_errors(tmp_path: Path) -> None:
+    """Azure's resource provider and Google's API of a new type are asked for where it is recorded."""
+    file, raw = tmp_path / "kinds.yaml", yaml.safe_load((FOLDER / "azure.yaml").read_text("utf-8"))
+    raw["settings"]["azure-native:cache:Redis"] = "free"
+    file.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigurationInvalid, match="answers_for lacks cache"):
+        read_kinds(file)
+    raw["services"] = {"azure-native:cache:Redis": {"door": "barn"}}
+    file.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigurationInvalid, match=r"Redis.door: there is no 'barn'; known are closed, cloud"):
+        read_kinds(file)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_switch_that_nobody_speaks_of_is_an_error(cloud: str) -> None:
+    """What a record says of a type's switches is left out one by one: the SDK itself knows that it is there."""
+    for type_, service in kinds(cloud).services.items():
+        assert silences(cloud, type_, service) == []
+        mute = service.model_copy(update={"unasked": {}, **{q: Claim(none="forgotten") for q in QUESTIONS}})
+        found = silences(cloud, type_, mute)
+        assert len(found) == len(switches_of(type_))
+        assert all(f"says nothing of {path}" in line for path, line in zip(switches_of(type_), found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("type_", "claims", "words"),
+    [
+        (
+            "aws:elasticache/replicationGroup:ReplicationGroup",
+            {"key": {"at": "kmsKeyId"}},
+            "nothing of atRestEncryptionEnabled",
+        ),
+        (
+            "aws:elasticache/replicationGroup:ReplicationGroup",
+            {"tls": {"at": "transitEncryptionMode"}},
+            "which values it may have",
+        ),
+        (
+            "aws:elasticache/replicationGroup:ReplicationGroup",
+            {"tls": {"at": "transitEncryptionMode", "is": ["preferred", "required"]}},
+            "may be 'preferred'",
+        ),
+        ("azure-native:redisenterprise:Database", {}, "nothing of accessKeysAuthentication"),
+        ("azure-native:redisenterprise:Database", {}, "nothing of clientProtocol"),
+        ("gcp:memorystore/instance:Instance", {}, "nothing of authorizationMode"),
+        ("gcp:redis/instance:Instance", {}, "nothing of authEnabled"),
+    ],
+)
+def test_what_a_stranger_forgot_of_a_cache_is_named(type_: str, claims: dict[str, Any], words: str) -> None:
+    """A switch beside the key, TLS that is merely preferred, logins by a shared password."""
+    record = {question: {"none": "forgotten"} for question in QUESTIONS} | claims
+    assert any(words in line for line in silences(type_.split(":")[0], type_, Service.model_validate(record)))
+
+
+BY_QUESTION = {"key": "ENC-001", "tls": "ENC-002", "private": "NET-006", "login": "IAM-005", "tags": "OPS-001"}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_claim_of_every_record_has_a_rule_that_bites(plans: Plans, cloud: str) -> None:
+    """A seeded mistake for each input that a record names, derived: nobody writes one by hand."""
+    for profile in ("small", "prod"):
+        plan = plans[cloud, profile]
+        first = {r.type: r for r in reversed(plan.resources)}
+        for type_, service in kinds(cloud).services.items():
+            for question in QUESTIONS if type_ in first else ():
+                claim = service.claim(question)
+                if profile in claim.profiles and asked([first[type_]], claim):
+                    for path, allowed in claim.inputs:
+                        wrong = "wrong" if allowed else None
+                        mutant = put(type_, path, {} if question == "tags" else wrong)(plan)
+                        stack = Stack.of_plan(mutant, Company())
+                        assert list(RULES[BY_QUESTION[question]].findings(stack)), (profile, type_, question, path)
 
 
 @pytest.mark.parametrize("claim", ["{}", "{at: kmsKeyId, none: no reason}"])
@@ -78,11 +158,8 @@ def test_a_type_without_a_record_is_never_called_private_or_encrypted(plans: Pla
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_record_names_inputs_that_the_type_has(cloud: str) -> None:
     """A misspelt path would read as "not set" and, in a profile that is not asked, as nothing at all."""
-    for type_, service in kinds(cloud).services.items():
-        known = input_fields(args_class(type_))
-        for claim in map(service.claim, QUESTIONS):
-            for path in filter(None, (claim.at, claim.when.at if claim.when else "")):
-                assert path.split(".")[0] in known, f"{type_} has no input {path}"
+    services = kinds(cloud).services
+    assert {type_: found for type_, one in services.items() if (found := unknown_inputs(type_, one))} == {}
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

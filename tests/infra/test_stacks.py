@@ -1,5 +1,6 @@
 """The nine stacks of the repository: sound, equivalent, and as the golden lists say."""
 
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 
 from infra.catalogue import CAPABILITIES
 from infra.contract import Contract
+from infra.kinds import kinds, module_of
 from infra.offline.listing import listing
 from infra.offline.plan import CLOUDS, load, plan_stack
+from infra.offline.report import StackPlan
+from infra.policies.rules import RULES
 from tests.golden import check_golden, filled
 from tests.planned import PROFILES, Plans
 
@@ -28,12 +32,29 @@ def test_golden_list_of_resources(plans: Plans, stack: tuple[str, str]) -> None:
     check_golden(GOLDEN / f"{stack[0]}-{stack[1]}.txt", listing(plans[stack]))
 
 
-def test_golden_counts_of_the_page(plans: Plans) -> None:
-    """The page says how much stands; nobody counts by hand."""
+def test_golden_tables_of_the_page(plans: Plans) -> None:
+    """The page says what stands where, how much it is and which rules look at it; nobody writes that by hand."""
     rows = [f"| {c} | " + " | ".join(str(len(plans[c, p].resources)) for p in PROFILES) + " |" for c in CLOUDS]
     table = "\n".join([f"| | {' | '.join(f'`{p}`' for p in PROFILES)} |", "|---|---|---|---|", *rows])
     page = Path(__file__).parents[2] / "design" / "infrastructure.md"
-    check_golden(page, filled(page, {"counts": table}))
+    rules = [f"| {one.id} | {one.claim} |" for _, one in sorted(RULES.items())]
+    stands = [
+        f"| {name} | " + " | ".join(_stands(plans[c, "prod"], name) for c in CLOUDS) + " |" for name in CAPABILITIES
+    ]
+    blocks = {
+        "counts": table,
+        "rules": "\n".join(["| Rule | Claim |", "|---|---|", *rules]),
+        "stands": "\n".join(["| Capability | AWS | Azure | Google Cloud |", "|---|---|---|---|", *stands]),
+    }
+    check_golden(page, filled(page, blocks))
+
+
+def _stands(plan: StackPlan, capability: str) -> str:
+    """What of it holds or takes something, with how many; settings and grants are left to the plan."""
+    services = kinds(plan.cloud).services
+    found = Counter(r.type for r in plan.resources if r.capability == capability and r.type in services)
+    named = [(f"{module_of(type_)} {type_.rpartition(':')[2]}", count) for type_, count in sorted(found.items())]
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in named) or "settings and grants alone"
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -9,6 +9,7 @@ from infra.policies.rules import (  # noqa: F401, each enters its rules into the
     dependencies,
     encryption,
     equivalence,
+    grants,
     iam,
     kubernetes,
     llm,

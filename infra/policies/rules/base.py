@@ -122,8 +122,9 @@ def claimed(stack: Stack, question: Question, message: str) -> Iterator[Breach]:
     """A breach for each resource that is not what its type's record claims (infra/kinds)."""
     for type_, service in kinds(stack.cloud).services.items():
         claim = service.claim(question)
-        if claim.at and stack.profile in claim.profiles:
-            yield from must(asked(stack.of(type_), claim), claim.at, claim.holds, message)
+        if stack.profile in claim.profiles:
+            for path, allowed in claim.inputs:
+                yield from must(asked(stack.of(type_), claim), path, equals(*allowed) if allowed else is_set, message)
 
 
 def asked(resources: list[Resource], claim: Claim) -> list[Resource]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from infra.kinds import kinds, module_of
 from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, dig, rule
 
@@ -9,15 +10,6 @@ WAIT = "pulumi-python:dynamic/infra:Wait"
 _OURS = (WAIT, "pulumi-python:dynamic/infra:Guard")  # act under no identity
 _SERVICE = "gcp:projects/service:Service"
 _AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
-# The module in a Google type -> the API that answers for it, where its name is another.
-_API = {
-    "backupdisasterrecovery": "backupdr",
-    "billing": "billingbudgets",
-    "kms": "cloudkms",
-    "projects": "cloudresourcemanager",
-    "serviceaccount": "iam",
-    "sql": "sqladmin",
-}
 
 
 @rule("DEP-001", "everything on Google Cloud waits until its API is on", clouds=("gcp",))
@@ -28,14 +20,14 @@ def api_is_on(stack: Stack) -> Iterator[Breach]:
             continue
         api = f"{_api(r)}.googleapis.com"
         if enabled.get(api) not in stack.waits_for(r):
-            yield r.urn, f"Does not wait for {api}: is it in APIS of infra/gcp/foundation.py, and this after it?"
+            yield r.urn, f"Does not wait for {api}: is it in answers_for of infra/kinds/gcp.yaml, and this after it?"
 
 
 def _api(resource: Resource) -> str:
     if resource.type == _AGENT:
         return str(resource.inputs.get("service")).removesuffix(".googleapis.com")
-    module = resource.type.split(":")[1].split("/")[0]
-    return _API.get(module, module)
+    module = module_of(resource.type)
+    return kinds("gcp").answers_for.get(module, module)
 
 
 _CLUSTERS = (

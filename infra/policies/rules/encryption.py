@@ -31,8 +31,6 @@ def customer_key(stack: Stack) -> Iterator[Breach]:
         is_set,
         "The bucket must use the customer's key",
     )
-    databases = stack.of("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
-    yield from must(databases, "storageEncrypted", is_true, "The database's storage is not encrypted")
 
 
 _BUCKET_KEY = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"

@@ -8,11 +8,8 @@ from infra.policies.rules.base import (
     Breach,
     Stack,
     absent,
+    claimed,
     dig,
-    equals,
-    is_false,
-    is_set,
-    is_true,
     must,
     rule,
 )
@@ -92,14 +89,10 @@ def no_broad_roles(stack: Stack) -> Iterator[Breach]:
             yield r.urn, f"{role} is too wide; grant a predefined role at the resource"
 
 
-@rule("IAM-003", "no static keys")
+@rule("IAM-003", "no static keys", clouds=("aws", "gcp"))
 def no_static_keys(stack: Stack) -> Iterator[Breach]:
     for r in stack.of(*_STATIC_KEYS):
         yield r.urn, "A long-lived key or user; use a workload identity"
-    accounts = stack.of("azure-native:storage:StorageAccount")
-    yield from must(accounts, "allowSharedKeyAccess", is_false, "The account's shared keys open everything in it")
-    registries = stack.of("azure-native:containerregistry:Registry")
-    yield from must(registries, "adminUserEnabled", is_false, "The registry's admin user is a shared password")
 
 
 @rule("IAM-004", "one identity per workload", profiles=("dev", "prod"))
@@ -111,26 +104,12 @@ def one_identity_each(stack: Stack) -> Iterator[Breach]:
         yield absent(stack, f"Containers share an identity: {principals}")
 
 
-@rule("IAM-005", "no password and no local account")
+@rule("IAM-005", "no password, no shared key and no local account")
 def no_passwords(stack: Stack) -> Iterator[Breach]:
-    databases = stack.of("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
-    yield from must(databases, "iamDatabaseAuthenticationEnabled", is_true, "IAM sign-in is off")
-    yield from must(
-        databases, "manageMasterUserPassword", is_true, "AWS must make and rotate the administrator's secret"
-    )
-    servers = stack.of("azure-native:dbforpostgresql:Server")
-    yield from must(servers, "authConfig.passwordAuth", equals("Disabled"), "Password sign-in is on")
-    clusters = stack.of("azure-native:containerservice:ManagedCluster")
-    yield from must(clusters, "disableLocalAccounts", is_true, "The cluster has local accounts")
-    yield from must(stack.of("azure-native:servicebus:Namespace"), "disableLocalAuth", is_true, "Shared keys are on")
-    ai = stack.of("azure-native:cognitiveservices:Account")
-    yield from must(ai, "properties.disableLocalAuth", is_true, "API keys are on")
+    yield from claimed(stack, "login", "Somebody could sign in without an identity")
     users = stack.of("gcp:sql/user:User")
     yield from must(users, "type", lambda v: str(v).startswith("CLOUD_IAM"), "The database user has a password")
     for r in stack.of("gcp:sql/databaseInstance:DatabaseInstance"):
         flags = {f["name"]: f["value"] for f in dig(r.inputs, "settings.databaseFlags") or []}
         if flags.get("cloudsql.iam_authentication") != "on":
             yield r.urn, "IAM sign-in is off (cloudsql.iam_authentication)"
-    yield from must(
-        [r for r in databases if r.inputs.get("masterPassword")], "none", is_set, "A password is in the inputs"
-    )

@@ -133,6 +133,17 @@ def private_services(stack: Stack) -> Iterator[Breach]:
         yield absent(stack, f"No private endpoint for {', '.join(missing)}; set network.private_endpoints")
 
 
+@rule("NET-007", "what is shut to strangers lets our own in", clouds=("azure",), profiles=("dev", "small"))
+def shut_lets_us_in(stack: Stack) -> Iterator[Breach]:
+    """Below prod there are no private endpoints: the subnets of the nodes are let in by name, or nobody is."""
+    services = kinds(stack.cloud).services
+    for r in _unlinked(stack):
+        claim = services[r.type].private
+        rules = [*claim.at.split(".")[:-1], "virtualNetworkRules"]
+        if stack.profile in claim.profiles and not dig(r.inputs, ".".join(rules)):
+            yield r.urn, f"Shut, without a private endpoint and without {'.'.join(rules)}: nobody could reach it"
+
+
 def _unlinked(stack: Stack) -> Iterator[Resource]:
     """What is shut to the public by its record and yet stands behind no private endpoint: nobody could reach it."""
     linked = {urn for r in stack.of("azure-native:network:PrivateEndpoint") for urn in r.depends_on}

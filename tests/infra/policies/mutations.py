@@ -194,6 +194,13 @@ MISTAKES = (
         "a shut account that nobody can reach",
         add("azure-native:storage:StorageAccount", {"networkRuleSet": {"defaultAction": "Deny"}}),
     ),
+    Mistake(
+        "NET-007",
+        "azure",
+        "an account shut to everybody in dev",
+        put("azure-native:storage:StorageAccount", "networkRuleSet.virtualNetworkRules", [], name="obj"),
+        profile="dev",
+    ),
     Mistake("NET-005", "gcp", "no private Google", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
     Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
     Mistake("ENC-001", "aws", "an unencrypted database", put(RDS, "storageEncrypted", False)),
@@ -264,7 +271,7 @@ MISTAKES = (
         put("gcp:storage/bucketIAMMember:BucketIAMMember", "role", "roles/storage.objectAdmin"),
     ),
     Mistake("IAM-003", "aws", "an access key", add("aws:iam/accessKey:AccessKey", {"user": "x"})),
-    Mistake("IAM-003", "azure", "shared keys", put(ACCOUNT, "allowSharedKeyAccess", True)),
+    Mistake("IAM-005", "azure", "shared keys", put(ACCOUNT, "allowSharedKeyAccess", True)),
     Mistake("IAM-003", "gcp", "a key file", add("gcp:serviceaccount/key:Key", {"serviceAccountId": "x"})),
     *(
         Mistake("IAM-004", c, "one for two", promise("identity.principals", {"gateway": "x", "worker": "x"}))
@@ -273,6 +280,17 @@ MISTAKES = (
     Mistake("IAM-005", "aws", "no IAM sign-in", put(RDS, "iamDatabaseAuthenticationEnabled", False)),
     Mistake("IAM-005", "azure", "passwords", put(PG, "authConfig.passwordAuth", "Enabled")),
     Mistake("IAM-005", "gcp", "a built-in user", put("gcp:sql/user:User", "type", "BUILT_IN")),
+    Mistake("IAM-006", "aws", "words that grant nothing", put(ROLE_POLICY, "policy", "{}", name="-worker")),
+    Mistake(
+        "IAM-006", "aws", "nothing for the node", put(ROLE_POLICY, "policy", ALL, name="-workloads"), profile="small"
+    ),
+    Mistake("IAM-006", "azure", "words that grant nothing", drop(ASSIGNMENT, name="-worker-bus-publish")),
+    Mistake(
+        "IAM-006",
+        "gcp",
+        "words that grant nothing",
+        drop("gcp:pubsub/topicIAMMember:TopicIAMMember", name="-worker-bus-publish"),
+    ),
     Mistake(
         "STO-001", "aws", "no block", drop("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", name="-documents")
     ),
@@ -485,7 +503,9 @@ MISTAKES = (
     Mistake("REF-004", "aws", "nobody writes", drop(ROLE_POLICY, name="-telemetry")),
     Mistake("REF-004", "azure", "nobody writes", drop(ASSIGNMENT, name="-telemetry-telemetry-send")),
     Mistake("REF-004", "azure", "no rule", drop("azure-native:monitor:DataCollectionRuleAssociation")),
-    Mistake("REF-004", "gcp", "nobody writes", drop("gcp:projects/iAMMember:IAMMember", name="-telemetry-cloudtrace")),
+    Mistake(
+        "REF-004", "gcp", "nobody writes", drop("gcp:projects/iAMMember:IAMMember", name="-telemetry-send-cloudtrace")
+    ),
     Mistake("REF-005", "aws", "everybody's bill", put("aws:budgets/budget:Budget", "costFilters", [])),
     Mistake("REF-005", "gcp", "everybody's bill", put("gcp:billing/budget:Budget", "budgetFilter.labels", {})),
     Mistake(

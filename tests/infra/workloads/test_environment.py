@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.contract import Contract
 from infra.workloads.containers import CONTAINERS, SERVING
 from infra.workloads.environment import environment
 from infra.workloads.pods import Rollout
@@ -58,6 +59,38 @@ def test_no_setting_is_missing_or_a_laptops(
         assert loose == {}, container
         known = {f"POINTSMAN_{name.upper()}" for name in type(settings).model_fields}
         assert {n.split("__")[0] for n in given if n.startswith("POINTSMAN_")} <= known, container
+
+
+UNREAD = {
+    "version": "read_contract asks",
+    "network": "pods stand in it already",
+    "keys": "services encrypt with it by themselves",
+    "observability": "the collector's: an add-on",
+    "ci": "for the repository's settings",
+    "registry": "read where images are chosen: infra/workloads/run.py",
+}
+
+
+class Noted:
+    """A contract that remembers which of its parts somebody asked for."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract, self.seen = contract, set()
+
+    def __getattr__(self, part: str) -> Any:
+        self.seen.add(part)
+        return getattr(self.contract, part)
+
+
+def test_every_part_of_the_contract_is_read_or_says_who_reads_it(rollouts: Rollouts) -> None:
+    """A cache that is planned, granted and promised, and of which no container hears, would be paid for in vain."""
+    seen: set[str] = set()
+    for rollout in rollouts.values():
+        noted = Noted(rollout.contract)
+        environment(noted)  # ty: ignore[invalid-argument-type]  # the contract, watched
+        seen |= noted.seen
+    assert set(Contract.model_fields) - seen - set(UNREAD) == set()
+    assert not seen & set(UNREAD)
 
 
 def _flat(settings: Any) -> list[tuple[str, Any]]:

@@ -1,0 +1,90 @@
+"""
+The inputs of a type that decide on encryption, TLS, way in and login, read out of the installed SDK: its record must
+speak of each (infra/kinds). A switch beside the key that nobody mentions turns at rest what the key promised.
+"""
+
+import enum
+import re
+import typing
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from pulumi import _types
+
+from infra.kinds import QUESTIONS, Service
+from infra.offline.schema_check import members
+from infra.offline.sdk import args_class, input_fields
+
+_DEPTH = 1  # `properties.disableLocalAuth`; what lies deeper belongs to machines and sidecars
+_NAMES = re.compile(
+    r"encrypt|tls|ssl|https|auth(?!or(?!iz))|password|shared_?key|anonymous|local_?account|admin_?user|insecure|user_?group"
+    r"|public_?(access|network|ly|ip$)",
+    re.IGNORECASE,
+)
+_VALUES = re.compile(r"plain|encrypt|tls|ssl|prefer", re.IGNORECASE)  # an enumeration's words, whatever its name
+_TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|status|prevention|ids?)$", re.IGNORECASE)
+_WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
+
+
+def silences(cloud: str, type_: str, service: Service) -> list[str]:
+    """What a record of `type_` leaves open: one line each, with what to write where."""
+    switches = switches_of(type_)
+    said = {path for path, _ in service.asked} | set(service.unasked)
+    where = f"infra/kinds/{cloud}.yaml: {type_}"
+    return [
+        *(
+            f"{where} says nothing of {path}: ask for it (`at`, `also`), or say in `unasked` why not"
+            for path in switches
+            if path not in said
+        ),
+        *(
+            f"{where}: {path} is a switch: say which values it may have (`is`)"
+            for path, ok in service.asked
+            if path in switches and not ok
+        ),
+        *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
+    ]
+
+
+@cache
+def switches_of(type_: str) -> tuple[str, ...]:
+    """Sorted paths; none of a type that the SDKs do not have."""
+    cls = args_class(type_)
+    return tuple(sorted(_switches(cls, "", _DEPTH))) if cls else ()
+
+
+def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
+    """Inputs that the record names and the type does not have: they would read as "not set"."""
+    known = input_fields(args_class(type_))
+    spoken = {*(path for path, _ in service.asked), *service.unasked}
+    spoken |= {claim.when.at for claim in map(service.claim, QUESTIONS) if claim.when}
+    return tuple(sorted(path for path in spoken if path.split(".")[0] not in known))
+
+
+def _weak(service: Service) -> Iterator[tuple[str, Any]]:
+    for path, allowed in service.tls.inputs:
+        yield from ((path, value) for value in allowed if isinstance(value, str) and _WEAK.search(value))
+
+
+def _switches(cls: type, prefix: str, depth: int) -> Iterator[str]:
+    for name, (tp, _) in input_fields(cls).items():
+        options = members(tp)
+        objects = [m for m in options if isinstance(m, type) and _types.is_input_type(m)]
+        if objects and depth:
+            for inner in objects:
+                yield from _switches(inner, f"{prefix}{name}.", depth - 1)
+        elif _is_switch(name, options):
+            yield prefix + name
+
+
+def _is_switch(name: str, options: list[Any]) -> bool:
+    enums = [m for m in options if isinstance(m, type) and issubclass(m, enum.Enum)]
+    if any(_VALUES.search(str(word.value)) for one in enums for word in one):
+        return True
+    told = bool in options or enums or (_takes_text(options) and _TEXTS.search(name))
+    return bool(told and _NAMES.search(name))
+
+
+def _takes_text(options: list[Any]) -> bool:
+    return str in options or any(str in members(a) for o in options for a in typing.get_args(o))
