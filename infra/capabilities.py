@@ -244,3 +244,14 @@ class Stores:
     registry: Registry
     secrets: Secrets
     models: Models
+
+
+@dataclass(frozen=True)
+class Reach(Generic[F]):
+    """All that a grant may name: what `words` of a capability's file turns an access into the cloud's words with."""
+
+    settings: Settings
+    ground: Ground[F]
+    stores: Stores
+    cluster: Cluster
+    edge: Edge

@@ -5,8 +5,11 @@ of costs and the checks after `up` are measured against.
 It knows no cloud. `infra/<cloud>/<name>.py` builds each of them; `infra/blueprint.py` wires them together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
+from typing import Any
 
 from infra.grants import Access
 
@@ -117,4 +120,12 @@ CATALOGUE = (
         closed="it pushes",
     ),
 )
+GIVER = {access: capability.name for capability in CATALOGUE for access in capability.gives}
+
+
+def words_of(cloud: str, access: Access) -> Callable[..., Any]:
+    """`words` of the file that builds what is granted: a cloud's words for an access stand beside the thing itself."""
+    return import_module(f"infra.{cloud}.{GIVER[access]}").words
+
+
 CAPABILITIES = tuple(capability.name for capability in CATALOGUE)

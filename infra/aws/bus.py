@@ -1,10 +1,14 @@
 """One topic for fan-out, one queue subscribed to it, one place for what nobody could read."""
 
+from collections.abc import Sequence
+
 import pulumi_aws as aws
 from pulumi import Output
 
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
-from infra.capabilities import Bus, Ground, Scope
+from infra.capabilities import Bus, Ground, Reach, Scope
+from infra.grants import Access
 
 _FOURTEEN_DAYS_S = 14 * 24 * 3600  # the longest SQS keeps a message
 DELIVERIES_MAX = 5
@@ -38,6 +42,14 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Bus:
         queue_id=queue.arn,
         alarmed_by=dead.name,
     )
+
+
+def words(reach: Reach[AwsFoundation], what: Access, _: Sequence[str]) -> list[Allow]:
+    bus = reach.stores.bus
+    return {
+        Access.BUS_PUBLISH: [Allow(["sns:Publish"], [bus.topic_id])],
+        Access.BUS_READ: [Allow(["sqs:ReceiveMessage", "sqs:DeleteMessage"], [bus.queue_id])],
+    }[what]
 
 
 def _subscribe(scope: Scope, topic: aws.sns.Topic, queue: aws.sqs.Queue, dead: aws.sqs.Queue) -> None:

@@ -9,9 +9,10 @@ import pulumi_aws as aws
 from pulumi import Resource
 
 from infra.aws import access, node, pools
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Cluster, Ground, Scope, Stores
+from infra.capabilities import Cluster, Ground, Reach, Scope, Stores
 
 _CONTROL_POLICIES = (
     "AmazonEKSBlockStoragePolicy",
@@ -40,6 +41,10 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
         manifests=pools.manifests(scope.settings),
         firewall=cluster.vpc_config.cluster_security_group_id,
     )
+
+
+def words(reach: Reach[AwsFoundation], *_: object) -> list[Allow]:
+    return [Allow(["eks:DescribeCluster"], [reach.cluster.grant_id])] if reach.cluster.kind != "k3s" else []
 
 
 def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Cluster:

@@ -5,13 +5,17 @@ available; or Aurora Serverless v2 between two capacities, when asked for (desig
 RDS insists on an administrator password: Secrets Manager makes, stores and rotates it; only the migrator reads it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi_aws as aws
+from pulumi import Output
 
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Database, Ground, Scope
+from infra.capabilities import Database, Ground, Reach, Scope
+from infra.grants import Access
 from infra.settings import DatabaseSize
 
 # The major alone: AWS upgrades minors by itself, and a pinned one would make the next `pulumi up` a downgrade.
@@ -40,6 +44,15 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Database:
     firewall = _firewall(scope, ground)
     make = _aurora if scope.settings.database.scales else _instance
     return make(scope, ground, subnets, firewall)
+
+
+def words(reach: Reach[AwsFoundation], what: Access, users: Sequence[str]) -> list[Allow]:
+    """Each container logs in as a user of its own name; the migrator reads the administrator's password."""
+    if what is Access.DATABASE_ADMIN:
+        return [Allow(["secretsmanager:GetSecretValue"], [reach.stores.database.admin_secret])]
+    region, server = reach.settings.region, reach.stores.database.server
+    all_users = Output.concat(f"arn:aws:rds-db:{region}:", reach.ground.foundation.account, ":dbuser:", server, "/")
+    return [Allow(["rds-db:connect"], [Output.concat(all_users, user) for user in users])]
 
 
 def _firewall(scope: Scope, ground: Ground[AwsFoundation]) -> aws.ec2.SecurityGroup:

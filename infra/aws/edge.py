@@ -7,10 +7,12 @@ In `small` the node is the way in: the Gateway's own rate limit, a certificate b
 from typing import Any
 
 import pulumi_aws as aws
+from pulumi import Output
 
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Scope, Zone
+from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Reach, Scope, Zone
 
 _TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3 only
 GATEWAY_PORT = 8080
@@ -37,6 +39,17 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
         waf=waf,
         name=balancer.arn_suffix,
     )
+
+
+def words(reach: Reach[AwsFoundation], *_: object) -> list[Allow]:
+    """cert-manager proves a name by a record, and asks whether the change has arrived."""
+    if reach.edge.zone is None:
+        return []
+    change = ["route53:ChangeResourceRecordSets", "route53:ListResourceRecordSets"]
+    return [
+        Allow(change, [Output.concat("arn:aws:route53:::hostedzone/", reach.edge.zone.id)]),
+        Allow(["route53:GetChange"], ["arn:aws:route53:::change/*"]),
+    ]
 
 
 def _zone(scope: Scope, domain: str) -> Zone:

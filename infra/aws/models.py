@@ -10,7 +10,7 @@ from pulumi import Input, Output
 from infra.aws import access
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import Ground, Models, Scope
+from infra.capabilities import Ground, Models, Reach, Scope
 
 AREAS = ("apac", "eu", "us")  # docs.aws.amazon.com/bedrock: geographic cross-region inference profiles
 
@@ -34,6 +34,11 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Models:
         grants += [profile.arn, *reach]
     endpoint = f"https://bedrock-runtime.{region}.amazonaws.com"
     return Models(kind="bedrock", endpoint=endpoint, deployments=deployments, grants=grants)
+
+
+def words(reach: Reach[AwsFoundation], *_: object) -> list[access.Allow]:
+    actions, grants = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"], reach.stores.models.grants
+    return [access.Allow(actions, grants)] if grants else []
 
 
 def _model(name: str, region: str, account: Output[str]) -> tuple[Input[str], list[Input[str]]]:

@@ -1,12 +1,15 @@
 """Buckets for documents, models and the event lake: private, versioned, our key, access logged."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi_aws as aws
 from pulumi import Output
 
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
-from infra.capabilities import Ground, Objects, Scope
+from infra.capabilities import Ground, Objects, Reach, Scope
+from infra.grants import Access, bucket_of
 
 
 def build(scope: Scope, ground: Ground[AwsFoundation]) -> Objects:
@@ -18,6 +21,18 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Objects:
         names={name: b.bucket for name, b in buckets.items()},
         urls={name: Output.concat("s3://", b.bucket) for name, b in buckets.items()},
     )
+
+
+def words(reach: Reach[AwsFoundation], what: Access, _: Sequence[str]) -> list[Allow]:
+    bucket, mode = bucket_of(what)
+    if bucket not in reach.stores.objects.names:
+        return []
+    arn = Output.concat("arn:aws:s3:::", reach.stores.objects.names[bucket])
+    actions = ["s3:GetObject"] if mode == "read" else _WRITE
+    return [Allow(["s3:ListBucket"], [arn]), Allow(actions, [Output.concat(arn, "/*")])]
+
+
+_WRITE = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
 
 
 def _bucket(scope: Scope, ground: Ground[AwsFoundation], label: str) -> aws.s3.Bucket:

@@ -4,8 +4,9 @@ import pulumi_aws as aws
 from pulumi import Input, Output
 
 from infra.aws import access
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
-from infra.capabilities import Keys, Network, Observability, Scope
+from infra.capabilities import Keys, Network, Observability, Reach, Scope
 
 
 def build(scope: Scope, foundation: AwsFoundation, network: Network, keys: Keys) -> Observability:
@@ -32,6 +33,15 @@ def build(scope: Scope, foundation: AwsFoundation, network: Network, keys: Keys)
         audit_bucket=bucket,
         inlets=[metrics.arn, logs.arn],
     )
+
+
+def words(reach: Reach[AwsFoundation], *_: object) -> list[Allow]:
+    metrics, logs = reach.ground.observability.inlets
+    return [
+        Allow(["aps:RemoteWrite"], [metrics]),
+        Allow(["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], [Output.concat(logs, ":*")]),
+        Allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),  # X-Ray knows no resource here
+    ]
 
 
 def log_group(scope: Scope, keys: Keys, label: str, *, name: str | None = None) -> aws.cloudwatch.LogGroup:

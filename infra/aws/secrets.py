@@ -1,9 +1,13 @@
 """Connector credentials: created empty, filled by a person or the help desk's rotation, never by this program."""
 
+from collections.abc import Sequence
+
 import pulumi_aws as aws
 
+from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
-from infra.capabilities import Ground, Scope, Secrets
+from infra.capabilities import Ground, Reach, Scope, Secrets
+from infra.grants import Access
 
 
 def build(scope: Scope, ground: Ground[AwsFoundation]) -> Secrets:
@@ -25,3 +29,9 @@ def build(scope: Scope, ground: Ground[AwsFoundation]) -> Secrets:
         uri=f"https://secretsmanager.{scope.settings.region}.amazonaws.com",
         connectors={n: s.arn for n, s in secrets.items()},
     )
+
+
+def words(reach: Reach[AwsFoundation], what: Access, _: Sequence[str]) -> list[Allow]:
+    writes = ["secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"]
+    actions = {Access.SECRETS_READ: ["secretsmanager:GetSecretValue"], Access.SECRETS_WRITE: writes}
+    return [Allow(actions[what], list(reach.stores.secrets.connectors.values()))]

@@ -9,9 +9,11 @@ from pulumi import Input, Output
 from pulumi_azure_native import servicebus as sb
 
 from infra.azure import keys, private
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Bus, Ground, Scope
+from infra.capabilities import Bus, Ground, Reach, Scope
+from infra.grants import Access
 
 DELIVERIES_MAX = 5
 _FOURTEEN_DAYS = "P14D"
@@ -51,6 +53,14 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Bus:
         queue_id=subscription.id,
         alarmed_by=namespace.id,
     )
+
+
+def words(reach: Reach[AzureFoundation], what: Access) -> list[tuple[Role, Input[str]]]:
+    bus = reach.stores.bus
+    return {
+        Access.BUS_PUBLISH: [(Role.SERVICE_BUS_SENDER, bus.topic_id)],
+        Access.BUS_READ: [(Role.SERVICE_BUS_RECEIVER, bus.queue_id)],
+    }[what]
 
 
 def _queue_only(scope: Scope, ground: Ground[AzureFoundation], namespace: sb.Namespace) -> Bus:

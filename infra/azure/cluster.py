@@ -16,7 +16,8 @@ from infra.azure import access, node
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import collect_metrics, diagnose
-from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
+from infra.capabilities import Cluster, Ground, Pool, Reach, Scope, Stores
+from infra.grants import NAMESPACE, Access
 from infra.settings import Profile, Size
 
 # The d in the name is a local disk: it holds the system disk, so nothing of a node outlives it, or needs a key.
@@ -50,6 +51,14 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
         pools=_pools(scope),
         control=control.principal_id,
     )
+
+
+def words(reach: Reach[AzureFoundation], _: Access) -> list[tuple[Role, Input[str]]]:
+    cluster = reach.cluster
+    if cluster.kind == "k3s":
+        return []
+    namespace = Output.concat(cluster.grant_id, f"/namespaces/{NAMESPACE}")
+    return [(Role.AKS_CLUSTER_USER, cluster.grant_id), (Role.AKS_READER, namespace)]
 
 
 def _authority(ground: Ground[AzureFoundation], cluster: aks.ManagedCluster) -> Output[str]:

@@ -1,9 +1,10 @@
 """PostgreSQL flexible server with pgvector, inside our network, Entra sign-in only: it has no password at all."""
 
-from pulumi import Output
+from pulumi import Input, Output
 from pulumi_azure_native import dbforpostgresql as pg
 
 from infra.azure import private
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
 from infra.capabilities import Database, Ground, Scope
@@ -56,6 +57,11 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Database:
         # Known once the last setting is made, so the administrator is not a second change at the same time.
         server=Output.all(server.name, last.id).apply(lambda found: found[0]),
     )
+
+
+def words(*_: object) -> list[tuple[Role, Input[str]]]:
+    """None: users are made inside the server, its administrator is a resource of its own (identity.py)."""
+    return []
 
 
 def _server(scope: Scope, ground: Ground[AzureFoundation]) -> pg.Server:

@@ -18,7 +18,8 @@ from infra.azure import access
 from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Cluster, Edge, Ground, Scope, Zone
+from infra.capabilities import Cluster, Edge, Ground, Reach, Scope, Zone
+from infra.grants import Access
 
 _NODE = "www"
 
@@ -70,6 +71,10 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
         name=profile.id,
         front_door_id=profile.front_door_id,
     )
+
+
+def words(reach: Reach[AzureFoundation], _: Access) -> list[tuple[Role, Input[str]]]:
+    return [(Role.DNS_CONTRIBUTOR, reach.edge.zone.id)] if reach.edge.zone else []
 
 
 def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone: Home | None) -> Edge:

@@ -5,18 +5,17 @@ In `small` there is no issuer; the node's identity carries the same grants for a
 """
 
 from dataclasses import dataclass
-from typing import assert_never
 
-from pulumi import Input, Output
+from pulumi import Input
 from pulumi_azure_native import dbforpostgresql as pg
 from pulumi_azure_native import managedidentity
 from pulumi_azure_native.authorization import PrincipalType
 
 from infra.azure import access
-from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
-from infra.capabilities import Cluster, Edge, Ground, Identity, Scope, Stores
-from infra.grants import GRANTS, NAMESPACE, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, bucket_of, namespace_of
+from infra.capabilities import Cluster, Edge, Ground, Identity, Reach, Scope, Stores
+from infra.catalogue import words_of
+from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, namespace_of
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,8 @@ class Principal:
     kind: PrincipalType = PrincipalType.SERVICE_PRINCIPAL
 
 
-@dataclass(frozen=True)
-class Reach:
-    """All that a grant may name."""
-
-    ground: Ground[AzureFoundation]
-    stores: Stores
-    edge: Edge
-    cluster: Cluster
-
-
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
-    reach = Reach(ground, stores, edge, cluster)
+    reach = Reach(scope.settings, ground, stores, cluster, edge)
     _operators(scope, reach)
     if cluster.kind == "k3s":
         return _node(scope, reach, cluster)
@@ -65,7 +54,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster
     )
 
 
-def _node(scope: Scope, reach: Reach, cluster: Cluster) -> Identity:
+def _node(scope: Scope, reach: Reach[AzureFoundation], cluster: Cluster) -> Identity:
     who = Principal("node", cluster.node, cluster.node_name)
     for what in sorted(NODE_GRANTS):
         _grant(scope, reach, who, what)
@@ -88,63 +77,17 @@ def _operators(scope: Scope, reach: Reach) -> None:
             _grant(scope, reach, Principal(f"operator-{i}", id_, name, _KIND[kind]), what)
 
 
-def _grant(scope: Scope, reach: Reach, who: Principal, what: Access) -> None:
+def _grant(scope: Scope, reach: Reach[AzureFoundation], who: Principal, what: Access) -> None:
     """The cloud's words for one access. Plain database users are made in SQL by the migrator, not here."""
     if what is Access.DATABASE_ADMIN:
         _database_admin(scope, reach, who)
         return
-    for i, (role, at) in enumerate(_roles(reach, what)):
+    for i, (role, at) in enumerate(words_of("azure", what)(reach, what)):
         label = f"{who.label}-{what}-{i}" if i else f"{who.label}-{what}"
         access.assign(scope, reach.ground.foundation, label, role, to=who.id, at=at, kind=who.kind)
 
 
-def _roles(reach: Reach, what: Access) -> list[tuple[Role, Input[str]]]:
-    stores, edge = reach.stores, reach.edge
-    match what:
-        case Access.DATABASE | Access.DATABASE_ADMIN:
-            return []  # inside the server
-        case Access.SECRETS_READ:
-            return [(Role.SECRETS_USER, stores.secrets.store)]
-        case Access.SECRETS_WRITE:
-            return [
-                (Role.SECRETS_OFFICER, stores.secrets.store)
-            ]  # it reads as well: Azure has no role that only writes
-        case Access.BUS_PUBLISH:
-            return [(Role.SERVICE_BUS_SENDER, stores.bus.topic_id)]
-        case Access.BUS_READ:
-            return [(Role.SERVICE_BUS_RECEIVER, stores.bus.queue_id)]
-        case Access.CLUSTER_VIEW:
-            return _view(reach.cluster)
-        case Access.LLM_INVOKE:
-            return [(Role.OPENAI_USER, account) for account in stores.models.grants]
-        case Access.DNS_EDIT:
-            return [(Role.DNS_CONTRIBUTOR, edge.zone.id)] if edge.zone else []
-        case Access.TELEMETRY_SEND:
-            return [(Role.METRICS_PUBLISHER, inlet) for inlet in reach.ground.observability.inlets]
-        case (
-            Access.DEPLOY_WRITE
-            | Access.DOCUMENTS_READ
-            | Access.DOCUMENTS_WRITE
-            | Access.MODELS_READ
-            | Access.MODELS_WRITE
-            | Access.LAKE_READ
-            | Access.LAKE_WRITE
-        ):
-            container, mode = bucket_of(what)
-            role = Role.BLOB_READER if mode == "read" else Role.BLOB_CONTRIBUTOR
-            return [(role, stores.objects.names[container])] if container in stores.objects.names else []
-        case _:
-            assert_never(what)
-
-
-def _view(cluster: Cluster) -> list[tuple[Role, Input[str]]]:
-    if cluster.kind == "k3s":
-        return []
-    namespace = Output.concat(cluster.grant_id, f"/namespaces/{NAMESPACE}")
-    return [(Role.AKS_CLUSTER_USER, cluster.grant_id), (Role.AKS_READER, namespace)]
-
-
-def _database_admin(scope: Scope, reach: Reach, who: Principal) -> None:
+def _database_admin(scope: Scope, reach: Reach[AzureFoundation], who: Principal) -> None:
     pg.AdministratorsMicrosoftEntra(
         scope.name(f"{who.label}-{Access.DATABASE_ADMIN}"),
         resource_group_name=reach.ground.foundation.group,

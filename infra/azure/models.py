@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from pulumi import Resource
+from pulumi import Input, Resource
 from pulumi_azure_native import cognitiveservices as ai
 
 from infra.azure import keys, private
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Ground, Models, Scope
+from infra.capabilities import Ground, Models, Reach, Scope
+from infra.grants import Access
 from infra.settings import Profile
 
 
@@ -36,6 +38,10 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
         deployments=[(name, name.partition("@")[0]) for name in scope.settings.models.names],
         grants=[account.id],
     )
+
+
+def words(reach: Reach[AzureFoundation], _: Access) -> list[tuple[Role, Input[str]]]:
+    return [(Role.OPENAI_USER, account) for account in reach.stores.models.grants]
 
 
 def _account(scope: Scope, ground: Ground[AzureFoundation]) -> ai.Account:

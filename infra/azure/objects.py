@@ -6,10 +6,12 @@ from pulumi import Input, Output
 from pulumi_azure_native import storage
 
 from infra.azure import private
+from infra.azure.access import Role
 from infra.azure.account import account_with_our_key
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Ground, Objects, Scope
+from infra.capabilities import Ground, Objects, Reach, Scope
+from infra.grants import Access, bucket_of
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
@@ -43,6 +45,12 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
         urls={name: _url(account, c.name) for name, c in containers.items()},
         scope=account.id,
     )
+
+
+def words(reach: Reach[AzureFoundation], what: Access) -> list[tuple[Role, Input[str]]]:
+    container, mode = bucket_of(what)
+    role, names = Role.BLOB_READER if mode == "read" else Role.BLOB_CONTRIBUTOR, reach.stores.objects.names
+    return [(role, names[container])] if container in names else []
 
 
 def _keep_versions(scope: Scope, ground: Ground[AzureFoundation], account: storage.StorageAccount) -> None:

@@ -15,7 +15,8 @@ from infra.azure import access
 from infra.azure.access import Role
 from infra.azure.account import account_with_our_key
 from infra.azure.foundation import AzureFoundation
-from infra.capabilities import Keys, Network, Observability, Scope
+from infra.capabilities import Keys, Network, Observability, Reach, Scope
+from infra.grants import Access
 
 _SAMPLES = "Microsoft-PrometheusMetrics"
 _ACTIVITY = ("Administrative", "Security", "Policy", "ServiceHealth", "Alert")
@@ -42,6 +43,10 @@ def build(scope: Scope, foundation: AzureFoundation, network: Network, keys: Key
         inlets=[by_default.data_collection_rule_resource_id, traces.id],
         metrics_inlet=by_default.data_collection_endpoint_resource_id,
     )
+
+
+def words(reach: Reach[AzureFoundation], _: Access) -> list[tuple[Role, Input[str]]]:
+    return [(Role.METRICS_PUBLISHER, inlet) for inlet in reach.ground.observability.inlets]
 
 
 def diagnose(

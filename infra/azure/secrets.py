@@ -5,13 +5,15 @@ A vault for connector credentials. Azure has no empty secret, so the names are p
 
 from typing import Any
 
-from pulumi import Output
+from pulumi import Input, Output
 from pulumi_azure_native import keyvault
 
 from infra.azure import private
+from infra.azure.access import Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Ground, Scope, Secrets
+from infra.capabilities import Ground, Reach, Scope, Secrets
+from infra.grants import Access
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
@@ -46,3 +48,9 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
     uri = vault.properties.vault_uri
     names = {name: Output.concat(uri, "secrets/connector-", name) for name in scope.settings.connectors}
     return Secrets(kind="azure-key-vault", store=vault.id, uri=uri, connectors=names)
+
+
+def words(reach: Reach[AzureFoundation], what: Access) -> list[tuple[Role, Input[str]]]:
+    """Who may write may read as well: Azure has no role that only writes."""
+    role = {Access.SECRETS_READ: Role.SECRETS_USER, Access.SECRETS_WRITE: Role.SECRETS_OFFICER}[what]
+    return [(role, reach.stores.secrets.store)]

@@ -1,10 +1,11 @@
 """One topic for fan-out, one subscription on it, one topic for what nobody could read."""
 
 import pulumi_gcp as gcp
-from pulumi import Resource
+from pulumi import Input, Resource
 
-from infra.capabilities import Bus, Ground, Scope
+from infra.capabilities import Bus, Ground, Reach, Scope
 from infra.gcp.foundation import GcpFoundation
+from infra.grants import Access
 
 DELIVERIES_MAX = 5
 _FOURTEEN_DAYS, _SEVEN_DAYS = "1209600s", "604800s"
@@ -36,6 +37,17 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Bus:
         queue_id=queue.name,
         alarmed_by=kept.name,
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], what: Access) -> None:
+    name, opts, bus = scope.name(label), scope.own(), reach.stores.bus
+    match what:
+        case Access.BUS_READ:
+            role = "roles/pubsub.subscriber"
+            gcp.pubsub.SubscriptionIAMMember(name, subscription=bus.queue_id, role=role, member=member, opts=opts)
+        case Access.BUS_PUBLISH:
+            role = "roles/pubsub.publisher"
+            gcp.pubsub.TopicIAMMember(name, topic=bus.topic_id, role=role, member=member, opts=opts)
 
 
 def _topic(scope: Scope, ground: Ground[GcpFoundation], label: str) -> gcp.pubsub.Topic:

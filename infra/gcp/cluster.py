@@ -7,12 +7,13 @@ Three pools: system, spot workers, GPU for the trainer; the last two start from 
 from typing import Any
 
 import pulumi_gcp as gcp
-from pulumi import Output
+from pulumi import Input, Output
 
-from infra.capabilities import Cluster, Ground, Pool, Scope, Stores
+from infra.capabilities import Cluster, Ground, Pool, Reach, Scope, Stores
 from infra.gcp import access, node
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.network import PODS, SERVICES
+from infra.grants import Access
 from infra.settings import Profile, Size
 
 MACHINE = {Size.SMALL: "n2d-standard-2", Size.MEDIUM: "n2d-standard-4", Size.LARGE: "n2d-standard-8"}
@@ -42,6 +43,12 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
         arch="amd64",
         pools=_pools(scope),
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], _: Access) -> None:
+    if reach.cluster.kind != "k3s":
+        only = access.only_cluster(reach.cluster)
+        access.on_project(scope, label, "roles/container.viewer", member, only=only)
 
 
 def _pools(scope: Scope) -> dict[str, Pool]:

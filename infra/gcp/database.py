@@ -3,10 +3,12 @@
 from typing import Any
 
 import pulumi_gcp as gcp
-from pulumi import Output
+from pulumi import Input, Output
 
-from infra.capabilities import Database, Ground, Scope
+from infra.capabilities import Database, Ground, Reach, Scope
+from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
+from infra.grants import Access
 from infra.settings import DatabaseSize
 
 VERSION = "POSTGRES_17"
@@ -70,6 +72,19 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
         ca=Output.unsecret(instance.server_ca_certs[0].cert),  # the provider hides it with its key; it is public
         server=instance.name,
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], what: Access) -> None:
+    """The administrator is a role inside the database, which its user has (identity.py)."""
+    if what is Access.DATABASE_ADMIN:
+        return
+    instance = Output.concat(f"projects/{reach.ground.foundation.project}/instances/", reach.stores.database.server)
+    only = Output.concat('resource.name == "', instance, f'" && resource.type == "{_INSTANCE}"')
+    for role in ("client", "instanceUser"):
+        access.on_project(scope, f"{label}-{role.lower()}", f"roles/cloudsql.{role}", member, only=only)
+
+
+_INSTANCE = "sqladmin.googleapis.com/Instance"
 
 
 def _backups(days: int) -> Any:

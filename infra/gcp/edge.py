@@ -7,9 +7,11 @@ In `small` the node is the way in, without Cloud Armor.
 from typing import Any
 
 import pulumi_gcp as gcp
+from pulumi import Input
 
-from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Scope, Zone
+from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Reach, Scope, Zone
 from infra.gcp.foundation import GcpFoundation
+from infra.grants import Access
 
 
 def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge:
@@ -39,6 +41,29 @@ def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge
         waf=waf,
         name=address.name,
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], _: Access) -> None:
+    """Google's own role for records may delete the zone as well; ours may change what is in it."""
+    if reach.edge.zone is None:
+        return
+    role = gcp.projects.IAMCustomRole(
+        scope.name("prove-names"),
+        role_id=f"{scope.settings.application}_{scope.settings.environment}_prove_names",
+        title="Prove names by records",
+        permissions=_RECORDS,
+        opts=scope.own(),
+    )
+    gcp.dns.DnsManagedZoneIamMember(
+        scope.name(label), managed_zone=reach.edge.zone.id, role=role.name, member=member, opts=scope.own()
+    )
+
+
+_RECORDS = [
+    *(f"dns.changes.{verb}" for verb in ("create", "get", "list")),
+    *(f"dns.resourceRecordSets.{verb}" for verb in ("create", "delete", "get", "list", "update")),
+    "dns.managedZones.get",
+]
 
 
 def _node(scope: Scope, cluster: Cluster, zone: Zone | None) -> Edge:

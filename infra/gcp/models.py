@@ -6,10 +6,13 @@ organisation only, so it is a switch, and off: then any model of Google's may be
 """
 
 import pulumi_gcp as gcp
+from pulumi import Input
 
-from infra.capabilities import Ground, Models, Scope
+from infra.capabilities import Ground, Models, Reach, Scope
+from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.observability import audit
+from infra.grants import Access
 
 
 def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
@@ -32,6 +35,11 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Models:
         deployments=[(name, name) for name in names],
         grants=[role.name],
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], _: Access) -> None:
+    for role in reach.stores.models.grants:
+        access.on_project(scope, label, role, member)
 
 
 def _allow_only(scope: Scope, project: str) -> None:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pulumi_gcp as gcp
+from pulumi import Input
 
-from infra.capabilities import Ground, Objects, Scope
+from infra.capabilities import Ground, Objects, Reach, Scope
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.observability import audit
+from infra.grants import Access, bucket_of
 
 
 def build(scope: Scope, ground: Ground[GcpFoundation]) -> Objects:
@@ -19,6 +21,15 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Objects:
         names={name: b.name for name, b in buckets.items()},
         urls={name: b.url for name, b in buckets.items()},
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], what: Access) -> None:
+    bucket, mode = bucket_of(what)
+    names, role = reach.stores.objects.names, "objectViewer" if mode == "read" else "objectUser"
+    if bucket in names:
+        gcp.storage.BucketIAMMember(
+            scope.name(label), bucket=names[bucket], role=f"roles/storage.{role}", member=member, opts=scope.own()
+        )
 
 
 def _bucket(scope: Scope, ground: Ground[GcpFoundation], label: str) -> gcp.storage.Bucket:

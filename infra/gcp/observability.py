@@ -3,8 +3,10 @@
 import pulumi_gcp as gcp
 from pulumi import Input, Output
 
-from infra.capabilities import Keys, Network, Observability, Scope
+from infra.capabilities import Keys, Network, Observability, Reach, Scope
+from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
+from infra.grants import Access
 
 # Reads of these are worth a line each; all administrative writes are logged by Google anyway, free of charge.
 _AUDITED = ("cloudkms", "secretmanager", "cloudsql")
@@ -22,6 +24,11 @@ def build(scope: Scope, foundation: GcpFoundation, network: Network, keys: Keys)
         alerts=_channel(scope),
         audit_bucket=bucket,
     )
+
+
+def words(scope: Scope, _reach: Reach[GcpFoundation], label: str, member: Input[str], _: Access) -> None:
+    for role in ("logging.logWriter", "monitoring.metricWriter", "cloudtrace.agent"):
+        access.on_project(scope, f"{label}-{role.split('.')[0]}", f"roles/{role}", member)
 
 
 def audit(scope: Scope, service: str) -> None:

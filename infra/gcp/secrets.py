@@ -3,9 +3,11 @@
 from typing import Any
 
 import pulumi_gcp as gcp
+from pulumi import Input
 
-from infra.capabilities import Ground, Scope, Secrets
+from infra.capabilities import Ground, Reach, Scope, Secrets
 from infra.gcp.foundation import GcpFoundation
+from infra.grants import Access
 
 
 def build(scope: Scope, ground: Ground[GcpFoundation]) -> Secrets:
@@ -31,3 +33,15 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Secrets:
         uri="https://secretmanager.googleapis.com",
         connectors={n: s.id for n, s in secrets.items()},
     )
+
+
+def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], what: Access) -> None:
+    """Who may write cannot read."""
+    role = {
+        Access.SECRETS_READ: "roles/secretmanager.secretAccessor",
+        Access.SECRETS_WRITE: "roles/secretmanager.secretVersionManager",
+    }[what]
+    for name, secret in reach.stores.secrets.connectors.items():
+        gcp.secretmanager.SecretIamMember(
+            scope.name(f"{label}-{name}"), secret_id=secret, role=role, member=member, opts=scope.own()
+        )

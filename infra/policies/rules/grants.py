@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from infra.catalogue import GIVER
 from infra.grants import GIVEN_IF, INSIDE, NODE_GRANTS, WORKLOADS, Access, statement_of
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
 from infra.policies.rules.encryption import policy_statements
@@ -18,7 +19,8 @@ def grants_are_said(stack: Stack) -> Iterator[Breach]:
         for what in sorted(granted):
             has = what not in GIVEN_IF or dig(stack.contract, GIVEN_IF[what])
             if has and (stack.cloud, what) not in INSIDE and not says(stack, who, what):
-                fix = f"see infra/{stack.cloud}/identity.py; GIVEN_IF and INSIDE of infra/grants.py know the exceptions"
+                where = f"`words` of infra/{stack.cloud}/{GIVER[what]}.py"
+                fix = f"see {where}; GIVEN_IF and INSIDE of infra/grants.py know the exceptions"
                 yield absent(stack, f"{who} is granted {what.value}, and nothing planned grants it: {fix}")
 
 
