@@ -16,6 +16,7 @@ from infra.blueprint import Provider
 from infra.catalogue import CAPABILITIES, CATALOGUE, words_of
 from infra.grants import OPERATORS, WORKLOADS, Access
 from infra.offline.plan import CLOUDS
+from infra.policies.rules.encryption import policy_statements
 from infra.policies.rules.equivalence import MAY_BE_EMPTY
 from infra.preflight.local import load_settings
 from infra.preflight.quotas import TABLES
@@ -65,6 +66,14 @@ def test_each_grant_has_its_words_on_each_cloud(cloud: str) -> None:
     """They stand in the file that builds what is granted; whether they grant anything, rule IAM-006 asks the plan."""
     for access in Access:
         assert callable(words_of(cloud, access))
+
+
+def test_who_writes_objects_on_aws_may_replace_and_remove_them(plans: Plans) -> None:
+    """A day of the lake is written anew, a document erased: PutObject alone would refuse both, later and elsewhere."""
+    policies = [r for r in plans["aws", "prod"].resources if r.type == "aws:iam/rolePolicy:RolePolicy"]
+    (worker,) = [r for r in policies if r.name.endswith("-worker")]
+    actions = {s["Sid"]: set(s["Action"]) for s in policy_statements(worker.inputs["policy"]) if "Sid" in s}
+    assert {"s3:PutObject", "s3:DeleteObject"} <= actions["DocumentsWrite1"] & actions["LakeWrite1"]
 
 
 def test_each_capability_gives_something_or_says_why_nobody_is_let_in() -> None:
