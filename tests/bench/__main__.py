@@ -2,10 +2,11 @@
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
     python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|all]
-                          [--quick] [--tickets N] [--format table|json]
+                          [--quick] [--tickets N] [--format table|json] [--keep]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
-whatever else it was doing; its load is printed with them.
+whatever else it was doing; its load is printed with them. Behind a figure stands that of the last landing (`was`):
+--keep puts this one in its place, in tests/bench/landed.json.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 
+from tests.bench import landed
 from tests.bench.report import Row, as_json, as_table, describe_machine
 
 
@@ -46,7 +48,10 @@ def main() -> None:
             print(f"measuring: {room}")
             rows += ROOMS[room](size)
     machine = describe_machine(load_before)
-    sys.stdout.write((as_json if arguments.format == "json" else as_table)(machine, rows) + "\n")
+    before = landed.figures(landed.read())
+    sys.stdout.write((as_json if arguments.format == "json" else as_table)(machine, rows, before) + "\n")
+    if arguments.keep:
+        landed.keep(machine, rows)
 
 
 def measure_ingest(size: Size) -> list[Row]:
@@ -127,7 +132,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="under two minutes; rougher figures")
     parser.add_argument("--tickets", type=int, help="scale: so many tickets (1,000,000; quick 20,000)")
     parser.add_argument("--format", choices=["table", "json"], default="table")
-    return parser.parse_args()
+    parser.add_argument("--keep", action="store_true", help="these are the figures of a landing: keep them")
+    arguments = parser.parse_args()
+    if arguments.keep and (arguments.quick or arguments.tickets):
+        parser.error("--keep keeps the full measurement: leave --quick and --tickets away")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+
+Landed = Mapping[tuple[str, str], float]  # by room and what
+NOTHING: Landed = {}
 
 
 @dataclass(frozen=True)
@@ -68,25 +71,37 @@ def usable_cores() -> int:
     return len(psutil.Process().cpu_affinity() or []) or os.cpu_count() or 1
 
 
-def as_json(machine: Machine, rows: Sequence[Row]) -> str:
-    found = [{"held": row.target.is_held(row.value) if row.target else None, **asdict(row)} for row in rows]
+def as_json(machine: Machine, rows: Sequence[Row], landed: Landed = NOTHING) -> str:
+    found = [
+        {
+            "held": row.target.is_held(row.value) if row.target else None,
+            "landed": landed.get((row.room, row.what)),
+            **asdict(row),
+        }
+        for row in rows
+    ]
     return json.dumps({"machine": asdict(machine), "rows": found}, indent=1)
 
 
-def as_table(machine: Machine, rows: Sequence[Row]) -> str:
+def as_table(machine: Machine, rows: Sequence[Row], landed: Landed = NOTHING) -> str:
+    """`landed`: the last landing's figure of a row stands behind it."""
     lines = [
         f"{machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB, Python {machine.python}; "
         f"load average {machine.load_1m_before} before, {machine.load_1m_after} after"
     ]
     for room in dict.fromkeys(row.room for row in rows):
         lines += ["", room]
-        lines += [_line(row) for row in rows if row.room == room]
+        lines += [_line(row, landed.get((room, row.what))) for row in rows if row.room == room]
     return "\n".join(lines)
 
 
-def _line(row: Row) -> str:
-    digits = 0 if abs(row.value) >= 100 else 2
-    return f"  {row.what:<58}{row.value:>9.{digits}f} {row.unit:<11}{row.verdict}".rstrip()
+def _line(row: Row, landed: float | None) -> str:
+    was = "" if landed is None else f"was {_figure(landed)}"
+    return f"  {row.what:<58}{_figure(row.value):>9} {row.unit:<11}{was:<13}{row.verdict}".rstrip()
+
+
+def _figure(value: float) -> str:
+    return f"{value:.{0 if abs(value) >= 100 else 2}f}"
 
 
 def _processor() -> str:

@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from services.core.search.encoder import TextEncoder
 from services.core.search.retrieve import Question, Scope, retrieve
-from tests.bench import audit, end_to_end, ingest, memory, redaction, scale
+from tests.bench import audit, end_to_end, ingest, landed, memory, redaction, scale
 from tests.bench.containers import run_containers
 from tests.bench.copies import grow
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
@@ -68,6 +68,26 @@ def test_a_report_says_what_was_held_and_on_which_machine() -> None:
     assert "MISSED (<= 50)" in table
     assert [row["held"] for row in told["rows"]] == [True, False]
     assert told["machine"]["cores"] == machine.cores
+
+
+def test_a_figure_stands_beside_that_of_the_last_landing(tmp_path: Path) -> None:
+    """What was measured again replaces what was kept; the rest stays, and a new figure has nothing to stand beside."""
+    file, machine = tmp_path / "landed.json", describe_machine(0.5)
+    assert landed.read(file) == {}
+    landed.keep(machine, [Row("room", "fast", 0.71236, ""), Row("room", "slow", 80, "ms")], file)
+    landed.keep(machine, [Row("room", "slow", 60, "ms")], file)
+    before = landed.figures(landed.read(file))
+    assert before == {("room", "fast"): 0.7124, ("room", "slow"): 60}
+    rows = [Row("room", "slow", 70, "ms", Target(at_most=50)), Row("room", "new", 1, "")]
+    slow, new = as_table(machine, rows, before).splitlines()[-2:]
+    assert slow.split() == ["slow", "70.00", "ms", "was", "60.00", "MISSED", "(<=", "50)"]
+    assert "was" not in new
+    assert [row["landed"] for row in json.loads(as_json(machine, rows, before))["rows"]] == [60, None]
+
+
+def test_what_was_kept_is_of_rooms_that_are_measured() -> None:
+    """A file that nobody reads any more would compare with nothing."""
+    assert landed.read()
 
 
 async def test_an_index_grows_by_copies_that_are_found_like_originals(
