@@ -84,6 +84,15 @@ def require_same_origin(request: Request) -> None:
         raise Forbidden("This form was not sent from the console itself. Load the page again and repeat it.")
 
 
+def require_typed(request: Request) -> None:
+    """
+    Raises:
+        Forbidden: another page led here. Its owner would have this browser work under a name of theirs.
+    """
+    if request.headers.get("sec-fetch-site", "none") != "none":
+        raise Forbidden("Another page opened this link. If you asked for it yourself, paste it into the address bar.")
+
+
 def key_of(request: Request) -> str | None:
     """The key in the headers of an API call."""
     return key_in(request.headers)

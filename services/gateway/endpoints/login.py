@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.core.kit.database import connection
-from services.core.kit.errors import Unauthenticated
+from services.core.kit.errors import Forbidden, Unauthenticated
 from services.core.kit.sign_in import counting_failures, sign_in
 from services.gateway import sessions
-from services.gateway.access import COOKIE, require_same_origin
+from services.gateway.access import COOKIE, require_same_origin, require_typed
 from services.gateway.pages import ConsoleRoute, read_form, render, safe_path
 
 router = APIRouter(include_in_schema=False, route_class=ConsoleRoute)
@@ -42,6 +42,7 @@ async def log_in(request: Request) -> Response:
 async def enter(request: Request, link: Annotated[str, Query(max_length=100)] = "") -> Response:
     """A one-time link becomes a session; used again it leads to the login, or on, in the browser that used it."""
     try:
+        require_typed(request)
         with counting_failures(request):
             async with connection(request.app.state.pool) as conn:
                 return _signed_in(request, await sessions.follow_link(conn, link), "/")
@@ -49,6 +50,8 @@ async def enter(request: Request, link: Annotated[str, Query(max_length=100)] = 
         if COOKIE in request.cookies:
             return RedirectResponse("/", 303)
         return render(request, "login.html", {"next": "/", "problem": exc.message}, status=401)
+    except Forbidden as exc:
+        return render(request, "login.html", {"next": "/", "problem": exc.message}, status=403)
 
 
 @router.post("/logout")

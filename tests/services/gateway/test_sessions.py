@@ -77,6 +77,18 @@ async def test_a_link_followed_twice_in_one_browser_leads_on(gateway: httpx.Asyn
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin"])
+async def test_a_link_that_another_page_follows_opens_nothing(
+    gateway: httpx.AsyncClient, keys: Keys, site: str
+) -> None:
+    """Else a stranger with an account could have a person work under the stranger's name. The link stays good."""
+    path = await link_of(gateway, keys.agent)
+    answer = await gateway.get(path, headers={"Sec-Fetch-Site": site})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+    assert "paste it into the address bar" in answer.text
+    assert (await gateway.get(path, headers={"Sec-Fetch-Site": "none"})).status_code == 303
+
+
 @pytest.mark.parametrize(
     "change",
     [
