@@ -53,7 +53,9 @@ GATEWAY: Rights = {
     "public.review_reasons": READ,
     "public.reviews": "select, update",
     "public.tallies": READ,
-    "public.ticket_vectors": "select (ref, external_id, group_name, title)",
+    "public.thresholds": "select, insert, update, delete",
+    "function public.model_serve(text, boolean, text)": "execute",
+    "public.ticket_vectors": "select (ref, kind, external_id, group_name, title)",
     "dbos.operation_outputs": "select, delete",
 }
 ROUTER: Rights = {**_LOOK, "public.models": READ}
@@ -91,6 +93,7 @@ WORKER: Rights = {
     "public.reviews": ALL,
     "public.sessions": "select, delete",
     "public.tallies": "select, update",
+    "public.thresholds": READ,
     "public.ticket_vectors": ALL,
     "raw.texts": "select, update, delete",
     "all tables in schema dbos": ALL,

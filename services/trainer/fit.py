@@ -121,7 +121,7 @@ def fit_stages(run: Run, read: Read, config: FitConfig, progress: Progress, *, u
 
 def read_fitted(run: Run) -> Fitted:
     """What the gates ask about, of a run whose stages are done."""
-    split, judged = _read_split(run), _read_judged(run)
+    split, judged = _read_split(run), read_judged(run)
     guesses = tuple(split.labels[guess] for guess in judged.guesses)
     return Fitted(read_manifest(run.folder / "export"), split.held_out, guesses, split.foreign)
 
@@ -197,7 +197,7 @@ def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> No
     _write_final_members(split, folder, embeddings, config)
     facts["embedding_size"] = float(embeddings.shape[1])
     kind = "finetuned" if tuned else "frozen"
-    write_manifest(folder, _build_manifest(split, folder, config, _read_judged(run), run, encoder=kind, facts=facts))
+    write_manifest(folder, _build_manifest(split, folder, config, read_judged(run), run, encoder=kind, facts=facts))
     progress("export", 1.0, "bundle written")
 
 
@@ -213,7 +213,7 @@ def _read_split(run: Run) -> Split:
     return SPLIT.validate_json((run.folder / "prepare" / SPLIT_FILE).read_bytes())
 
 
-def _read_judged(run: Run) -> Judged:
+def read_judged(run: Run) -> Judged:
     return JUDGED.validate_json((run.folder / "calibrate" / JUDGED_FILE).read_bytes())
 
 

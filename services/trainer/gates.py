@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,22 @@ class Candidate:
     model: RouterModel
     champion: RouterModel | None = None
     seen: frozenset[int] = frozenset()
+
+    @cached_property
+    def fresh(self) -> list[int]:
+        """The held-out rows that the champion has not learnt from."""
+        rows = self.fitted.held_out if self.fitted.guesses else ()
+        return [at for at, row in enumerate(rows) if text_key(row.text) not in self.seen]
+
+    @cached_property
+    def theirs(self) -> list[str]:
+        """What the champion answers to them."""
+        assert self.champion is not None  # asked only where there is one
+        return answer(self.champion, [self.fitted.held_out[at].text for at in self.fresh])
+
+    @property
+    def ours(self) -> list[str]:
+        return [self.fitted.guesses[at] for at in self.fresh]
 
 
 def check(candidate: Candidate, rules: GateRules) -> list[Gate]:
@@ -74,14 +91,13 @@ def _against_champion(candidate: Candidate, rules: GateRules) -> tuple[bool, str
     rule, champion, fitted = rules.champion, candidate.champion, candidate.fitted
     if champion is None:
         return True, "there is no champion yet"
-    fresh = [i for i, row in enumerate(fitted.held_out) if fitted.guesses and text_key(row.text) not in candidate.seen]
+    fresh = candidate.fresh
     if len(fresh) < rule.rows_min:
         ours, theirs = (m.metrics.get("macro_f1", 0.0) for m in (fitted.manifest, champion.manifest))
         said = f"macro-F1 {ours:.3f} against {theirs:.3f}, each on its own held-out part"
         return ours >= theirs - rule.margin_max, said
     rows = [fitted.held_out[i] for i in fresh]
-    ours, theirs = [fitted.guesses[i] for i in fresh], answer(champion, [row.text for row in rows])
-    found = compare(ours, theirs, [row.group for row in rows])
+    found = compare(candidate.ours, candidate.theirs, [row.group for row in rows])
     said = (
         f"macro-F1 {found.ours:.3f} against {found.theirs:.3f} on {len(rows)} held-out tickets neither has seen,"
         f" by chance {found.chance:.2f}"

@@ -5,7 +5,9 @@ Each figure is cross-fitted: weights, temperatures and bands chosen on one half 
 reverse; the rules that are served are then fitted on both halves.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,16 @@ from services.trainer import metrics
 from services.trainer.calibrate import fit_bands, fit_pooling, select
 
 
+class Row(NamedTuple):
+    """One held-out ticket: places of the groups said and true, probability, confidence, whether it is in scope."""
+
+    guess: int
+    truth: int
+    top: float
+    confidence: float
+    in_scope: bool
+
+
 @dataclass(frozen=True)
 class Judged:
     pooling: Pooling
@@ -26,6 +38,7 @@ class Judged:
     group_metrics: dict[str, dict[str, float]]
     risk_coverage: tuple[tuple[float, float], ...]
     guesses: tuple[int, ...] = ()
+    rows: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ def judge(
         metrics.group_metrics(truth, outcome.guess.astype(np.int32), labels),
         metrics.risk_coverage(outcome.confidence, right),
         tuple(outcome.guess.tolist()),
+        tuple(_rows(outcome, truth)),
     )
 
 
@@ -105,6 +119,12 @@ def measure(outcome: Outcome, truth: NDArray[np.int32]) -> dict[str, float]:
         "auto_precision": float(right[auto].mean()) if auto.any() else 1.0,
         "escalated": float((~outcome.in_scope).mean()),
     }
+
+
+def _rows(outcome: Outcome, truth: NDArray[np.int32]) -> Iterator[Row]:
+    columns = (outcome.guess, truth, outcome.top.round(4), outcome.confidence.round(4), outcome.in_scope)
+    for guess, right, top, value, in_scope in zip(*(column.tolist() for column in columns), strict=True):
+        yield Row(guess, right, round(top, 4), round(value, 4), in_scope)
 
 
 def _interleave(even: Outcome, odd: Outcome, rows: int) -> Outcome:

@@ -21,11 +21,12 @@ HELD_OUT_MAX = 3_000  # more rows sharpen no threshold that matters and cost sco
 
 @dataclass(frozen=True)
 class Example:
-    """One closed ticket: redacted text (`join_text`), the group that closed it, when (UTC)."""
+    """One closed ticket: redacted text (`join_text`), the group that closed it, when (UTC), where it lies."""
 
     text: str
     group: str
     at: datetime | None = None
+    ref: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
+from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.trainer.config import FitConfig, Progress
-from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted
+from services.trainer.evidence import changes, gather
+from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted, read_judged
 from services.trainer.gates import Candidate, check
 from services.trainer.rules import GateRules
 from services.trainer.run import STAGES, Run, open_run
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+
+CHANGED_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,9 @@ def _bring_in(
     with place.conn.transaction():
         version = registry.register(place.conn, place.store, _keep(run, place, fitted.manifest.model_version))
     progress("register", 1.0, version)
-    found = judge_candidate(fitted, place, rules)
+    candidate = _candidate(fitted, place)
+    found = check(candidate, rules)
+    registry.record_evidence(place.conn, version, _evidence(run, candidate))
     passed = all(gate.passed for gate in found)
     registry.record_gates(place.conn, version, found)
     failed = ", ".join(gate.name for gate in found if not gate.passed)
@@ -118,9 +125,24 @@ def _tell_rejected(place: Registry, version: str, gates: Sequence[registry.Gate]
 
 def judge_candidate(fitted: Fitted, place: Registry, rules: GateRules) -> list[registry.Gate]:
     """The gates, with the champion fetched and asked when there is one."""
+    return check(_candidate(fitted, place), rules)
+
+
+def _candidate(fitted: Fitted, place: Registry) -> Candidate:
     model = load_bundle(place.work_dir / fitted.manifest.model_version)
     record = registry.champion(place.conn)
     if record is None or record.version == model.version:
-        return check(Candidate(fitted, model), rules)
+        return Candidate(fitted, model)
     folder = registry.fetch(place.store, record, place.work_dir)
-    return check(Candidate(fitted, model, load_bundle(folder), registry.read_lineage(folder)), rules)
+    return Candidate(fitted, model, load_bundle(folder), registry.read_lineage(folder))
+
+
+def _evidence(run: Run, candidate: Candidate) -> Evidence:
+    """What it was judged by, and the tickets that the champion answers otherwise."""
+    fitted, champion = candidate.fitted, candidate.champion
+    rows = read_judged(run).rows
+    if champion is None:
+        return gather(rows, fitted.manifest.labels)
+    held_out = [fitted.held_out[at] for at in candidate.fresh]
+    changed = changes(held_out, candidate.theirs, candidate.ours)
+    return gather(rows, fitted.manifest.labels, compared_with=champion.version, changed=changed[:CHANGED_MAX])

@@ -23,6 +23,7 @@ class Gathered:
     latency_ms: float
     why_unrouted: str = ""
     thresholds: Mapping[str, Priority] = field(default_factory=dict)
+    least: Mapping[str, float | None] = field(default_factory=dict)  # what people set in place of the model's own
 
 
 def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
@@ -64,7 +65,7 @@ def decide(gathered: Gathered) -> Decision:
             reason=gathered.why_unrouted,
             **common,
         )
-    band, reason = prediction.band, prediction.reason
+    band, reason = _by_people(prediction, gathered.least) or (prediction.band, prediction.reason)
     if band is Band.AUTO_ROUTE and prediction.group not in gathered.groups:
         band, reason = Band.HUMAN_REVIEW, f"The group {prediction.group} is not active in the label catalogue."
     elif band is Band.AUTO_ROUTE and (threshold := _unmet(gathered)):
@@ -79,6 +80,18 @@ def decide(gathered: Gathered) -> Decision:
         model_version=prediction.model_version,
         **common,
     )
+
+
+def _by_people(prediction: Prediction, least: Mapping[str, float | None]) -> tuple[Band, str] | None:
+    """By the threshold that people set for the group; what is unlike all that was learnt stays with a person."""
+    if prediction.group not in least or prediction.band is Band.ESCALATE:
+        return None
+    limit, value = least[prediction.group], prediction.confidence
+    if limit is None:
+        return Band.HUMAN_REVIEW, f"Nothing is routed to '{prediction.group}' by itself: so it was set."
+    if value >= limit:
+        return Band.AUTO_ROUTE, f"Confidence {value:.2f} reaches {limit:.2f}, set for '{prediction.group}'."
+    return Band.HUMAN_REVIEW, f"Confidence {value:.2f} is below {limit:.2f}, set for '{prediction.group}'."
 
 
 def _unmet(gathered: Gathered) -> Priority | None:

@@ -77,6 +77,7 @@ async def answer(outside: Outside, questions: Sequence[Question]) -> tuple[Decis
             priority=_given(questions[place]),
             groups=catalogue.names(),
             thresholds=catalogue.thresholds,
+            least=catalogue.least_of(prediction),
             shadow=False,
             latency_ms=0.0,
         )

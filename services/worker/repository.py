@@ -1,7 +1,7 @@
 """The worker's SQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from services.core.connectors.write_back import About
 from services.core.contracts.decision import Decision
-from services.core.contracts.prediction import Band
+from services.core.contracts.prediction import Band, Prediction
 from services.core.contracts.priority import LabelText
 from services.core.contracts.ticket import Priority, Seen, Ticket
 from services.core.kit.database import Connection
@@ -36,7 +36,9 @@ update tickets set subject = %(subject)s, body = %(body)s, language = %(language
 where id = %(id)s and state <> 'erased' and exists (select from vault) returning id
 """
 CATALOGUE = """
-select kind, name, description, priority_threshold from catalogue
+select kind, name, description, priority_threshold,
+       (select jsonb_object_agg(version, least) from thresholds where "group" = catalogue.name) as least
+from catalogue
 where kind in ('group', 'priority') and active order by rank, name
 """
 RECORD = """
@@ -117,11 +119,22 @@ where text_keys && %(keys)s::bigint[]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The active labels in the catalogue's order. `thresholds`: from which priority on a group takes by itself."""
+    """
+    The active labels in the catalogue's order. `thresholds`: from which priority on a group takes by itself.
+    `least`: of each group the least confidence that people set for a model's version; None: never by itself.
+    """
 
     groups: tuple[LabelText, ...]
     priorities: tuple[LabelText, ...]
     thresholds: Mapping[str, Priority]
+    least: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+    def least_of(self, prediction: Prediction | None) -> Mapping[str, float | None]:
+        """What was set for the model that made the prediction."""
+        if prediction is None:
+            return {}
+        version = prediction.model_version
+        return {group: set_[version] for group, set_ in self.least.items() if version in set_}
 
     def names(self) -> frozenset[str]:
         """The groups that tickets may be routed to."""
@@ -177,7 +190,8 @@ async def catalogue(conn: Connection) -> Catalogue:
     rows = await (await conn.execute(CATALOGUE)).fetchall()
     labels = {kind: _labels(rows, kind) for kind in ("group", "priority")}
     bounds = {row["name"]: Priority(row["priority_threshold"]) for row in rows if row["priority_threshold"]}
-    return Catalogue(labels["group"], labels["priority"], bounds)
+    least = {row["name"]: row["least"] for row in rows if row["least"] and row["kind"] == "group"}
+    return Catalogue(labels["group"], labels["priority"], bounds, least)
 
 
 def _labels(rows: Sequence[DictRow], kind: str) -> tuple[LabelText, ...]:

@@ -145,6 +145,7 @@ async def decide_and_record(
             priority=priority,
             groups=catalogue.names(),
             thresholds=catalogue.thresholds,
+            least=catalogue.least_of(prediction),
             shadow=outside.settings.shadow,
             latency_ms=round((datetime.now(UTC) - ticket["created_at"]).total_seconds() * 1000, 1),
             why_unrouted=why_unrouted,

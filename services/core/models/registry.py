@@ -18,6 +18,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
 from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
@@ -94,6 +95,12 @@ def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
 def record_gates(conn: Connection[Any], version: str, gates: Sequence[Gate]) -> None:
     """What the candidate was asked, for everybody who looks at the registry."""
     conn.execute("update models set gates = %s where version = %s", (Jsonb([asdict(gate) for gate in gates]), version))
+
+
+def record_evidence(conn: Connection[Any], version: str, evidence: Evidence) -> None:
+    """What it was judged by, for people who look at it and move its thresholds."""
+    values = (Jsonb(evidence.model_dump(mode="json")), version)
+    conn.execute("update models set evidence = %s where version = %s", values)
 
 
 def begin_canary(conn: Connection[Any], version: str) -> bool:

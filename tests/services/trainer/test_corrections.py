@@ -55,5 +55,9 @@ def model(database: str, tmp_path: Path):
         record = registry.champion(conn)
     assert record is not None
     assert record.version == report["version"]
+    with psycopg.connect(database) as conn:
+        kept = conn.execute("select evidence from models where version = %s", (record.version,)).fetchone()
+    assert kept is not None
+    assert (kept[0]["tickets"], bool(kept[0]["held"])) == (record.metrics["held_out_rows"], True)
     assert {gate.name for gate in record.gates} == {gate["name"] for gate in report["gates"]}
     return load_bundle(tmp_path / "work" / record.version)
