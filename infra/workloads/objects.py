@@ -25,6 +25,7 @@ def objects(rollout: Rollout) -> list[Object]:
     inside = [
         *(_account(contract, name) for name in CONTAINERS),
         *_authority(rollout),
+        *_redaction(rollout),
         *_secrets(contract),
         *policies(contract),
         migrator(rollout),
@@ -82,6 +83,12 @@ def _authority(rollout: Rollout) -> list[Object]:
     if not needs_authority(rollout.contract):
         return []
     return [_object("v1", "ConfigMap", "database-ca") | {"data": {"ca.pem": rollout.authority}}]
+
+
+def _redaction(rollout: Rollout) -> list[Object]:
+    if not rollout.rules:
+        return []
+    return [_object("v1", "ConfigMap", rollout.rules_name) | {"immutable": True, "data": {"rules.toml": rollout.rules}}]
 
 
 def _secrets(contract: Contract) -> list[Object]:

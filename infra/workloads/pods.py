@@ -1,5 +1,6 @@
 """The pod of each container: no root, no writable image, no token of the cluster; probes, room and place."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from infra.workloads.walls import labels
 from services.core.kit.errors import ConfigurationInvalid
 
 ONLINE, BATCH = "pointsman-online", "pointsman-batch"
+RULES_FOLDER = "/etc/pointsman/redaction"
+RULES_FILE = f"{RULES_FOLDER}/rules.toml"
 DRAIN_S = 10  # until balancers have heard that a pod goes: before SIGTERM, so that no call meets a closed port
 GRACE_S = DRAIN_S + 35  # the worker's own ten seconds for letters, uvicorn's five, and the engine's end
 GPU = "nvidia.com/gpu"
@@ -25,11 +28,13 @@ class Rollout:
     Args:
         images: reference per image, each with its digest.
         authority: PEM of the database's authority, where the contract brings no name that every system knows.
+        rules: TOML of what the operator adds to redaction (design/guides/redaction.md).
     """
 
     contract: Contract
     images: Mapping[str, str]
     authority: str = ""
+    rules: str = ""
 
     def __post_init__(self) -> None:
         if missing := [name for name in IMAGES if "@sha256:" not in self.images.get(name, "")]:
@@ -41,6 +46,11 @@ class Rollout:
             raise ConfigurationInvalid(
                 f"The database's authority is missing. Fetch it from {self.contract.database.ca[:80]} and hand it over."
             )
+
+    @property
+    def rules_name(self) -> str:
+        """Another text is another name: pods read the rules at their start, and a new name starts them anew."""
+        return f"redaction-rules-{hashlib.sha256(self.rules.encode()).hexdigest()[:10]}" if self.rules else ""
 
     @property
     def is_small(self) -> bool:
@@ -68,7 +78,7 @@ def pod(rollout: Rollout, name: str) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(rollout, container)],
-        "volumes": _volumes(rollout),
+        "volumes": _volumes(rollout, name),
         **_place(rollout.contract, name),
     }
     if container.port:
@@ -93,17 +103,14 @@ def _container(rollout: Rollout, container: Container) -> dict[str, Any]:
         "image": rollout.images[container.from_image],
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", f"services.{container.name}", *ARGUMENTS.get(container.name, ())],
-        "env": [
-            {"name": key, "value": value}
-            for key, value in sorted(environment(rollout.contract)[container.name].items())
-        ],
+        "env": [{"name": key, "value": value} for key, value in sorted(_told(rollout, container.name).items())],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": _resources(rollout.contract, container),
-        "volumeMounts": _mounts(rollout),
+        "volumeMounts": _mounts(rollout, container.name),
         **_serving(container),
     }
     if secrets := _secrets(rollout.contract, container.name):
@@ -148,20 +155,36 @@ def secret_name(connector: str) -> str:
     return f"connector-{connector.replace('_', '-')}"
 
 
-def _volumes(rollout: Rollout) -> list[dict[str, Any]]:
+REDACTS = ("worker", "rag")
+
+
+def _reads_rules(rollout: Rollout, name: str) -> bool:
+    return bool(rollout.rules) and name in REDACTS
+
+
+def _told(rollout: Rollout, name: str) -> dict[str, str]:
+    more = {"POINTSMAN_REDACTION_RULES": RULES_FILE} if _reads_rules(rollout, name) else {}
+    return environment(rollout.contract)[name] | more
+
+
+def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         {"name": "cache", "emptyDir": {"sizeLimit": "2Gi"}},
     ]
     if needs_authority(rollout.contract):
         found.append({"name": "database-ca", "configMap": {"name": "database-ca"}})
+    if _reads_rules(rollout, name):
+        found.append({"name": "redaction-rules", "configMap": {"name": rollout.rules_name}})
     return found
 
 
-def _mounts(rollout: Rollout) -> list[dict[str, Any]]:
+def _mounts(rollout: Rollout, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "cache", "mountPath": CACHE}]  # noqa: S108, the pod's own
     if needs_authority(rollout.contract):
         found.append({"name": "database-ca", "mountPath": CA_FOLDER, "readOnly": True})
+    if _reads_rules(rollout, name):
+        found.append({"name": "redaction-rules", "mountPath": RULES_FOLDER, "readOnly": True})
     return found
 
 

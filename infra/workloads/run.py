@@ -16,14 +16,16 @@ FETCH_S = 20
 IMAGES = TypeAdapter(dict[str, str])
 
 
-def rollout_of(contract: Contract, *, images: str | None = None, authority: str | None = None) -> Rollout:
+def rollout_of(
+    contract: Contract, *, images: str | None = None, authority: str | None = None, rules: str = ""
+) -> Rollout:
     """
     Raises:
         InputInvalid: the images are no JSON object of references. ConfigurationInvalid: a digest is missing.
         Unavailable: the authority could not be fetched.
     """
     named = dict(contract.registry.images) if images is None else _images(images)
-    return Rollout(contract, named, authority if authority is not None else _authority(contract))
+    return Rollout(contract, named, authority if authority is not None else _authority(contract), rules)
 
 
 def as_yaml(rollout: Rollout) -> str:

@@ -18,6 +18,9 @@ def render(
     authority: Annotated[
         Path | None, typer.Option(help="PEM of the database's authority; without it fetched from where it is published")
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML: what you add to redaction; worker and chat start with it")
+    ] = None,
 ) -> None:
     """
     Print what runs in the cluster, as YAML, in the order in which it is applied.
@@ -38,7 +41,16 @@ def render(
         stack,
         images=read_text(images, fix) if images else None,
         authority=read_text(authority, "It is a certificate as PEM.") if authority else None,
+        rules=_rules(rules) if rules else "",
     )
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
+
+
+def _rules(path: Path) -> str:
+    """Taken whole or refused here: a pod would refuse them at its start."""
+    from services.core.text.own_rules import read_rules
+
+    read_rules(path)
+    return path.read_text("utf-8")

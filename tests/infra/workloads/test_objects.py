@@ -2,15 +2,17 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from infra.workloads.containers import CONTAINERS
 from infra.workloads.entry import nameless, way_in
 from infra.workloads.objects import objects
-from infra.workloads.pods import Rollout
+from infra.workloads.pods import REDACTS, Rollout, pod
 from services.core.kit.errors import ConfigurationInvalid
 from tests.golden import check_golden
 from tests.infra.workloads.check import UNSEEN, pods, problems
@@ -224,3 +226,29 @@ def _is_known(one: dict[str, Any]) -> bool:
     group = one["apiVersion"].split("/")[0]
     ours = {"serving.kserve.io", "keda.sh", "gateway.networking.k8s.io", "external-secrets.io"}
     return group in ours | {"networking.k8s.io", "policy", "apps", "batch", "autoscaling", "scheduling.k8s.io", "v1"}
+
+
+def test_the_operators_rules_reach_whoever_redacts_and_nobody_else(rollouts: dict[tuple[str, str], Rollout]) -> None:
+    """A file, a variable that names it, and pods that start anew when it changes; none of it without rules."""
+    bare = rollouts["aws", "prod"]
+    ruled = replace(bare, rules='people = ["Zephyrine Oddbody"]\n')
+    (made,) = [o for o in objects(ruled) if o["metadata"]["name"].startswith("redaction-rules")]
+    assert (made["kind"], made["data"]) == ("ConfigMap", {"rules.toml": ruled.rules})
+    assert problems(objects(ruled), versions=("1.35",)) == []
+    assert replace(bare, rules="people = []").rules_name != ruled.rules_name
+    for name in CONTAINERS:
+        spec, before = pod(ruled, name), pod(bare, name)
+        variables = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+        folders = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+        if name in REDACTS:
+            assert variables["POINTSMAN_REDACTION_RULES"] == folders["redaction-rules"] + "/rules.toml"
+            assert {"name": "redaction-rules", "configMap": {"name": made["metadata"]["name"]}} in spec["volumes"]
+        else:
+            assert spec == before
+
+
+def test_every_container_that_redacts_is_given_the_rules() -> None:
+    """Found in the code: one that builds a redactor and has no file would let the operator's words through."""
+    folder = Path(__file__).parents[3] / "services"
+    code = {name: "".join(f.read_text("utf-8") for f in (folder / name).rglob("*.py")) for name in CONTAINERS}
+    assert {name for name, text in code.items() if "import build_redactor" in text} == set(REDACTS)

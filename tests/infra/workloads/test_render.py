@@ -44,3 +44,15 @@ def test_what_is_missing_is_said_with_the_way_out(files: Path) -> None:
     other = CliRunner().invoke(app, ["render", "gcp", *command[2:]])
     assert other.exception is not None
     assert "aws" in str(other.exception)
+
+
+def test_rules_that_a_process_would_refuse_are_refused_before_the_rollout(files: Path) -> None:
+    """Else every worker would stand still at its next start."""
+    (files / "rules.toml").write_text("poeple = []")
+    command = ["render", "aws", "--contract", str(files / "contract.json"), "--images", str(files / "images.json")]
+    command += ["--authority", str(files / "ca.pem"), "--rules", str(files / "rules.toml")]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, ConfigurationInvalid)
+    assert "poeple" in str(refused.exception)
+    (files / "rules.toml").write_text('keep = ["Quillon"]')
+    assert 'keep = ["Quillon"]' in CliRunner().invoke(app, command).stdout
