@@ -59,7 +59,7 @@ def index(
 
     wanted = Source(_valid(source), _groups(acl), base_url)
     store = _open(place)
-    with open_platform() as settings, _bar() as progress:
+    with open_platform() as settings, bar("Indexing") as progress:
         encoder = open_encoder(settings)
         outcome = with_database(settings, lambda conn: index_store(conn, encoder, store, wanted, progress=progress))
     _report(outcome, source, format)
@@ -205,14 +205,15 @@ def _report(outcome: "Outcome", source: str, format: Format) -> None:
 
 
 @contextmanager
-def _bar() -> "Generator[Progress]":
+def bar(first: str) -> "Generator[Progress]":
+    """A bar on the terminal, beside the output; `first` is what it says before anything is counted."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Indexing")
+    with Bar(console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(first, total=None)
 
         def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name or "Indexing")
+            shown.update(task, completed=done, total=total, description=name or first)
 
         yield show

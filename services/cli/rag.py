@@ -11,7 +11,7 @@ import typer
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from services.cli.docs import open_encoder, with_database
+from services.cli.docs import bar, open_encoder, with_database
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
@@ -88,15 +88,18 @@ def thresholds(
 
       pointsman rag thresholds --corpus corpus.jsonl --questions train.jsonl --labelled banking77.csv
     """
-    from services.core.answer.evaluate import read_lines
-    from services.core.answer.thresholds import sameness, support
+    from services.core.answer.evaluate import kind_of, read_lines
+    from services.core.answer.thresholds import Remembered, sameness, support
 
     passages = {str(row["doc_id"]): str(row["text"]) for row in read_lines(corpus)}
-    answers = [(row.get("gold_answer") or "", _gold(row, passages)) for row in read_lines(questions)]
+    rows_asked = [row for row in read_lines(questions) if kind_of(row) in ("", "ANSWERABLE")]
+    answers = [(row.get("gold_answer") or "", _gold(row, passages)) for row in rows_asked]
     texts = _labelled(labelled, rows)
-    with open_platform() as settings:
-        encoder = open_encoder(settings)
-        figures = {"support": support(encoder, passages, answers), "sameness": sameness(encoder, texts)}
+    with open_platform() as settings, bar("Encoder") as progress:
+        encoder = Remembered(open_encoder(settings))
+        figures = {"support": support(encoder, passages, answers, progress=progress)}
+        encoder.learn((text for text, _ in texts), "Questions", progress)
+        figures["sameness"] = sameness(encoder, texts)
     if format is Format.JSON:
         print_json(figures)
         return

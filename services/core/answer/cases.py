@@ -21,7 +21,7 @@ from services.core.search.retrieve import Question, Scope, search
 
 SOURCE = "cases"
 # Cosine of two cases, question and resolution together, and of two sentences of resolutions. Of pairs of questions that
-# are as near 99.3 % want the same (`pointsman rag sameness`, design/adr/0174); no set with resolutions is at hand.
+# are as near 99.3 % want the same (`pointsman rag thresholds`, design/adr/0174); no set with resolutions is at hand.
 SAME_CASE = 0.92
 TEXT_MAX_CHARS = 1_500
 DRAFT = "insert into case_drafts (session_id, document) values (%s, %s) on conflict (session_id) do nothing"

@@ -199,6 +199,12 @@ def _document(encoder: TextEncoder, row: dict[str, Any]) -> Document:
     )
 
 
+def kind_of(row: dict[str, Any]) -> str:
+    """Whether a labelled question can be answered, in the data's words; empty when nobody said."""
+    kinds = row.get("answerability") or [""]
+    return kinds if isinstance(kinds, str) else kinds[0]
+
+
 def _labelled(row: dict[str, Any]) -> Labelled:
     history = row.get("history") or []
     replies = [turn["text"] for turn in history if turn["speaker"] != "user"]
@@ -207,6 +213,5 @@ def _labelled(row: dict[str, Any]) -> Labelled:
         previous=tuple(turn["text"] for turn in history if turn["speaker"] == "user"),
         reply=replies[-1] if replies else "",
     )
-    kinds = row.get("answerability") or [""]
-    kind = kinds if isinstance(kinds, str) else kinds[0]
-    return Labelled(question, frozenset(row.get("gold_doc_ids") or ()), kind, str(row.get("collection") or ""))
+    gold = frozenset(row.get("gold_doc_ids") or ())
+    return Labelled(question, gold, kind_of(row), str(row.get("collection") or ""))

@@ -1,11 +1,13 @@
 """Whether a sentence that somebody wrote is said by the passages it cites. Pure, but for the encoder."""
 
 import re
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from services.core.answer.passage import NUMBER, sentences
-from services.core.search.encoder import TextEncoder
+from services.core.search.encoder import Vectors
 
 # Measured on the reference answers of support_rag_qa's training part, against the nearest passages that are not theirs
 # (design/adr/0151).
@@ -22,7 +24,13 @@ this those through under until was were what when where which while who will wit
 STOP = frozenset(STOPPED.split())
 
 
-def is_supported(encoder: TextEncoder, claim: str, passages: list[str]) -> bool:
+class Embeds(Protocol):
+    """What gives texts their vectors: the encoder, or what remembers what it gave."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors: ...
+
+
+def is_supported(encoder: Embeds, claim: str, passages: list[str]) -> bool:
     """Each sentence of the claim: its numbers all there, most of its words, and one there that means the same."""
     return bool(passages) and all(_is_said(encoder, one, passages) for one in sentences(claim))
 
@@ -33,7 +41,7 @@ def words_found(sentence: str, source: str) -> float:
     return sum(word in there for word in telling) / len(telling) if telling else 1.0
 
 
-def _is_said(encoder: TextEncoder, sentence: str, passages: list[str]) -> bool:
+def _is_said(encoder: Embeds, sentence: str, passages: list[str]) -> bool:
     source = "\n".join(passages)
     if not set(NUMBER.findall(sentence)) <= set(NUMBER.findall(source)) or words_found(sentence, source) < WORDS_FOUND:
         return False
@@ -41,7 +49,7 @@ def _is_said(encoder: TextEncoder, sentence: str, passages: list[str]) -> bool:
     return near >= NEARNESS and _denies(closest) == _denies(sentence)
 
 
-def nearness(encoder: TextEncoder, sentence: str, passages: list[str]) -> tuple[float, str]:
+def nearness(encoder: Embeds, sentence: str, passages: list[str]) -> tuple[float, str]:
     """The cosine of the passages' sentence that is nearest in meaning, and that sentence."""
     said = [one for passage in passages for one in sentences(passage)]
     vectors = encoder.embed([*said, sentence])
