@@ -9,7 +9,7 @@ import structlog
 
 from services.core.answer import clarify, wishes
 from services.core.answer import said as words
-from services.core.answer.gate import Calibration, Mode
+from services.core.answer.gate import Calibration, Mode, passes_over
 from services.core.answer.parts import parts, together
 from services.core.answer.passage import contradicts, passage
 from services.core.answer.signals import Signals, read
@@ -107,9 +107,9 @@ def decide(encoder: TextEncoder, found: Found, signals: Signals, rules: Rules, *
     probability = rules.calibration.probability(signals)
     if signals.nearness < FAR_AWAY:
         return hand_off(Reason.OUT_OF_SCOPE, question=asked, confidence=probability)
-    if not asked_back and _is_unclear(found, signals, rules):
+    if not asked_back and (_is_unclear(found, signals, rules) or passes_over(signals)):
         return _ask_back(found, probability)
-    if probability < rules.calibration.threshold(rules.mode):
+    if not rules.calibration.answers(signals, rules.mode):
         reason = why_not(signals, rules.calibration)
         return hand_off(reason, question=asked, evidence=found.evidence[:CLARIFY_CHOICES], confidence=probability)
     claims = passage(encoder, found)
@@ -186,6 +186,8 @@ def hand_off(
 
 def why_not(signals: Signals, calibration: Calibration) -> Reason:
     """The signal that speaks loudest against an answer, in the words of the canonical list."""
+    if passes_over(signals):
+        return Reason.INSUFFICIENT_COVERAGE
     model = calibration.answerable
     pulls = (np.array(signals.row()) - np.array(model.mean)) / np.array(model.scale) * np.array(model.weights)
     weakest = model.names[int(np.argmin(pulls))]

@@ -73,15 +73,15 @@ def _ranking(found: Sequence[str], gold: frozenset[str]) -> dict[str, float]:
 
 
 def _gate(judged: Sequence[Measured], calibration: Calibration) -> dict[str, Any]:
-    right, wrong = (
-        np.array([calibration.probability(one.signals) for one in judged if one.labelled.answerability == kind])
-        for kind in ("ANSWERABLE", "UNANSWERABLE")
+    known, unknown = (
+        [one.signals for one in judged if one.labelled.answerability == kind] for kind in ("ANSWERABLE", "UNANSWERABLE")
     )
+    right, wrong = (np.array([calibration.probability(one) for one in kind]) for kind in (known, unknown))
     truth = np.arange(len(right) + len(wrong)) < len(right)
     modes = {
         str(mode): {
-            "answered_answerable": _share(right >= calibration.threshold(mode)),
-            "answered_unanswerable": _share(wrong >= calibration.threshold(mode)),
+            "answered_answerable": _share(np.array([calibration.answers(one, mode) for one in known])),
+            "answered_unanswerable": _share(np.array([calibration.answers(one, mode) for one in unknown])),
         }
         for mode in Mode
     }

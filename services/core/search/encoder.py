@@ -32,10 +32,14 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text, token by token, without the two marks: `ids` (T,), `vectors` float32 (T, 384), rows of length 1."""
+    """
+    One text, token by token, without the two marks: `ids` (T,), `vectors` float32 (T, 384), rows of length 1, and
+    `ends`, where in the text each ends.
+    """
 
     ids: NDArray[np.int64]
     vectors: Vectors
+    ends: tuple[int, ...]
 
 
 class TextEncoder:
@@ -56,9 +60,11 @@ class TextEncoder:
 
     def tokens(self, text: str) -> Tokens:
         """Every token of the text in its context, for late interaction."""
-        ids = np.array([self._encoder.tokenizer.encode(text).ids], np.int64)
+        encoding = self._encoder.tokenizer.encode(text)
+        ids = np.array([encoding.ids], np.int64)
         (vectors,) = self._encoder.session.run(["tokens"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-        return Tokens(ids[0, 1:-1], np.asarray(vectors, np.float32)[0, 1:-1])
+        ends = tuple(end for _, end in encoding.offsets[1:-1])
+        return Tokens(ids[0, 1:-1], np.asarray(vectors, np.float32)[0, 1:-1], ends)
 
     def count(self, text: str) -> int:
         """How many tokens a text has, without the two marks."""
