@@ -18,11 +18,19 @@ HANDED_OFF_IN = {
     "de": "Ich gebe das an einen Menschen weiter. Er bekommt unser Gespräch und antwortet hier.",
     "fr": "Je transmets ceci à une personne, qui reçoit notre conversation et répond ici.",
     "es": "Paso esto a una persona, que recibe nuestra conversación y responde aquí.",
+    "it": "Passo la richiesta a una persona, che riceve la nostra conversazione e risponde qui.",
+    "nl": "Ik geef dit door aan een medewerker, die ons gesprek krijgt en hier antwoordt.",
+    "pl": "Przekazuję to człowiekowi, który dostanie naszą rozmowę i odpowie tutaj.",
+    "pt": "Passo isto a uma pessoa, que recebe a nossa conversa e responde aqui.",
 }
 NOT_SURE_IN = {
     "de": "Darauf finde ich keine sichere Antwort. ",
     "fr": "Je ne trouve pas de réponse sûre. ",
     "es": "No encuentro una respuesta segura. ",
+    "it": "Non trovo una risposta sicura. ",
+    "nl": "Ik vind hier geen zeker antwoord op. ",
+    "pl": "Nie znajduję pewnej odpowiedzi. ",
+    "pt": "Não encontro uma resposta segura. ",
 }
 GREETING = "Hello. What would you like to know?"
 WELCOME = "You are welcome. Write again at any time."

@@ -48,15 +48,52 @@ FAILED = 0.75  # "The printer does not work" is a question
 ABOUT_US = 0.75  # "What can you do about my printer?" is a question
 SHORT_WORDS = 12  # longer messages go on to say something
 HUMAN_WORDS = 8
+STAFF_WORDS = 3
 WORDS = re.compile(
-    r"\b(?:(?:talk|speak|chat|connect|transfer|escalate)\w*\b.{0,40}\b(?:human|person|agent|assistant|someone|somebody|anyone|representative|operator|supervisor|manager)\b"
-    r"|(?:real|live|actual) (?:human|person|agent)|human being"
-    r"|mit (?:einem|einer|jemandem)\b.{0,30}(?:sprechen|reden)|(?:echten?|richtigen?) mensch\w*"
-    r"|parler (?:à|avec) (?:un|une|quelqu)\w*|hablar con (?:una persona|un humano|un agente|alguien))\b",
+    r"\b(?:(?:talk|speak|chat|connect|transfer|escalate|put (?:me|us) through)\w*\b.{0,40}"
+    r"\b(?:human|person|agent|assistant|someone|somebody|anyone|representative|operator|supervisor|manager)\b"
+    r"|(?:real|live|actual) (?:human|person|agent)|human being)\b",
+    re.IGNORECASE,
+)
+# To speak, and whom with, in either order; the encoder reads English only.
+CALLS_IN = {
+    "de": (
+        r"sprechen|reden|chatten|telefonieren|verbinden",
+        r"mensch\w*|person|mitarbeiter\w*|sachbearbeiter\w*|berater\w*|kolleg\w*|jemand\w*|agenten|support",
+    ),
+    "fr": (
+        r"parle\w*|discuter|échanger|joindre|contacter|relation",
+        r"personne|humaine?|conseill\w+|agente?|quelqu['’]un|opérat\w+|technicien\w*|interlocuteur",
+    ),
+    "es": (
+        r"habl\w+|chatear|p[aá]s[ae]\w*|comunic\w+|transf\w+",
+        r"persona|humano|agente|alguien|operador\w*|asesor\w*|representante",
+    ),
+    "it": (
+        r"parl\w+|chattare|passa\w+|contatto",
+        r"persona|uman[oa]|operator[ei]|operatrice|qualcuno|addett[oa]|collega",
+    ),
+    "nl": (r"spreken|praten|chatten|doorverbinden|verbind\w*", r"mens\w*|persoon|medewerker\w*|iemand|collega"),
+    "pl": (
+        r"(?:po)?rozmawia\w*|pogada\w*|mówić|połącz\w*",
+        r"człowiek\w*|osob\w*|konsultant\w*|pracowni\w*|doradc\w*|kimś|ktoś",
+    ),
+    "pt": (r"fal\w+|conversar|pass[ae]\w*|transf\w+", r"pessoa|humano|atendente|alguém|agente|operador\w*"),
+}
+FOREIGN = re.compile(
+    "|".join(
+        rf"\b(?:{verb})\b.{{0,40}}\b(?:{person})\b|\b(?:{person})\b.{{0,40}}\b(?:{verb})\b"
+        for verb, person in CALLS_IN.values()
+    ),
     re.IGNORECASE,
 )
 HUMAN = re.compile(
-    r"\b(?:hu+mans?(?! resources)|hoomans?|menschen?|mitarbeiter\w*|sachbearbeiter\w*|humain|humano)\b", re.IGNORECASE
+    r"\b(?:hu+mans?(?! resources)|hoomans?|menschen?|humaine?|humano|umano|mens|człowiek\w*)\b", re.IGNORECASE
+)
+# A word or two: "Mitarbeiter bitte". In a sentence it may be whom a question is about.
+STAFF = re.compile(
+    r"\b(?:mitarbeiter\w*|sachbearbeiter\w*|conseill\w+|agente|operatore|medewerker|konsultant\w*|atendente)\b",
+    re.IGNORECASE,
 )
 GREETING = re.compile(
     r"(?:\W|\b(?:hello|hi|hiya|hey|yo|greetings|good|morning|afternoon|evening|day|there|all|everyone|team|dear|hallo|moin"
@@ -80,8 +117,12 @@ def asks_for_human(encoder: TextEncoder, text: str) -> bool:
     """Whether the person wants a person; an empty history makes no difference."""
     if asks_nothing(text):  # "I need help" is no call for a person before it has been said with what
         return False
-    is_call = len(text.split()) <= HUMAN_WORDS and HUMAN.search(text) and not _is_about_us(encoder, text)
-    return bool(WORDS.search(text) or is_call) or _is_near(encoder, text, ASKS_FOR_HUMAN)
+    words = len(text.split())
+    is_staff = words <= STAFF_WORDS and STAFF.search(text)
+    is_call = words <= HUMAN_WORDS and HUMAN.search(text) and not _is_about_us(encoder, text)
+    return bool(WORDS.search(text) or FOREIGN.search(text) or is_call or is_staff) or _is_near(
+        encoder, text, ASKS_FOR_HUMAN
+    )
 
 
 def says_done(encoder: TextEncoder, text: str) -> bool:

@@ -4,8 +4,9 @@ import asyncio
 import csv
 import gzip
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.store import LocalStore
@@ -13,11 +14,13 @@ from psycopg import AsyncConnection
 
 from services.core.answer.decide import Means, Rules, answer, check
 from services.core.answer.gate import read_calibration
+from services.core.answer.said import HANDED_OFF, HANDED_OFF_IN
 from services.core.answer.wishes import asks_for_human, says_done
 from services.core.contracts.conversation import Action, Answer, Claim, Reason
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.indexing import Source, index_store
 from services.core.search.retrieve import Found, Question, search
+from tests.conftest import fresh_database
 
 GIVE_UP_S = 60.0
 PAGES = {
@@ -32,13 +35,26 @@ PAGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def indexed(postgres: Any, template: str, text_encoder: TextEncoder, tmp_path_factory: Any) -> Iterator[str]:
+    """A database with the pages, which nobody changes."""
+    folder = tmp_path_factory.mktemp("pages")
+    for url in fresh_database(postgres, template):
+        asyncio.run(index(url, text_encoder, folder, **PAGES))
+        yield url
+
+
 @pytest.fixture
-async def conn(database: str, text_encoder: TextEncoder, tmp_path: Path) -> AsyncIterator[AsyncConnection]:
-    for name, text in PAGES.items():
-        (tmp_path / f"{name}.md").write_text(text, "utf-8")
-    async with await AsyncConnection.connect(database, autocommit=True) as connection:
-        await index_store(connection, text_encoder, LocalStore(str(tmp_path)), Source("docs"))
+async def conn(indexed: str) -> AsyncIterator[AsyncConnection]:
+    async with await AsyncConnection.connect(indexed, autocommit=True) as connection:
         yield connection
+
+
+async def index(url: str, encoder: TextEncoder, folder: Path, **pages: str) -> None:
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text, "utf-8")
+    async with await AsyncConnection.connect(url, autocommit=True) as connection:
+        await index_store(connection, encoder, LocalStore(str(folder)), Source("docs"))
 
 
 async def ask(conn: AsyncConnection, encoder: TextEncoder, text: str, *previous: str, reply: str = "") -> Answer:
@@ -81,6 +97,47 @@ async def test_what_the_documents_do_not_say_goes_to_a_person(
 def test_asking_for_a_person_works_in_any_words(text_encoder: TextEncoder, text: str) -> None:
     """With an empty history too: nothing is looked up first."""
     assert asks_for_human(text_encoder, text)
+
+
+@pytest.mark.parametrize(
+    ("language", "texts"),
+    [
+        ("en", ("Please put me through to a person", "I would like to speak with somebody")),
+        ("de", ("Verbinden Sie mich bitte mit einem Berater", "Ich möchte mit jemandem vom Support sprechen")),
+        ("fr", ("Je voudrais parler à un conseiller", "Mettez-moi en relation avec une vraie personne")),
+        ("es", ("Quisiera hablar con un operador, por favor", "Páseme con una persona de verdad")),
+        ("it", ("Vorrei parlare con un operatore", "Posso parlare con una persona vera?")),
+        ("nl", ("Ik wil graag een medewerker spreken", "Kan ik met een echt mens praten?")),
+        ("pl", ("Chcę rozmawiać z człowiekiem", "Proszę połączyć mnie z konsultantem")),
+        ("pt", ("Quero falar com um atendente", "Posso conversar com uma pessoa de verdade?")),
+    ],
+)
+async def test_a_person_is_had_in_eight_languages(
+    conn: AsyncConnection, text_encoder: TextEncoder, language: str, texts: tuple[str, ...]
+) -> None:
+    """With the first words, and told in the language they were asked in; nothing is looked up."""
+    for text in texts:
+        given = await ask(conn, text_encoder, text)
+        assert (given.action, given.reason, given.evidence) == (Action.HANDOFF, Reason.ASKED_FOR_HUMAN, ()), text
+        assert given.reply == (HANDED_OFF_IN[language] if language != "en" else HANDED_OFF), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wie lege ich einen neuen Mitarbeiter an?",
+        "Comment créer un compte pour un nouvel agent ?",
+        "Come creo un account per un nuovo collega?",
+        "Hoe voeg ik een nieuwe medewerker toe?",
+        "Jak dodać nowego pracownika do systemu?",
+        "Como crio uma conta para uma pessoa nova?",
+        "¿Cómo doy de alta a una persona nueva?",
+        "How do I reset the password of the operating system?",
+    ],
+)
+def test_questions_about_people_are_no_calls(text_encoder: TextEncoder, text: str) -> None:
+    """In any of the languages: who speaks of a colleague does not want one."""
+    assert not asks_for_human(text_encoder, text)
 
 
 @pytest.mark.parametrize(
@@ -192,18 +249,12 @@ async def test_nothing_indexed_means_a_person(database: str, text_encoder: TextE
     assert (given.action, given.reason) == (Action.HANDOFF, Reason.NO_EVIDENCE)
 
 
-async def test_contradicting_documents_are_not_quoted(
-    conn: AsyncConnection, text_encoder: TextEncoder, tmp_path: Path
-) -> None:
+async def test_contradicting_documents_are_not_quoted(database: str, text_encoder: TextEncoder, tmp_path: Path) -> None:
     """Two pages, two numbers: a person decides which holds."""
-    folder = tmp_path / "other"
-    folder.mkdir()
-    (folder / "policy.md").write_text(
-        "# Password policy\n\nThe new password must have 8 characters. Open the account portal and choose Forgot it.",
-        "utf-8",
-    )
-    await index_store(conn, text_encoder, LocalStore(str(folder)), Source("policies"))
-    given = await ask(conn, text_encoder, "How many characters must the new password have in the account portal?")
+    policy = "# Password policy\n\nThe new password must have 8 characters. Open the account portal to choose it."
+    await index(database, text_encoder, tmp_path, **PAGES, policy=policy)
+    async with await AsyncConnection.connect(database, autocommit=True) as conn:
+        given = await ask(conn, text_encoder, "How many characters must the new password have in the account portal?")
     assert given.reason is Reason.CONFLICTING_SOURCES, given
 
 
