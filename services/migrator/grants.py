@@ -91,6 +91,7 @@ WORKER: Rights = {
     "public.positions": WRITE,
     "public.review_reasons": ALL,
     "public.reviews": ALL,
+    "public.session_events": "select (session_id, kind, detail)",
     "public.sessions": "select, delete",
     "public.tallies": "select, update",
     "public.thresholds": READ,

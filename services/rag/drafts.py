@@ -49,8 +49,11 @@ async def draft_once(outside: Outside, groups: tuple[str, ...], *, shadow: bool 
     async with connection(outside.pool) as conn:
         due = await repository.undrafted(conn)
     for ticket in due:
-        given = await _answer(outside, ticket, groups)
-        await _put(outside, ticket, given, shadow=shadow)
+        try:
+            given = await _answer(outside, ticket, groups)
+            await _put(outside, ticket, given, shadow=shadow)
+        except Exception as exc:  # one that cannot be drafted keeps no other waiting
+            log.warning("rag.draft.failed", ticket_id=ticket["id"], error=type(exc).__name__)
 
 
 async def _answer(outside: Outside, ticket: DictRow, groups: tuple[str, ...]) -> Answer:

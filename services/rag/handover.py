@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import structlog
 from psycopg.rows import DictRow
@@ -15,9 +17,18 @@ from services.core.connectors.port import Connector
 from services.core.contracts.conversation import Action, Author, SessionState
 from services.core.contracts.delivery import Delivery, DeliveryKind
 from services.core.contracts.prediction import Prediction
-from services.core.contracts.ticket import ENDED, SUBJECT_MAX_CHARS, Comment, NewTicket, Requester, Ticket, TicketUpdate
+from services.core.contracts.ticket import (
+    ENDED,
+    SUBJECT_MAX_CHARS,
+    Comment,
+    NewTicket,
+    Requester,
+    Status,
+    Ticket,
+    TicketUpdate,
+)
 from services.core.kit.database import connection
-from services.core.kit.errors import ConnectorRejected, PointsmanError
+from services.core.kit.errors import ConnectorRejected
 from services.core.kit.intake import ingest
 from services.core.kit.smtp import send_mail
 from services.rag import repository
@@ -29,6 +40,11 @@ from services.rag.teams import level_of, suggest
 
 log = structlog.get_logger()
 
+TRANSCRIPT_MAX_CHARS = 30_000  # Jira takes 32,767 in a description, the least of the systems
+TOLD = {
+    Status.OPEN: "A person is looking at your request.",
+    Status.PENDING: "Support waits for something before it can go on. If you were asked, answer here.",
+}
 SOLVED = "Your request was solved. Write again if it was not."
 WHO = {Author.USER: "Customer", Author.ASSISTANT: "Pointsman", Author.AGENT: "Support"}
 
@@ -37,9 +53,10 @@ async def keep_up(
     outside: Outside, connector: Connector, *, group: str | None, every_s: float, stop: asyncio.Event
 ) -> None:
     """Brings every escalated conversation and its ticket together again and again, until `stop`."""
+    after = repository.FIRST
     while not stop.is_set():
         try:
-            await look_once(outside, connector, group=group)
+            after = await look_once(outside, connector, group=group, after=after)
         except Exception as exc:  # what all handed-over conversations depend on: it goes on, whatever broke this round
             log.warning("rag.handover.failed", error=type(exc).__name__)
         try:
@@ -48,10 +65,12 @@ async def keep_up(
             continue
 
 
-async def look_once(outside: Outside, connector: Connector, *, group: str | None = None) -> None:
-    """One round over all of them; one whose ticket cannot be reached waits for the next round."""
+async def look_once(
+    outside: Outside, connector: Connector, *, group: str | None = None, after: UUID = repository.FIRST
+) -> UUID:
+    """One round, and where the next one begins; a conversation whose ticket cannot be reached waits for its next."""
     async with connection(outside.pool) as conn:
-        sessions = await repository.escalated(conn)
+        sessions = await repository.escalated(conn, after)
     for session in sessions:
         try:
             if session["ticket"] is None:
@@ -60,15 +79,18 @@ async def look_once(outside: Outside, connector: Connector, *, group: str | None
                 await _tell_agent(outside, connector, session)
                 await _mail_team(outside, session)
                 await _hear_agent(outside, connector, session)
-        except PointsmanError as exc:  # also a mail server's
+        except Exception as exc:  # a system that is away, a mail server, or a conversation that nobody foresaw
             log.warning("rag.ticket.waits", session_id=str(session["id"]), error=type(exc).__name__)
+    looked_at = [session["id"] for session in sessions if session["ticket"] is not None]
+    return looked_at[-1] if len(looked_at) == repository.ROUND else repository.FIRST
 
 
 async def _open_ticket(outside: Outside, connector: Connector, session: DictRow, group: str | None) -> None:
     """The key is the conversation's id: killed between opening and noting it, the next round finds the same ticket."""
     async with connection(outside.pool) as conn:
         said = await repository.messages(conn, session["id"])
-    ticket = as_ticket(session, said, group, suggested=await _suggest(outside, said))
+        before = await repository.tickets(conn, session["id"])
+    ticket = as_ticket(session, said, group, suggested=await _suggest(outside, said), before=before)
     opened = await connector.open(ticket)
     async with connection(outside.pool) as conn, conn.transaction():
         if await repository.set_ticket(conn, session["id"], connector.name, opened.external_id):
@@ -83,12 +105,12 @@ async def _mail_team(outside: Outside, session: DictRow) -> None:
     Writes to the team once the ticket has a number, but not to the help desk, which lives in its tickets; a server that
     refuses for good is not asked again.
     """
+    if outside.mail is None:
+        return
     async with connection(outside.pool) as conn:
         if await repository.was_noted(conn, session["id"], "mailed", "unmailed"):
             return
         said = await repository.messages(conn, session["id"])
-    if outside.mail is None:
-        return
     suggested = await _suggest(outside, said)
     group = suggested.group if suggested else None
     level = await level_of(outside.pool, group)
@@ -134,8 +156,9 @@ async def _hear_agent(outside: Outside, connector: Connector, session: DictRow) 
             redacted = await outside.redaction.redact({"text": said.text})
             if await repository.say(conn, replace(said, text=redacted.fields["text"])):
                 await repository.keep_raw(conn, said.id, said.text, redacted.vault)
+        if (news := status_told(ticket, session, heard)) is not None:
+            await repository.say(conn, news)
         if ticket.status in ENDED:
-            await repository.say(conn, Said(uuid7(), session["id"], Author.ASSISTANT, SOLVED, external="solved"))
             await repository.move(conn, session["id"], SessionState.RESOLVED)
             await repository.note(conn, session["id"], "resolved", {"by": Author.AGENT})
             said = await repository.messages(conn, session["id"])
@@ -153,9 +176,20 @@ def agent_replies(ticket: Ticket, session: DictRow) -> list[Said]:
             continue
         digest = hashlib.sha256(comment.body.encode()).hexdigest()[:24]
         counts[digest] = counts.get(digest, 0) + 1
-        external = f"{digest}-{counts[digest]}"
+        external = f"{ticket.external_id}:{digest}-{counts[digest]}"
         heard.append(Said(uuid7(), session["id"], Author.AGENT, comment.body, external=external))
     return heard
+
+
+def status_told(ticket: Ticket, session: DictRow, heard: set[str]) -> Said | None:
+    """What became of the ticket, each time it is something else; None when there is no news."""
+    marks = sorted((one for one in heard if one.startswith(f"{ticket.external_id}:is:")), key=_number)
+    is_waiting = ticket.status is Status.OPEN and not (ticket.assignee_id or marks)  # some systems open them so
+    text = SOLVED if ticket.status in ENDED else TOLD.get(ticket.status) if ticket.status else None
+    if text is None or is_waiting or (marks and marks[-1].endswith(f":{ticket.status}")):
+        return None
+    external = f"{ticket.external_id}:is:{len(marks) + 1}:{ticket.status}"
+    return Said(uuid7(), session["id"], Author.ASSISTANT, text, external=external)
 
 
 async def _suggest(outside: Outside, said: list[DictRow]) -> Prediction | None:
@@ -163,20 +197,39 @@ async def _suggest(outside: Outside, said: list[DictRow]) -> Prediction | None:
 
 
 def as_ticket(
-    session: DictRow, said: list[DictRow], group: str | None, *, suggested: Prediction | None = None
+    session: DictRow,
+    said: list[DictRow],
+    group: str | None,
+    *,
+    suggested: Prediction | None = None,
+    before: Sequence[str] = (),
 ) -> NewTicket:
-    """Transcript for everybody; why, and what was found, for the agent alone."""
+    """Transcript for everybody; why, and what was found, for the agent alone. `before`: earlier tickets of it."""
     first = next(one["text"] for one in said if one["author"] == Author.USER)
-    transcript = [f"{WHO[Author(one['author'])]}: {one['text']}" for one in said]
+    again = f"-{len(before) + 1}" if before else ""
+    follows = f"Follows ticket {before[-1]}, which was solved.\n" if before else ""
     return NewTicket(
-        key=f"session-{session['id']}",
+        key=f"session-{session['id']}{again}",
         subject=" ".join(first.split())[: min(SUBJECT_MAX_CHARS, 120)] or "Conversation",
-        body="\n\n".join(transcript),
+        body=transcript(said),
         requester=Requester(email=session["requester"]),
         group=group,
         tags=("pointsman-chat",),
-        note=private_note(session, said, suggested),
+        note=follows + private_note(session, said, suggested),
     )
+
+
+def transcript(said: list[DictRow]) -> str:
+    """What was said, the newest for certain: a system has a longest text."""
+    lines, room = [], TRANSCRIPT_MAX_CHARS
+    for one in reversed(said):
+        line = f"{WHO[Author(one['author'])]}: {one['text']}"
+        if len(line) + 2 > room:
+            lines.append(f"({len(said) - len(lines)} earlier messages left out)")
+            break
+        lines.append(line)
+        room -= len(line) + 2
+    return "\n\n".join(reversed(lines))
 
 
 def as_delivery(new: NewTicket, connector: str, external_id: str) -> Delivery:
@@ -216,6 +269,10 @@ def private_note(session: DictRow, said: list[DictRow], suggested: Prediction | 
     lines += ["Evidence:"] if evidence else ["No evidence was found."]
     lines += [f"- {one['title']} ({one['uri']}), similarity {one['cosine']:.2f}" for one in evidence.values()]
     return "\n".join(lines)
+
+
+def _number(mark: str) -> int:
+    return int(mark.split(":")[-2])
 
 
 def _is_for_customer(comment: Comment, ticket: Ticket) -> bool:

@@ -38,7 +38,17 @@ update sessions set state = %(state)s, reason = coalesce(%(reason)s, reason), up
 """
 EVENT = "insert into session_events (session_id, kind, detail) values (%s, %s, %s)"
 NOTED = "select 1 from session_events where session_id = %s and kind = any(%s) limit 1"
-ESCALATED = "select * from sessions where state = 'escalated' order by updated_at limit 200"
+FIRST = UUID(int=0)
+ROUND = 200  # conversations; those whose ticket is still to be opened are in each
+ESCALATED = """
+(select * from sessions where state = 'escalated' and ticket is null order by updated_at limit %(limit)s) union all
+(select * from sessions where state = 'escalated' and ticket is not null and id > %(after)s order by id limit %(limit)s)
+"""
+# The ticket of a solved hand-over stays solved: the next one gets its own.
+ANEW = "update sessions set ticket = null where id = %s and state = 'resolved' and ticket is not null"
+TICKETS = """
+select detail ->> 'ticket' as ticket from session_events where session_id = %s and kind = 'ticket_opened' order by id
+"""
 TICKET = "update sessions set connector = %s, ticket = %s, updated_at = now() where id = %s and ticket is null"
 # The worker's note of kind `related` says that a ticket was assigned and read; older ones are beyond help.
 UNDRAFTED = """
@@ -168,12 +178,23 @@ async def was_noted(conn: Connection, session_id: UUID, *kinds: str) -> bool:
     return await (await conn.execute(NOTED, (session_id, list(kinds)))).fetchone() is not None
 
 
-async def escalated(conn: Connection) -> list[DictRow]:
-    return await (await conn.execute(ESCALATED)).fetchall()
+async def escalated(conn: Connection, after: UUID = FIRST) -> list[DictRow]:
+    """Those without a ticket, then some of the others, in the order of their ids from `after` on."""
+    return await (await conn.execute(ESCALATED, {"limit": ROUND, "after": after})).fetchall()
 
 
 async def set_ticket(conn: Connection, session_id: UUID, connector: str, ticket: str) -> bool:
     return (await conn.execute(TICKET, (connector, ticket, session_id))).rowcount > 0
+
+
+async def begin_anew(conn: Connection, session_id: UUID) -> None:
+    """A hand-over after a solved one is to be opened as another ticket."""
+    await conn.execute(ANEW, (session_id,))
+
+
+async def tickets(conn: Connection, session_id: UUID) -> list[str]:
+    """Those that were opened for it, the oldest first."""
+    return [row["ticket"] for row in await (await conn.execute(TICKETS, (session_id,))).fetchall()]
 
 
 async def rate(conn: Connection, session_id: UUID, rating: int) -> None:

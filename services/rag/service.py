@@ -209,18 +209,23 @@ async def sweep(outside: Outside, *, stop: asyncio.Event) -> None:
     """Takes the turns that ended servers have left, until `stop`."""
     while not stop.is_set():
         try:
-            async with connection(outside.pool) as conn:
-                left = await repository.waiting(conn, WAITED_S)
-            for row in left:
-                await take_turn(outside, row["session_id"], row["id"])
-        except (
-            Exception
-        ) as exc:  # the loop that every unfinished turn depends on: it goes on, whatever broke this round
+            await _sweep_once(outside)
+        except Exception as exc:  # the loop that every unfinished turn depends on: it goes on
             log.warning("rag.sweep.failed", error=type(exc).__name__)
         try:
             await asyncio.wait_for(stop.wait(), SWEEP_S)
         except TimeoutError:
             continue
+
+
+async def _sweep_once(outside: Outside) -> None:
+    async with connection(outside.pool) as conn:
+        left = await repository.waiting(conn, WAITED_S)
+    for row in left:
+        try:
+            await take_turn(outside, row["session_id"], row["id"])
+        except Exception as exc:  # one that cannot be answered keeps nobody else from it
+            log.warning("rag.turn.failed", session_id=str(row["session_id"]), error=type(exc).__name__)
 
 
 def require(session: DictRow | None, token: str | None) -> DictRow:
@@ -282,6 +287,8 @@ async def _record(outside: Outside, turn: Turn, given: Answer, stages: Stages) -
         reply = Said(uuid7(), session_id, Author.ASSISTANT, given.reply, given, replies_to=turn.message_id)
         await repository.say(conn, reply)
         await repository.set_done(conn, turn.message_id)
+        if given.action is Action.HANDOFF:
+            await repository.begin_anew(conn, session_id)
         await repository.move(conn, session_id, states.after(state, given.action), given.reason)
         await repository.note(conn, session_id, states.EVENTS[given.action], _told_of(turn, given, stages))
         said = await repository.messages(conn, session_id)

@@ -74,11 +74,11 @@ class Answer(Contract):
 
 
 class Message(Contract):
-    """One message of a session, verbatim. `answer` is there when the machine said it."""
+    """One message of a session, verbatim: an agent's may be long. `answer` is there when the machine said it."""
 
     id: str
     author: Author
-    text: str = Field(max_length=MESSAGE_MAX_CHARS)
+    text: str
     at: datetime
     answer: Answer | None = None
 

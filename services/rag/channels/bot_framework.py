@@ -158,8 +158,8 @@ def spoken(activity: Activity) -> Spoken:
 
 
 def replies(activity: Activity, told: Told) -> list[dict[str, Any]]:
-    """One activity for each text, from us to whom it came from."""
+    """One activity for each text, from us to whom it came from; said to be no Markdown, which would hide links."""
     to = {"type": "message", "replyToId": activity.id, "conversation": {"id": activity.conversation.id}}
     to |= {"from": activity.recipient.model_dump(), "recipient": activity.sender.model_dump()}
     to |= {"locale": activity.locale} if activity.locale else {}
-    return [to | {"text": text} for text in told.texts]
+    return [to | {"text": text, "textFormat": "plain"} for text in told.texts]

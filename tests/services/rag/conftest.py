@@ -1,5 +1,6 @@
 """The real container as a process, with documents, over real HTTP."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from psycopg import AsyncConnection
 
 from services.core.search.encoder import FILES, FOLDER, TextEncoder
 from services.core.search.indexing import Source, index_store
+from services.local.postgres import EmbeddedPostgres
 from services.trainer.text_encoder import put_encoder
-from tests.conftest import free_port
+from tests.conftest import free_port, fresh_database
 
 TIMEOUT_S = 180.0  # a machine that eight test runs share; tests go on as soon as they can
 PAGES = {
@@ -100,6 +102,18 @@ async def index_pages(database: str, encoder: TextEncoder, folder: Path) -> None
         await index_store(conn, encoder, LocalStore(str(folder / "hr")), Source("hr", ("hr",)))
         (folder / "hr" / "salary.md").unlink()
         await index_store(conn, encoder, LocalStore(str(folder)), Source("docs", base_url="https://help.example"))
+
+
+def running_rag(
+    postgres: EmbeddedPostgres, template: str, objects: Path, encoder: TextEncoder, folder: Path, **settings: str
+) -> Iterator[Rag]:
+    """For fixtures of a scope of their own: a container on a database of its own, with the pages."""
+    for url in fresh_database(postgres, template):
+        asyncio.run(index_pages(url, encoder, folder))
+        running = Rag(url, objects, environment=settings)
+        running.start()
+        yield running
+        running.kill()
 
 
 @pytest.fixture

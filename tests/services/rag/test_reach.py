@@ -330,6 +330,7 @@ def test_the_bot_framework_is_answered_where_the_signature_says(rag: Rag, outsid
     assert (reply["replyToId"], reply["locale"]) == (activity["id"], "en-US")
     assert reply["recipient"]["id"] == activity["from"]["id"]
     assert "Approve the prompt on your phone." in reply["text"]
+    assert reply["textFormat"] == "plain"  # Markdown of a document would show a link that looks like our own words
     expecting = activity | {"deliveryMode": "expectReplies", "id": "another"}
     assert "Approve" in _post(rag, "bot-framework", expecting, headers)["activities"][0]["text"]
     assert _post(rag, "bot-framework", activity | {"type": "typing"}, headers) == {}
