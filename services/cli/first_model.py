@@ -15,7 +15,7 @@ import psycopg
 
 from services.core.kit.errors import PointsmanError
 from services.local.home import Home
-from services.local.mock.catalogue import labels
+from services.local.mock.catalogue import company
 from services.local.mock.tickets import MOCK_SOURCE
 from services.local.platform import Running
 from services.local.processes import remember, stop_process
@@ -40,10 +40,11 @@ def ensure_model(home: Home, say: Callable[[str], None]) -> None:
         if conn.execute("select 1 from models where status = 'champion'").fetchone():
             return
         is_own = has_own_history(conn)
+        if not is_own:
+            describe_mock_groups(conn)
     started = time.monotonic()
     if not is_own:
         say(f"No router model yet: learning a first one from {MOCK_HISTORY} mock tickets (about a minute, once).")
-        _describe_mock_groups(home)
         _run(home, "services.cli", "history", "import", "--mock", str(MOCK_HISTORY))
     _run(home, "services.trainer", "--promote", "--encoder", "frozen")
     say(f"The first router model is ready after {time.monotonic() - started:.0f} s.")
@@ -74,14 +75,14 @@ def has_own_history(conn: psycopg.Connection) -> bool:
     return found.fetchone() is not None
 
 
-def _describe_mock_groups(home: Home) -> None:
-    """The mock company's label catalogue: a company's own groups get their descriptions from its administrators."""
-    rows = [(label.name, label.description, rank) for rank, label in enumerate(labels())]
-    with psycopg.connect(home.postgres.url) as conn:
-        conn.cursor().executemany(
-            "insert into catalogue (kind, name, description, rank) values ('group', %s, %s, %s) on conflict do nothing",
-            rows,
-        )
+def describe_mock_groups(conn: psycopg.Connection) -> None:
+    """The mock company's teams, with levels: a company's own groups are described by its administrators."""
+    rows = [(group.name, group.description, group.support_level, rank) for rank, group in enumerate(company().groups)]
+    conn.cursor().executemany(
+        "insert into catalogue (kind, name, description, support_level, rank) values ('group', %s, %s, %s, %s)"
+        " on conflict do nothing",
+        rows,
+    )
 
 
 def _run(home: Home, module: str, *arguments: str) -> None:

@@ -14,9 +14,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Group:
-    """A support group. `share` is its part of all tickets (they sum to 1), `phrases` its wording by language."""
+    """
+    A support group. `share` is its part of all tickets (they sum to 1), `phrases` its wording by language; what
+    `support_level` means says `Team`.
+    """
 
     name: str
+    support_level: int
     description: str
     share: float
     median_hours: float

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import psycopg
 
-from services.cli.first_model import TUNE_ROWS_MIN, has_own_history
+from services.cli.first_model import TUNE_ROWS_MIN, describe_mock_groups, has_own_history
 from services.core.kit.database import migrate
 from services.local.home import Home
 from services.local.processes import clear_leftovers
@@ -33,6 +33,16 @@ def test_mock_history_is_not_the_companys_own(database: str) -> None:
         assert not has_own_history(conn)
         conn.execute(ADD, ("servicenow",))
         assert has_own_history(conn)
+
+
+def test_the_mock_company_has_teams_of_every_level(database: str) -> None:
+    """So that a demo shows what the chat does for the help desk and for those behind it; told twice is once."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        for _ in range(2):
+            describe_mock_groups(conn)
+        levels = dict(conn.execute("select name, support_level from catalogue where kind = 'group'").fetchall())
+    assert len(levels) == 12
+    assert (levels["Identity & Access"], levels["Network & VPN"], levels["Security Operations"]) == (1, 2, 3)
 
 
 def words_of(process: psutil.Process) -> list[str]:
