@@ -19,6 +19,7 @@ from services.core.kit.login import resolve
 
 app = typer.Typer(no_args_is_help=True, help="Answers from documents: measured, calibrated.")
 Corpus = Annotated[Path, typer.Option(help="JSON lines of doc_id, title, text; .gz too.")]
+Folder = Annotated[Path | None, typer.Option(help="As POINTSMAN_RAG_RERANKER: a folder with a cross-encoder.")]
 
 
 @app.command("evaluate")
@@ -29,6 +30,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Labelled questions that set the gate; without, the shipped one is judged."),
     ] = None,
+    reranker: Folder = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
@@ -40,7 +42,7 @@ def evaluate(
     """
     from services.core.answer.figures import report
 
-    figures = report(*_measure(corpus, questions, calibrate))
+    figures = report(*_measure(corpus, questions, calibrate, reranker))
     if format is Format.JSON:
         print_json(figures)
         return
@@ -55,6 +57,7 @@ def calibrate(
     corpus: Corpus,
     questions: Annotated[Path, typer.Option(help="Labelled questions: answerable, unanswerable, underspecified.")],
     output: Annotated[Path, typer.Option(help="The file that POINTSMAN_RAG_CALIBRATION names.")],
+    reranker: Folder = None,
 ) -> None:
     """
     Fit the gate to your own documents and questions, wrong answers kept rarest.
@@ -65,7 +68,7 @@ def calibrate(
     """
     from services.core.answer.gate import write_calibration
 
-    _, calibration = _measure(corpus, questions, questions)
+    _, calibration = _measure(corpus, questions, questions, reranker)
     write_calibration(calibration, output)
     typer.echo(
         f"{output}: answers from {calibration.standard:.2f} (standard) and {calibration.strict:.2f} (strict), "
@@ -201,12 +204,15 @@ def _id(text: str) -> UUID:
         raise InputInvalid(f"'{text}' is no conversation's id. List them: pointsman rag cases") from exc
 
 
-def _measure(corpus: Path, questions: Path, calibration: Path | None) -> Any:
+def _measure(corpus: Path, questions: Path, calibration: Path | None, folder: Path | None) -> Any:
     from services.core.answer.evaluate import evaluate as measure
+    from services.core.search.rerank import open_reranker
+
+    reranker = open_reranker(folder) if folder else None
 
     async def run(url: str, encoder: Any) -> Any:
         async with await AsyncConnection.connect(resolve(url), autocommit=True) as conn:
-            return await measure(conn, encoder, corpus, questions, calibration)
+            return await measure(conn, encoder, corpus, questions, calibration, reranker)
 
     with open_platform() as settings:
         return asyncio.run(run(settings.database_url.get_secret_value(), open_encoder(settings)))

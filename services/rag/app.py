@@ -34,6 +34,7 @@ from services.core.llm.build import build_answerer, is_strict
 from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.search.encoder import fetch_encoder
+from services.core.search.rerank import open_reranker
 from services.core.text.redact import build_redactor
 from services.rag import drafts, endpoints, handover, service
 from services.rag.channels import endpoints as channels
@@ -97,7 +98,10 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         writer = _build_writer(settings, pool, redaction)
         router = RouterClient(settings.router_url, http, settings.router_timeout_s)
         learns = Learning.of(settings.rag_index_cases, settings.rag_approve_cases)
-        outside = Outside(pool, encoder, redaction, rules, learns, writer, router, settings.rag_mail)
+        reranker = None
+        if settings.rag_reranker is not None:
+            reranker = await asyncio.to_thread(open_reranker, settings.rag_reranker)
+        outside = Outside(pool, encoder, redaction, rules, learns, writer, router, reranker, settings.rag_mail)
         app.state.outside = outside
         app.state.bot_door = BotDoor(settings.rag_bot, http) if settings.rag_bot.app_id else None
         connectors = build_connectors(settings.connectors, pool=pool, http=http)

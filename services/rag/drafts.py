@@ -19,10 +19,9 @@ from services.core.kit.database import connection
 from services.core.llm.ledger import Origin
 from services.core.llm.sentences import sentences
 from services.core.models.texts import join_text
-from services.core.search.encoder import Vectors
-from services.core.search.retrieve import Found, Question, Scope, meant_vector, search
+from services.core.search.retrieve import Question, meant_vector
 from services.rag import repository
-from services.rag.service import Outside
+from services.rag.service import Outside, finder
 
 log = structlog.get_logger()
 
@@ -59,15 +58,10 @@ async def draft_once(outside: Outside, groups: tuple[str, ...], *, shadow: bool 
 async def _answer(outside: Outside, ticket: DictRow, groups: tuple[str, ...]) -> Answer:
     question = Question(_question(ticket))
     vector = await asyncio.to_thread(meant_vector, outside.encoder, question)
-
-    async def find(question: Question, vector: Vectors) -> Found:
-        async with connection(outside.pool) as conn:
-            return await search(conn, question, vector, outside.encoder.version, Scope(groups=groups))
-
     origin = Origin(str(ticket["id"]), f"draft:{ticket['id']}", "answer")
     write = None if outside.writer is None else partial(outside.writer.write, origin=origin)
     return await answer_from_evidence(
-        Means(outside.encoder, outside.rules, find, write), question, vector, asked_back=True
+        Means(outside.encoder, outside.rules, finder(outside, groups), write), question, vector, asked_back=True
     )
 
 

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 from psycopg.rows import DictRow
 
-from services.core.answer.decide import Means, Rules, answer
+from services.core.answer.decide import Means, Rules, Search, answer
 from services.core.answer.redirect import HELP_DESK, redirected
 from services.core.answer.written import Writer
 from services.core.contracts.conversation import Action, Answer, Author, Message, Session, SessionState
@@ -28,6 +28,7 @@ from services.core.llm.redaction import Redaction
 from services.core.llm.reply import Speaker
 from services.core.models.client import RouterClient
 from services.core.search.encoder import TextEncoder, Vectors
+from services.core.search.rerank import Reranker, reranked, wide
 from services.core.search.retrieve import Found, Question, Scope, search
 from services.rag import repository, states
 from services.rag.mail import MailSettings
@@ -69,6 +70,7 @@ class Outside:
     learns: Learning = Learning.NOTHING
     writer: Writer | None = None
     router: RouterClient | None = None
+    reranker: Reranker | None = None
     mail: MailSettings | None = None
     turns: "Turns" = field(default_factory=lambda: Turns())
 
@@ -246,12 +248,7 @@ async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
     replies = [one["redacted"] for one in before if one["author"] == Author.ASSISTANT]
     previous = tuple(one["redacted"] for one in before if one["author"] == Author.USER)[-PREVIOUS_MAX:]
     question = Question(turn.text, previous, replies[-1] if replies else "")
-    scope = Scope(groups=tuple(turn.session["groups"]))
-
-    async def find(question: Question, vector: Vectors) -> Found:
-        async with connection(outside.pool) as conn:
-            return await search(conn, question, vector, outside.encoder.version, scope)
-
+    find = finder(outside, tuple(turn.session["groups"]))
     write = None if outside.writer is None else partial(outside.writer.write, **_told(turn))
     means = Means(outside.encoder, outside.rules, find, write)
     asked_back = repository.was_asked_back(turn.before)
@@ -263,6 +260,18 @@ async def _answer(outside: Outside, turn: Turn, stages: Stages) -> Answer:
         suggested = await suggest(outside.router, (*previous, turn.text))
         level = await level_of(outside.pool, suggested.group if suggested else None)
     return way if level == HELP_DESK else given
+
+
+def finder(outside: Outside, groups: tuple[str, ...]) -> Search:
+    """Finds what these groups may read; no connection is held while it is put into order."""
+    scope = wide(outside.reranker, Scope(groups=groups))
+
+    async def find(question: Question, vector: Vectors) -> Found:
+        async with connection(outside.pool) as conn:
+            found = await search(conn, question, vector, outside.encoder.version, scope)
+        return await reranked(outside.reranker, found)
+
+    return find
 
 
 def _told(turn: Turn) -> dict[str, Any]:

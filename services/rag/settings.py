@@ -26,6 +26,9 @@ class RagSettings(PlatformSettings):
     `rag_channel_messages_per_minute` what comes by a channel; what one call may cost is bounded by the same names as at
     the gateway. `rag_threads` compute beside the event loop.
 
+    `rag_reranker` is the folder of a cross-encoder in ONNX that puts the thirty best passages into order; without one
+    they stay as they were found. A gate for it is calibrated with it.
+
     `rag_drafts` drafts replies for agents on assigned tickets, from documents for everybody and for `rag_draft_groups`;
     in `shadow`, as everywhere, nothing is written to the ticketing system.
 
@@ -40,6 +43,7 @@ class RagSettings(PlatformSettings):
     rag_pool_size: int = Field(default=8, ge=2)
     rag_mode: Mode = Mode.STANDARD
     rag_calibration: Path = CALIBRATION_FILE
+    rag_reranker: Path | None = None
     rag_public: bool = False
     rag_connector: str = "desk"
     rag_ticket_group: str | None = None

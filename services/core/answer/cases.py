@@ -17,9 +17,8 @@ from services.core.kit.locks import Lock
 from services.core.llm.sentences import keywords
 from services.core.search import documents
 from services.core.search.encoder import TextEncoder, Vectors
-from services.core.search.retrieve import Question, Scope, search
+from services.core.search.retrieve import CASES, Question, Scope, search
 
-SOURCE = "cases"
 # Cosine of two cases, question and resolution together, and of two sentences of resolutions. Of pairs of questions that
 # are as near 99.3 % want the same (`pointsman rag thresholds`, design/adr/0174); no set with resolutions is at hand.
 SAME_CASE = 0.92
@@ -116,10 +115,10 @@ async def _embed(encoder: TextEncoder, case: Document) -> Vectors:
 
 async def _same(conn: Connection, vector: Vectors, encoder: str, case: Document) -> Evidence | None:
     """Among the cases of just this audience: what one group was told must not get into a case for everybody."""
-    scope = Scope(groups=case.acl, sources=(SOURCE,), text_share=0.0)
+    scope = Scope(groups=case.acl, sources=(CASES,), text_share=0.0)
     found = await search(conn, Question(case.title), np.asarray(vector), encoder, scope)
     near = [one for one in found.evidence if one.cosine >= SAME_CASE and one.uri != case.uri]
-    rows = await conn.execute(SAME_AUDIENCE, (SOURCE, [one.uri for one in near], sorted(set(case.acl))))
+    rows = await conn.execute(SAME_AUDIENCE, (CASES, [one.uri for one in near], sorted(set(case.acl))))
     alike = {row["uri"] for row in await rows.fetchall()}
     return next((one for one in near if one.uri in alike), None)
 
@@ -140,7 +139,7 @@ def _unsaid(encoder: TextEncoder, said: list[str], known: list[str]) -> list[str
 
 def _case(uri: str, title: str, text: str, acl: tuple[str, ...]) -> Document:
     return Document(
-        source=SOURCE,
+        source=CASES,
         uri=uri,
         title=title[:TITLE_MAX_CHARS],
         kind=DocumentKind.CASE,

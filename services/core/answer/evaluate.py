@@ -29,6 +29,7 @@ from services.core.search.chunk import cut
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.indexing import fingerprint
 from services.core.search.parse import Block
+from services.core.search.rerank import Reranker, reranked, wide
 from services.core.search.retrieve import Found, Question, Scope, meant_vector, search
 from services.core.search.topics import unless_new
 
@@ -123,14 +124,24 @@ async def index_corpus(conn: AsyncConnection[Any], encoder: TextEncoder, corpus:
 
 
 async def measure(
-    conn: AsyncConnection[Any], encoder: TextEncoder, questions: Sequence[Labelled], *, arms: bool
+    conn: AsyncConnection[Any],
+    encoder: TextEncoder,
+    questions: Sequence[Labelled],
+    *,
+    arms: bool,
+    reranker: Reranker | None = None,
 ) -> list[Measured]:
     """Every question as it would be answered; with `arms`, also what each arm would have found."""
-    return [await _measure_one(conn, encoder, labelled, arms=arms) for labelled in questions]
+    return [await _measure_one(conn, encoder, labelled, reranker, arms=arms) for labelled in questions]
 
 
 async def evaluate(
-    conn: AsyncConnection[Any], encoder: TextEncoder, corpus: Path, questions: Path, calibration: Path | None
+    conn: AsyncConnection[Any],
+    encoder: TextEncoder,
+    corpus: Path,
+    questions: Path,
+    calibration: Path | None,
+    reranker: Reranker | None = None,
 ) -> tuple[list[Measured], Calibration]:
     """
     Indexes the corpus in a scratch schema and measures the questions there. The gate is calibrated on the labelled
@@ -140,8 +151,8 @@ async def evaluate(
     taught = read_questions(calibration) if calibration else []
     async with scratch(conn):
         await index_corpus(conn, encoder, rows)
-        learnt = await measure(conn, encoder, taught, arms=False)
-        judged = await measure(conn, encoder, asked, arms=True)
+        learnt = await measure(conn, encoder, taught, arms=False, reranker=reranker)
+        judged = await measure(conn, encoder, asked, arms=True, reranker=reranker)
     return judged, calibration_of(learnt, source=calibration.name) if calibration else read_calibration()
 
 
@@ -155,10 +166,12 @@ def calibration_of(learnt: Sequence[Measured], *, source: str) -> Calibration:
     )
 
 
-async def _measure_one(conn: AsyncConnection[Any], encoder: TextEncoder, labelled: Labelled, *, arms: bool) -> Measured:
+async def _measure_one(
+    conn: AsyncConnection[Any], encoder: TextEncoder, labelled: Labelled, reranker: Reranker | None, *, arms: bool
+) -> Measured:
     begun = time.perf_counter()
     vector = meant_vector(encoder, labelled.question)
-    found = await _find(conn, encoder, labelled.question, vector, Scope())
+    found = await reranked(reranker, await _find(conn, encoder, labelled.question, vector, wide(reranker, Scope())))
     signals = read(encoder, found)
     seconds = time.perf_counter() - begun
     ranks: dict[str, tuple[str, ...]] = {}
@@ -166,6 +179,8 @@ async def _measure_one(conn: AsyncConnection[Any], encoder: TextEncoder, labelle
         scope = Scope(k=CHUNKS_FETCHED, text_share=text_share, vector_share=vector_share)
         look = _find if arm == "default" else _find_in_context
         every = await look(conn, encoder, labelled.question, vector, scope)
+        if arm == "default":
+            every = await reranked(reranker, every, kept=CHUNKS_FETCHED)
         ranks[arm] = tuple(dict.fromkeys(evidence.uri for evidence in every.evidence))
     return Measured(labelled, ranks, signals, seconds)
 
