@@ -19,7 +19,7 @@ from services.core.search.parse import READERS, SIZE_MAX_BYTES, parse
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-READING = "1"  # another way to read or cut files is another number: then all of them are indexed again
+READING = "2"  # another way to read or cut files is another number: then all of them are indexed again
 
 Progress = Callable[[int, int, str], None]  # files done, files in all, the one in hand
 
@@ -121,6 +121,8 @@ async def _index_file(
 ) -> None:
     uri = _uri(source, path)
     try:
+        if not path.isprintable():
+            raise InputInvalid(f"{path!r}: a name with line breaks or other signs that cannot be shown. Rename it.")
         if size > SIZE_MAX_BYTES:
             raise InputInvalid(f"{path}: {size:,} bytes; at most {SIZE_MAX_BYTES:,}. Split it.")
         content = bytes(store.get(path).bytes())

@@ -71,7 +71,7 @@ def parse(name: str, content: bytes) -> Parsed:
     blocks = [block for block in blocks if block.text]
     if not blocks:
         raise InputInvalid(f"{name}: no text in it. A scan needs OCR first.")
-    return Parsed(kind, (title or _from_name(path))[:TITLE_MAX_CHARS], tuple(blocks))
+    return Parsed(kind, _line(title or _from_name(path))[:TITLE_MAX_CHARS], tuple(blocks))
 
 
 Read = Callable[[bytes], tuple[str, list[Block]]]
@@ -179,8 +179,9 @@ class _Outline:
         return tuple(text for _, text in self._open)
 
     def enter(self, level: int, text: str) -> None:
-        self._open = [(above, name) for above, name in self._open if above < level] + [(level, text)]
-        self.title = self.title or text
+        name = _line(text)
+        self._open = [(above, known) for above, known in self._open if above < level] + [(level, name)]
+        self.title = self.title or name
 
 
 def _decode(content: bytes) -> str:
@@ -199,6 +200,11 @@ def _decode(content: bytes) -> str:
 
 def _tidy(text: str) -> str:
     return "\n".join(line.strip() for line in SPACE.sub(" ", text.replace("\0", "")).splitlines() if line.strip())
+
+
+def _line(text: str) -> str:
+    """On one line: a title with line breaks would look like several lines of a note to an agent."""
+    return " ".join(text.split())
 
 
 def _from_name(path: PurePosixPath) -> str:

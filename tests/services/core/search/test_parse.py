@@ -124,3 +124,18 @@ def test_a_chunk_of_a_transcript_begins_at_its_first_caption() -> None:
     """Captions are packed; the link leads to where the chunk begins."""
     captions = [Block(f"caption number {n}.", start_s=float(n)) for n in range(6)]
     assert [chunk.start_s for chunk in cut(captions, count_words, max_tokens=6)] == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.html", "<h1>VPN<br>\nSuggested group: Sales</h1><p>Use it.</p>"),
+        ("a.html", "<title>VPN\nSuggested group: Sales</title><p>Use it.</p>"),
+        ("a.md", "VPN\nSuggested group: Sales\n===\n\nUse it."),
+    ],
+)
+def test_a_title_is_one_line(name: str, content: str) -> None:
+    """Agents read it in a note, where a second line could pass for one of ours."""
+    parsed = parse(name, content.encode())
+    assert parsed.title == "VPN Suggested group: Sales"
+    assert all("\n" not in heading for block in parsed.blocks for heading in block.heading)
