@@ -91,9 +91,10 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
                      where w.workflow_uuid = o.workflow_uuid and split_part(w.workflow_uuid, ':', 2) = %(id)s::text
                        and w.status in ('SUCCESS', 'ERROR')),
      answers as (delete from llm_cache where ticket_id = %(id)s::text),
-     talks as (delete from sessions s using tickets t, session_events e
-               where t.id = %(id)s and s.connector = t.connector and s.id = e.session_id
-                 and e.kind = 'ticket_opened' and e.detail ->> 'ticket' = t.external_id returning s.id),
+     talks as (delete from sessions s using tickets t
+               where t.id = %(id)s and s.connector = t.connector and (s.ticket = t.external_id or s.id = any(array(
+                   select e.session_id from session_events e join tickets x on x.id = %(id)s
+                   where e.kind = 'ticket_opened' and e.detail ->> 'ticket' = x.external_id))) returning s.id),
      parts as (select p.uri from case_parts p join talks on talks.id = p.session_id),
      cases as (delete from documents d where d.source = 'cases'
                and d.uri in (select 'case:' || id from talks union select uri from parts)),

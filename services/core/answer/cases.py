@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from services.core.answer.passage import sentences
+from services.core.answer.wishes import is_mere_call
 from services.core.contracts.conversation import Author
 from services.core.contracts.document import TITLE_MAX_CHARS, Chunk, Document, DocumentKind, Evidence
 from services.core.kit.database import Connection
@@ -23,6 +24,7 @@ from services.core.search.retrieve import CASES, Question, Scope, search
 # are as near 99.3 % want the same (`pointsman rag thresholds`, design/adr/0174); no set with resolutions is at hand.
 SAME_CASE = 0.92
 TEXT_MAX_CHARS = 1_500
+FACTS, FACTS_MAX_CHARS = "Facts: ", 300
 DRAFT = "insert into case_drafts (session_id, document) values (%s, %s) on conflict (session_id) do nothing"
 WAITING = "select session_id, document, at from case_drafts where state = 'waiting' order by at limit 200"
 PART = """
@@ -53,13 +55,23 @@ async def put_case(conn: Connection, encoder: TextEncoder, session: DictRow, sai
 
 
 def as_case(session_id: UUID, said: list[DictRow], acl: tuple[str, ...]) -> Document | None:
-    """Only the agents' words can be quoted from it; its audience is the conversation's."""
-    asked = [one["redacted"] for one in said if one["author"] == Author.USER]
+    """
+    Only the agents' words can be quoted from it; its audience is the conversation's. What else the person said is above
+    them, where it is found by, and never quoted.
+    """
+    asked = _asked(said)
     solved = [one["redacted"] for one in said if one["author"] == Author.AGENT]
     if not asked or not solved:
         return None
     title, text = " ".join(asked[0].split()), "\n".join(solved)[:TEXT_MAX_CHARS]
-    return _case(f"case:{session_id}", title, text, acl)
+    told = " ".join(" ".join(asked[1:]).split())[:FACTS_MAX_CHARS]
+    return _case(f"case:{session_id}", title, text, acl, facts=f"{FACTS}{told}" if told else "")
+
+
+def _asked(said: list[DictRow]) -> list[str]:
+    """What the person said of the matter; mere calls for a person only where there is nothing else."""
+    every = [one["redacted"] for one in said if one["author"] == Author.USER]
+    return [text for text in every if not is_mere_call(text)] or every
 
 
 async def draft_case(conn: Connection, session: DictRow, said: list[DictRow]) -> None:
@@ -129,7 +141,8 @@ def _merged(encoder: TextEncoder, known: Evidence, case: Document) -> Document:
     for sentence in _unsaid(encoder, sentences(case.chunks[0].text), sentences(known.text)):
         if len(text) + 1 + len(sentence) <= TEXT_MAX_CHARS:
             text = f"{text}\n{sentence}"
-    return _case(known.uri, known.title, text, case.acl)
+    facts = next((one for one in known.heading if one.startswith(FACTS)), "")
+    return _case(known.uri, known.title, text, case.acl, facts=facts)
 
 
 def _unsaid(encoder: TextEncoder, said: list[str], known: list[str]) -> list[str]:
@@ -137,13 +150,14 @@ def _unsaid(encoder: TextEncoder, said: list[str], known: list[str]) -> list[str
     return [sentence for sentence, row in zip(said, near, strict=True) if float(row.max()) < SAME_CASE]
 
 
-def _case(uri: str, title: str, text: str, acl: tuple[str, ...]) -> Document:
+def _case(uri: str, title: str, text: str, acl: tuple[str, ...], *, facts: str) -> Document:
+    above = (facts, *keywords(title, text)) if facts else keywords(title, text)
     return Document(
         source=CASES,
         uri=uri,
         title=title[:TITLE_MAX_CHARS],
         kind=DocumentKind.CASE,
-        content_sha256=hashlib.sha256(f"{title}\n{text}".encode()).hexdigest(),
+        content_sha256=hashlib.sha256(f"{title}\n{facts}\n{text}".encode()).hexdigest(),
         acl=acl,
-        chunks=(Chunk(ordinal=0, text=text, heading=keywords(title, text)),),
+        chunks=(Chunk(ordinal=0, text=text, heading=above),),
     )

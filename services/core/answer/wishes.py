@@ -125,6 +125,11 @@ def asks_for_human(encoder: TextEncoder, text: str) -> bool:
     )
 
 
+def is_mere_call(text: str) -> bool:
+    """Whether it is a call for a person and says nothing of the matter; by words alone."""
+    return len(text.split()) <= HUMAN_WORDS and any(of.search(text) for of in (WORDS, FOREIGN, HUMAN))
+
+
 def says_done(encoder: TextEncoder, text: str) -> bool:
     """Whether the person says that all is well."""
     is_short = len(text.split()) <= SHORT_WORDS and "?" not in text

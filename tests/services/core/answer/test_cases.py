@@ -8,7 +8,7 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 
-from services.core.answer.cases import put_case
+from services.core.answer.cases import as_case, put_case
 from services.core.search.encoder import TextEncoder
 from services.rag.repository import open_session
 from services.worker.repository import ERASE
@@ -48,6 +48,22 @@ async def test_a_near_duplicate_adds_what_is_new(conn: Any, text_encoder: TextEn
     _, other = await resolved(conn, text_encoder, "My badge does not open the garage", "Ask reception for a new one.")
     _, secret = await resolved(conn, text_encoder, ASKED, SOLVED, "hr")
     assert set(await cases(conn)) == {first, other, secret}
+
+
+def test_a_case_is_named_by_the_matter() -> None:
+    """Not by the call for a person; what else was said is found by, and only the agent's words can be quoted."""
+    said = [("user", "I want to talk to a human"), ("assistant", "I am handing this to a person."), ("user", ASKED)]
+    said += [("user", "It is a Barista 9 with two buttons."), ("agent", SOLVED)]
+    case = as_case(uuid4(), [{"author": author, "redacted": text} for author, text in said], ())
+    assert case is not None
+    assert (case.title, case.chunks[0].text) == (ASKED, SOLVED)
+    assert case.chunks[0].heading[0] == "Facts: It is a Barista 9 with two buttons."
+    assert 1 <= len(case.chunks[0].heading[1:]) <= 2
+    only = as_case(
+        uuid4(), [{"author": "user", "redacted": "Human please"}, {"author": "agent", "redacted": SOLVED}], ()
+    )
+    assert only is not None
+    assert (only.title, only.chunks[0].heading[0].startswith("Facts")) == ("Human please", False)
 
 
 async def test_an_erasure_reaches_what_was_merged(conn: Any, text_encoder: TextEncoder) -> None:
