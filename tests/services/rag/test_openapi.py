@@ -1,21 +1,26 @@
 """The chat under fire: whatever fits, or does not fit, its own OpenAPI file, it answers as that file says."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 import schemathesis
 
+from services.core.search.encoder import TextEncoder
 from tests.fire import Fire
-from tests.services.rag.conftest import TIMEOUT_S, Rag
+from tests.services.rag.conftest import TIMEOUT_S, Rag, running_rag
 
 LIMITS = ("RAG_SESSIONS", "RAG_MESSAGES", "RAG_CALLER_MESSAGES", "FAILED_SIGN_INS")
 EXAMPLES = 10  # per operation and mode: some are answered from the documents
 
 
-@pytest.fixture(autouse=True)
-def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls in a minute: here the answers matter. For the container, which is started after this."""
-    for name in LIMITS:
-        monkeypatch.setenv(f"POINTSMAN_{name}_PER_MINUTE", "100000000")
+@pytest.fixture(scope="module")
+def rag(postgres: Any, template: str, objects: Path, text_encoder: TextEncoder, tmp_path_factory: Any) -> Iterator[Rag]:
+    """Without limits on calls in a minute: here the answers matter."""
+    limits = {f"POINTSMAN_{name}_PER_MINUTE": "100000000" for name in LIMITS}
+    yield from running_rag(postgres, template, objects, text_encoder, tmp_path_factory.mktemp("pages"), **limits)
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["a conversation of one's own", "any"])
