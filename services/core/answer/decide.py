@@ -107,7 +107,9 @@ def decide(encoder: TextEncoder, found: Found, signals: Signals, rules: Rules, *
     probability = rules.calibration.probability(signals)
     if signals.nearness < FAR_AWAY:
         return hand_off(Reason.OUT_OF_SCOPE, question=asked, confidence=probability)
-    if not asked_back and (_is_unclear(found, signals, rules) or passes_over(signals)):
+    if not asked_back and passes_over(signals):
+        return _ask_for_a_sentence(found, probability)
+    if not asked_back and _is_unclear(found, signals, rules):
         return _ask_back(found, probability)
     if not rules.calibration.answers(signals, rules.mode):
         reason = why_not(signals, rules.calibration)
@@ -249,10 +251,22 @@ def _is_unclear(found: Found, signals: Signals, rules: Rules) -> bool:
     return rules.calibration.unclear.probability(features) >= rules.calibration.clarify
 
 
+def _ask_for_a_sentence(found: Found, probability: float) -> Answer:
+    """To keywords of which one is nowhere: what is near, and that more words would help."""
+    titles = list(dict.fromkeys(one.title for one in _near(found) if one.title))[:CLARIFY_CHOICES]
+    about = f" The nearest I have: {'; '.join(titles)}." if titles else ""
+    reply = f"I found nothing about all of these words.{about} Please write in a sentence what you would like to know."
+    return Answer(action=Action.CLARIFY, reply=reply, evidence=found.evidence[:CLARIFY_CHOICES], confidence=probability)
+
+
+def _near(found: Found) -> list[Evidence]:
+    best = max((one.cosine for one in found.evidence), default=0.0)
+    return [one for one in found.evidence if one.cosine >= best - TOPIC_MARGIN]
+
+
 def _ask_back(found: Found, probability: float) -> Answer:
     """Names what the question could be about, by the documents that were found; those far from it are left out."""
-    best = max((one.cosine for one in found.evidence), default=0.0)
-    near = [one for one in found.evidence if one.cosine >= best - TOPIC_MARGIN]
+    near = _near(found)
     titles = dict.fromkeys(one.title for one in near if one.title)
     names = list(titles if len(titles) > 1 else dict.fromkeys(one.heading[-1] for one in near if one.heading))
     about = f" Is it about one of these: {'; '.join(names[:CLARIFY_CHOICES])}?" if names else ""

@@ -18,9 +18,9 @@ from services.core.search.encoder import TextEncoder, Vectors
 RRF_K = 60  # Cormack, Clarke and Buettcher 2009; 10 to 60 measured the same here (design/adr/0116)
 DEPTH = 100  # of each arm into the fusion
 # What an agent answered one person counts a little less than what the company wrote for all: of two that rank alike the
-# document comes first. As reciprocal ranks lie, .98 is about one place in both arms.
+# document comes first. From 61/62 on, what is first in both arms stays first.
 CASES = "cases"
-CASES_WEIGHT = 0.98
+CASES_WEIGHT = 0.99
 EXACT_MAX_CHUNKS = 10_000  # an exact scan of as many takes some 30 ms on a busy core
 EF_SEARCH = 200
 MAX_SCAN_TUPLES = 60_000  # how far an iterative scan goes on for a caller who may read few of the chunks

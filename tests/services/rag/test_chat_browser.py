@@ -61,6 +61,12 @@ def test_a_question_an_answer_a_person_and_their_reply(rag: Rag) -> None:
         expect(log).not_to_contain_text("internal remark")
         expect(page.get_by_role("status")).to_contain_text("Solved", timeout=SLOW_MS)
 
+        page.set_viewport_size({"width": 360, "height": 420})
+        log.evaluate("log => log.scrollTo(0, log.scrollHeight)")
+        for part in (page.get_by_role("status"), box, page.get_by_role("button", name="Send")):
+            expect(part).to_be_in_viewport(ratio=1)  # however long the conversation and small the window
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
         page.reload()
         expect(log).to_contain_text("Ana here: your access is back.", timeout=SLOW_MS)
         assert page.locator("article").count() == 6

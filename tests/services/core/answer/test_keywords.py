@@ -63,7 +63,7 @@ async def test_a_keyword_that_no_page_has_is_asked_about(handbook: Handbook) -> 
     for text in ("printer toner", "3d printer", "laptop insurance", "What does error 0x80004005 mean?"):
         (given,) = await handbook.ask(text)
         assert (given.action, given.claims) == (Action.CLARIFY, ()), text
-        assert given.reply.startswith("Your question could mean several things. Is it about one of these:")
+        assert given.reply.startswith("I found nothing about all of these words. The nearest I have: "), text
         (again,) = await handbook.ask(text, asked_back=True)
         assert (again.action, again.reason) == (Action.HANDOFF, Reason.INSUFFICIENT_COVERAGE), text
 
