@@ -21,7 +21,7 @@ from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.retrieve import CASES, Question, Scope, search
 
 # Cosine of two cases, question and resolution together, and of two sentences of resolutions. Of pairs of questions that
-# are as near 99.3 % want the same (`pointsman rag thresholds`, design/adr/0174); no set with resolutions is at hand.
+# are as near 97 % want the same (`pointsman rag thresholds`, design/adr/0174); no set with resolutions is at hand.
 SAME_CASE = 0.92
 TEXT_MAX_CHARS = 1_500
 FACTS, FACTS_MAX_CHARS = "Facts: ", 300
