@@ -21,8 +21,8 @@ NAMES = ("nearness", "margin", "agreement", "terms", "coverage")  # what a calib
 READ_CLOSELY = 3  # evidence compared token by token: each costs an encoder run of some 20 ms
 LOW_QUANTILE = 25  # the least matched quarter of the words decides: one missing name changes the question
 KEYWORDS_MAX = 3  # words; a sentence says the same in several of them, of three each counts
-# 0x80070643: its pieces resemble those of any code, so it is looked for by its letters.
-CODE = re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{6,}", re.IGNORECASE)
+# 0x80070643: its pieces resemble those of any code, so it is looked for by its letters. <PERSON_1> is none.
+CODE = re.compile(r"(?<![\w<-])(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{6,}", re.IGNORECASE)
 PLAIN_WORDS = "a an at be by do i if in is it me my no of on or so to us we"
 PLAIN = STOP | frozenset(PLAIN_WORDS.split())
 
@@ -81,7 +81,7 @@ def _least(encoder: TextEncoder, asked: Question, question: Tokens, closest: tup
     if not _has_codes(asked.text, closest):
         return 0.0
     words = asked.text.split()
-    places = {n for n, word in enumerate(words) if word.strip("?!.,;:").lower() not in PLAIN}
+    places = {n for n, word in enumerate(words) if word[0] != "<" and word.strip("?!.,;:").lower() not in PLAIN}
     if asked.previous or len(words) > KEYWORDS_MAX or not places:
         return 1.0
     return max(_worst(asked.text, question, places, encoder.tokens(_as_embedded(one)).vectors) for one in closest)
