@@ -69,11 +69,13 @@ async def test_a_keyword_that_no_page_has_is_asked_about(handbook: Handbook) -> 
 
 
 async def test_keywords_that_a_page_has_are_answered(handbook: Handbook) -> None:
-    """Also when only its title has them, and when they say it in other words."""
+    """Also when only its title has them, when they say it in other words, and beside what is hidden."""
     for text, page in (
         ("paper jam", "printer-jam.md"),
         ("stolen laptop", "laptop-lost.md"),
         ("guest wifi", "wifi-office.md"),
+        ("paper jam <LOCATION_1>", "printer-jam.md"),
+        ("How do I clear a paper jam in <LOCATION_1>?", "printer-jam.md"),
     ):
         (given,) = await handbook.ask(text)
         assert (given.action, given.evidence[0].uri) == (Action.CONTINUE, page), text

@@ -64,7 +64,8 @@ FROZEN = {
     "versions/0021_canaries.py": "9eb5a4227c9ab063",
     "versions/0022_support_levels.py": "ceeb8bc85869fa8c",
     "versions/0023_review_reasons.py": "fb20db392b326353",
-    "versions/0024_tickets_of_conversations.py": "883249aef7aa7ae0",
+    "versions/0024_models_in_the_console.py": "a3d2d33ed8e9627a",
+    "versions/0025_tickets_of_conversations.py": "e251ecfb29416c45",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 STATEMENTS = """
 create index session_events_ticket on session_events ((detail ->> 'ticket')) where kind = 'ticket_opened';
