@@ -23,6 +23,7 @@ from services.cli import (
     rag,
     redact,
     render,
+    sla,
     smoke,
     submit,
     tickets,
@@ -62,6 +63,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(labels.app, name="labels")
 app.add_typer(models.app, name="models")
+app.add_typer(sla.app, name="sla")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

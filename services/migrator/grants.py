@@ -94,6 +94,8 @@ WORKER: Rights = {
     "public.session_events": "select (session_id, kind, detail)",
     "public.sessions": "select, delete",
     "public.tallies": "select, update",
+    "public.sla_alerts": "select, insert",
+    "public.sla_rules": READ,
     "public.thresholds": READ,
     "public.ticket_vectors": ALL,
     "raw.texts": "select, update, delete",

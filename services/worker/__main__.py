@@ -33,6 +33,7 @@ from services.worker.polling import poll
 from services.worker.predictions import build_app
 from services.worker.serving import build_server, serve_until
 from services.worker.settings import WorkerSettings
+from services.worker.sla import watch_sla
 from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
 from services.worker.workflows import register
@@ -98,6 +99,7 @@ async def run(settings: WorkerSettings) -> None:
             ),
             upkeep(outside, stop=stop),
             explain(pool, router, stop=stop),
+            watch_sla(pool, stop=stop),
             link_chain(pool, stop=stop),
             anchor_chain(outside, publisher, stop=stop),
             tell(outside, stop=stop),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PAUSE_S = 3.0
+FAILED_PAUSE_S = 20.0  # the router or the database is away: once in a while is enough
 BETWEEN_S = 0.2  # tickets in flight come first at the router
 AHEAD = 200  # reviews explained before anybody asks, by information; half as many by age
 NEAR = 4
@@ -64,9 +65,8 @@ on conflict (ticket_id) do update set text_md5 = excluded.text_md5, model_versio
 """
 # What an order rests on: when it is the same as at the last round, so is the order.
 STATE = """
-select (select count(*) from reviews where state = 'open' and ticket_id in (select ticket_id from review_reasons)) as n,
-       (select max(made_at) from review_reasons) as made_at,
-       (select max(closed_at) from reviews where closed_at > now() - interval '7 days') as closed_at
+select count(*) filter (where r.state = 'open') as n, max(w.made_at) as made_at, max(r.closed_at) as closed_at
+from review_reasons w join reviews r using (ticket_id)
 """
 OPEN = """
 select w.ticket_id, r.urgency, w.embedding::text as embedding from review_reasons w join reviews r using (ticket_id)
@@ -92,13 +92,14 @@ async def explain(pool: Pool, router: RouterClient, *, stop: asyncio.Event) -> N
     """Until `stop`; nobody waits for it, so whatever fails is tried again."""
     ordered: tuple[object, ...] = ()
     while not stop.is_set():
-        goes_on = False
         try:
             goes_on, ordered = await one_round(pool, router, ordered)
+            pause_s = BETWEEN_S if goes_on else PAUSE_S
         except Exception as exc:
             log.warning("worker.reasons.postponed", error=type(exc).__name__)
+            pause_s = FAILED_PAUSE_S
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), BETWEEN_S if goes_on else PAUSE_S)
+            await asyncio.wait_for(stop.wait(), pause_s)
 
 
 async def one_round(

@@ -15,3 +15,4 @@ class Lock(IntEnum):
     GAPS = 7264006
     CASES = 7264008
     REASONS = 7264010
+    SLA = 7264011

@@ -50,6 +50,10 @@ union all
 select 'gate:' || a.subject, 'failed_gate', a.at, null, null, null, null, 'Model ' || split_part(a.subject, '/', 2),
        a.detail ->> 'gates'
 from audit_log a where a.action = 'model.rejected' and a.at > %(since)s
+union all
+select 'sla:' || s.ticket_id || ':' || s.target_hours, 'sla_risk', s.at, s."group", s.ticket_id, s.priority, null,
+       s.target_hours::text, to_char(s.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
+from sla_alerts s where s.at > %(since)s
 """
 UNTOLD = f"""
 select * from ({HAPPENED}) happened

@@ -19,7 +19,9 @@ WORDS: Mapping[EventKind, tuple[str, str]] = {
     "escalation": ("escalation", "escalations"),
     "dead_letter": ("dead letter", "dead letters"),
     "failed_gate": ("model that failed its gates", "models that failed their gates"),
+    "sla_risk": ("ticket that may miss its SLA", "tickets that may miss their SLA"),
 }
+LEAST: Mapping[EventKind, Severity] = {"escalation": Severity.INFO, "sla_risk": Severity.WARNING}
 BY_PRIORITY = {"urgent": Severity.CRITICAL, "high": Severity.WARNING}
 
 
@@ -69,8 +71,9 @@ class Sorted:
 def read_notice(row: Mapping[str, Any]) -> Notice:
     """A row of what happened, in words."""
     event: EventKind = row["event"]
-    severity = BY_PRIORITY.get(row["priority"] or "", Severity.INFO) if event == "escalation" else Severity.WARNING
-    says = {"escalation": _escalation, "dead_letter": _dead_letter, "failed_gate": _failed_gate}[event]
+    severity = BY_PRIORITY.get(row["priority"] or "", LEAST[event]) if event in LEAST else Severity.WARNING
+    says = {"escalation": _escalation, "dead_letter": _dead_letter, "failed_gate": _failed_gate,
+            "sla_risk": _sla_risk}[event]  # fmt: skip
     return Notice(row["key"], event, severity, row["at"], says(row), row["team"], row["ticket_id"])
 
 
@@ -133,3 +136,8 @@ def _dead_letter(row: Mapping[str, Any]) -> str:
 
 def _failed_gate(row: Mapping[str, Any]) -> str:
     return f"{row['name']} was trained but not put into service. Gates not passed: {row['why']}."
+
+
+def _sla_risk(row: Mapping[str, Any]) -> str:
+    team = (row["team"] or "no group")[:TEAM_MAX_CHARS]
+    return f"Ticket {row['ticket_id']} may miss its target of {row['name']} h: {team}, due {row['why']} UTC."

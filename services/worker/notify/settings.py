@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from services.core.connectors.settings import HttpUrl, PlainSecret, WebhookSecret
+from services.core.contracts.sla import DAYS, Weekday, is_zone
 from services.core.kit.smtp import Smtp
 
-EventKind = Literal["escalation", "dead_letter", "failed_gate"]
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-DAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+EventKind = Literal["escalation", "dead_letter", "failed_gate", "sla_risk"]
 
 
 class Severity(StrEnum):
@@ -31,14 +30,6 @@ def _is_url(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().startswith(("https://", "http://127.0.0.1:")):
         raise ValueError("the address must begin with https://")
     return secret
-
-
-def _is_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as exc:
-        raise ValueError(f"{name!r} is no time zone. Give e.g. Europe/Berlin") from exc
-    return name
 
 
 SecretUrl = Annotated[SecretStr, AfterValidator(_is_url)]  # whoever has the address may post there
@@ -103,7 +94,7 @@ class Quiet(Part):
     since: time | None = Field(default=None, alias="from")
     until: time | None = Field(default=None, alias="to")
     days: tuple[Weekday, ...] = ()
-    zone: Annotated[str, AfterValidator(_is_zone)] = "UTC"
+    zone: Annotated[str, AfterValidator(is_zone)] = "UTC"
     through: Severity = Severity.CRITICAL
 
     @model_validator(mode="after")
@@ -135,7 +126,7 @@ class Rule(Part):
     """
 
     to: str
-    events: tuple[EventKind, ...] = ("escalation", "dead_letter", "failed_gate")
+    events: tuple[EventKind, ...] = ("escalation", "dead_letter", "failed_gate", "sla_risk")
     teams: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
     quiet: Quiet | None = None
