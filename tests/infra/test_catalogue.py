@@ -112,7 +112,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[str], str] | None, str]] = {
     "a type's record": ("infra/kinds/gcp.yaml", without(r'  "gcp:pubsub/topic:Topic":\n.*?(?=  ")'), "EQ-003"),
     "an answer in a record": (
         "infra/kinds/gcp.yaml",
-        without(r'(?<="gcp:pubsub/topic:Topic":\n)    key: .*?\n'),
+        without(r'(?<="gcp:pubsub/topic:Topic":\n    door: cloud\n)    key: .*?\n'),
         r"gcp:pubsub/topic:Topic\.key",
     ),
     "a text that is never empty": (
