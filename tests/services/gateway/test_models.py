@@ -43,6 +43,7 @@ PASSED, FAILED = (
 )
 
 
+METRICS = {"accuracy": 0.91, "held_out_rows": 1225.0}
 REGISTERED = (
     ("m0", "archived", PASSED),
     ("m1", "champion", PASSED),
@@ -64,9 +65,19 @@ async def furnish(database: str) -> None:
         for at, (version, status, gates) in enumerate(REGISTERED):
             conn.execute(
                 "insert into models (version, status, uri, manifest, metrics, gates, evidence, created_at, promoted_at)"
-                " values (%s, %s, '', %s, '{\"accuracy\": 0.91}', %s, %s, now() - make_interval(secs => 9 - %s),"
+                " values (%s, %s, '', %s, %s, %s, %s, now() - make_interval(secs => 9 - %s),"
                 " case when %s < 2 then now() - make_interval(secs => 9 - %s) end)",
-                (version, status, Jsonb(MANIFEST), Jsonb(gates), Jsonb(EVIDENCE.model_dump(mode="json")), at, at, at),
+                (
+                    version,
+                    status,
+                    Jsonb(MANIFEST),
+                    Jsonb(METRICS),
+                    Jsonb(gates),
+                    Jsonb(EVIDENCE.model_dump(mode="json")),
+                    at,
+                    at,
+                    at,
+                ),
             )
 
 
@@ -85,7 +96,13 @@ async def test_everyone_sees_gates_figures_curves_and_what_changed(
     """The champion first, another when chosen; a ticket's title goes with its text; a viewer is offered no change."""
     page = (await gateway.get("/models", headers=as_(keys.viewer))).text
     assert page.index("m1") < page.index("m3") < page.index("m2") < page.index("m0")
-    for words in ("0.910", "2 answered otherwise: 1 now right, 1 now wrong", "VPN drops daily", "history/9"):
+    for words in (
+        "0.910",
+        "<dd>1,225</dd>",
+        "2 answered otherwise: 1 now right, 1 now wrong",
+        "VPN drops daily",
+        "history/9",
+    ):
         assert words in page, words
     assert page.count("<polyline") == 2
     assert 'method="post"' not in page.split("<main", 1)[1]
