@@ -83,10 +83,11 @@ async def test_the_worker_decides_by_it_without_a_restart(
     await put(gateway, keys.admin, "/teams", TEAM | {"priority_threshold": "urgent"})
     await put(gateway, keys.admin, "/teams", {"name": "Network & VPN", "active": False})
     async with await psycopg.AsyncConnection[DictRow].connect(database, row_factory=dict_row) as conn:
-        labels = {label.name: label.description for label in await worker.labels(conn, "group")}
+        catalogue = await worker.catalogue(conn)
+        labels = {label.name: label.description for label in catalogue.groups}
         assert set(labels) == {*GROUPS, "SAP / Finance"} - {"Network & VPN"}
         assert labels["SAP / Finance"] == "Dunning & closing"
-        assert await worker.thresholds(conn) == {"SAP / Finance": Priority.URGENT}
+        assert catalogue.thresholds == {"SAP / Finance": Priority.URGENT}
 
 
 async def test_replacing_switches_off_what_is_not_named(gateway: httpx.AsyncClient, keys: Keys, database: str) -> None:
