@@ -14,9 +14,9 @@ run: ## the whole platform on this machine; ARGS=--once sends mock tickets, prin
 	@$(PYTHON) services/local/install.py run
 	@$(BIN)/pointsman up $(ARGS)
 
-test: ## all tests but the slow ones, a file at a time on each of three processes; ARGS="-n 0 tests/cost" on one
+test: ## all tests but the slow ones, a file at a time on each of two processes; ARGS="-n 0 tests/cost" on one
 	@$(PYTHON) services/local/install.py test
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: ## ruff and ty
 	@$(PYTHON) services/local/install.py test
