@@ -96,7 +96,7 @@ class Bus(Part):
 class Registry(Part):
     url: Text
     images: dict[str, Text] = Field(description="reference per container, with its digest where one is set")
-    digests: dict[str, Digest] = Field(description="what options.digests names; CI writes it, empty before")
+    digests: dict[str, Digest] = Field(description="what options.digests names; empty: CI has written none yet")
     pull_secret: str = Field("", description="Kubernetes secret pods pull with; empty: the nodes' identity pulls")
 
 
@@ -132,7 +132,8 @@ class Identity(Part):
     principals: dict[Container, Text]
     platform: dict[Platform, Text]
     operators: str = Field(
-        "", description="AWS: the role that settings.operators take; elsewhere they act as themselves"
+        "",
+        description="AWS: the role of settings.operators, elsewhere they act as themselves; empty: nobody is named",
     )
 
 

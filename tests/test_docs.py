@@ -315,3 +315,12 @@ def test_every_promise_of_the_security_page_names_the_tests_that_hold_it() -> No
 def holds_test(file: Path, name: str) -> bool:
     definition = re.compile(rf"^ *(?:async )?def {name}\(", re.MULTILINE)
     return file.exists() and definition.search(file.read_text("utf-8")) is not None
+
+
+def test_make_golden_writes_every_golden_file() -> None:
+    """A test that says `make golden`, and is not run by it, sends people in a circle."""
+    line = next(line for line in (ROOT / "Makefile").read_text("utf-8").splitlines() if "POINTSMAN_GOLDEN=1" in line)
+    written = [ROOT / word for word in line.split() if word.startswith("tests/")]
+    asking = [file for file in (ROOT / "tests").rglob("test_*.py") if "check_golden(" in file.read_text("utf-8")]
+    forgotten = [str(file.relative_to(ROOT)) for file in asking if not {file, *file.parents} & set(written)]
+    assert forgotten == []

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,37 @@ def test_contract_of_another_version_is_refused(plans: Plans, version: Any, word
     raw = {**plans["aws", "prod"].contract, "version": version}
     with pytest.raises(ConfigurationInvalid, match=words):
         read_contract(json.dumps(raw))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_is_empty_in_prod_says_so_of_this_cloud(plans: Plans, cloud: str) -> None:
+    """A name or an authority that one cloud's file forgot would be connected to in vain, and in silence."""
+    assert [name for name, description in empty(planned(plans, cloud, "prod")) if not says(description, cloud)] == []
+
+
+def empty(part: Part, path: str = "") -> Iterator[tuple[str, str]]:
+    """The texts that hold nothing, as `edge.waf`, each with its field's description."""
+    for name, field in type(part).model_fields.items():
+        value, at = getattr(part, name), f"{path}.{name}".lstrip(".")
+        if isinstance(value, Part):
+            yield from empty(value, at)
+        elif value == "" or (isinstance(value, Mapping) and not value and field.is_required()):
+            yield at, field.description or ""
+
+
+def says(description: str, cloud: str) -> bool:
+    """`AWS: ...` is empty elsewhere; `empty: ...` and `k3s only` are a choice of the settings."""
+    of = {"aws": "AWS", "azure": "Azure", "gcp": "GCP"}
+    named = [word for word in of.values() if re.search(rf"^[A-Za-z, ]*\b{word}\b[A-Za-z, ]*:", description)]
+    is_elsewhere = bool(named) and of[cloud] not in named
+    return is_elsewhere or "empty:" in description or "k3s only" in description
+
+
+def test_an_authority_that_one_cloud_forgot_is_found() -> None:
+    """What another cloud, or another profile, goes without is no excuse."""
+    assert not says("empty in `small`", "gcp")
+    assert not says("GCP: PEM of the server", "gcp")
+    assert says("GCP: PEM of the server", "aws")
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "not json"])

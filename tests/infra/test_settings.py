@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from infra.offline.plan import CLOUDS
 from infra.preflight.local import load_settings
 from infra.schema import settings_schema
 from infra.settings import Settings, parse
 from services.core.kit.errors import ConfigurationInvalid
-from tests.golden import check_golden
+from tests.golden import check_golden, filled
 from tests.planned import PROFILES
 
 
@@ -163,6 +165,27 @@ def test_golden_schema_for_editors() -> None:
     """Editors complete Pulumi.<stack>.yaml from this file; it is generated."""
     path = Path(__file__).parents[2] / "infra" / "stacks" / "settings.schema.json"
     check_golden(path, settings_schema())
+
+
+def test_golden_page_names_every_setting() -> None:
+    """A part that is added stands on the page without anybody thinking of it."""
+    page = Path(__file__).parents[2] / "design" / "infrastructure-settings.md"
+    rows = [f"| `{name}` | {keys(field)} |" for name, field in Settings.model_fields.items()]
+    check_golden(page, filled(page, {"settings": "\n".join(["| setting | what it takes |", "|---|---|", *rows])}))
+
+
+def keys(field: FieldInfo) -> str:
+    """The keys of a part with their defaults, or the default of a single value."""
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        return ", ".join(f"`{name}` {default(one)}" for name, one in field.annotation.model_fields.items())
+    return default(field)
+
+
+def default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(must be given)"
+    value = field.get_default(call_default_factory=True)
+    return f"({'none' if value in (None, '', (), {}) else json.dumps(value, default=str)})"
 
 
 def test_schema_refuses_unknown_keys_at_every_level() -> None:
