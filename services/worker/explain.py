@@ -95,7 +95,7 @@ async def explain(pool: Pool, router: RouterClient, *, stop: asyncio.Event) -> N
         try:
             goes_on, ordered = await one_round(pool, router, ordered)
             pause_s = BETWEEN_S if goes_on else PAUSE_S
-        except Exception as exc:
+        except Exception as exc:  # the router, the database, or a text that nobody foresaw: reasons can wait
             log.warning("worker.reasons.postponed", error=type(exc).__name__)
             pause_s = FAILED_PAUSE_S
         with suppress(TimeoutError):

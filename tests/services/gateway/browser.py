@@ -77,3 +77,18 @@ def serving(settings: GatewaySettings) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def page_on(browser: Browser, settings: GatewaySettings) -> Iterator[Watched]:
+    """A page of 1400 by 900 on a gateway of its own; nobody is logged in."""
+    with serving(settings) as url:
+        context = browser.new_context(base_url=url, viewport={"width": 1400, "height": 900})
+        yield watch(context.new_page())
+        context.close()
+
+
+def log_in(page: Page, key: str, path: str) -> None:
+    page.goto(f"/login?next={path}")
+    page.get_by_label("API key").fill(key)
+    page.keyboard.press("Enter")

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import httpx
 import psycopg
 import pytest
+from playwright.sync_api import Browser
 from pydantic import SecretStr
 
 from services.core.connectors.registry import ConnectorsSettings
 from services.core.kit.security import Role, create_key
 from services.gateway.app import build_app
 from services.gateway.settings import GatewaySettings
+from tests.services.gateway.browser import chromium
 
 SECRET = SecretStr("whsec_" + base64.b64encode(b"0" * 32).decode())
 MAX_BODY_BYTES = 20_000
@@ -27,6 +29,13 @@ class Keys:
     @staticmethod
     def header(key: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; each test opens pages of its own in it."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from services.core.contracts.prediction import Band
 from services.core.contracts.ticket import Ticket
 from services.core.kit.security import Role, create_key
 from services.gateway.settings import GatewaySettings
-from tests.services.gateway.browser import Watched, chromium, serving, watch
+from tests.services.gateway.browser import Watched, page_on, watch
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import add_groups, decision, take_in, ticket
 
@@ -26,12 +26,6 @@ CUT_OFF = """
     return inner.width && inner.right > outer.right + 0.5;
 }).map(shown => shown.textContent)
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -46,10 +40,8 @@ def console(browser: Browser, settings: GatewaySettings, database: str, keys: Ke
         (ticket("A-4", subject="Never seen before"), decision(band=Band.ESCALATE, confidence=0.1)),
     ]
     arrive(database, tickets)
-    with serving(settings) as url:
-        context = browser.new_context(base_url=url, viewport={"width": 1400, "height": 900})
-        yield watch(context.new_page())
-        context.close()
+    with page_on(browser, settings) as watched:
+        yield watched
 
 
 def arrive(database: str, tickets: list[tuple[Ticket, Decision | None]]) -> None:

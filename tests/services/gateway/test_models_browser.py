@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from services.gateway.settings import GatewaySettings
-from tests.services.gateway.browser import Watched, chromium, serving, watch
+from tests.services.gateway.browser import Watched, log_in, page_on
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.test_console_browser import CUT_OFF
 from tests.services.gateway.test_models import NETWORK, champion, furnish
@@ -17,26 +17,14 @@ from tests.services.gateway.test_review_queue import rows
 from tests.services.gateway.test_reviews_browser import SHOWN_AS
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def console(browser: Browser, settings: GatewaySettings, database: str, keys: Keys) -> Iterator[Watched]:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, furnish(database)).result()
-    with serving(settings) as url:
-        context = browser.new_context(base_url=url, viewport={"width": 1400, "height": 900})
-        page = context.new_page()
-        watched = watch(page)
-        page.goto("/login?next=/models")
-        page.get_by_label("API key").fill(keys.admin)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Thresholds")).to_be_visible()
+    with page_on(browser, settings) as watched:
+        log_in(watched.page, keys.admin, "/models")
+        expect(watched.page.get_by_role("heading", name="Thresholds")).to_be_visible()
         yield watched
-        context.close()
 
 
 def test_a_threshold_is_moved_read_and_saved_and_a_model_promoted(

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from services.gateway.settings import GatewaySettings
-from tests.services.gateway.browser import Watched, chromium, serving, watch
+from tests.services.gateway.browser import Watched, log_in, page_on
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import add_groups, decision, ticket
 from tests.services.gateway.test_console_browser import CUT_OFF, arrive
@@ -17,12 +17,6 @@ from tests.services.gateway.test_review_queue import explained
 
 SHOWN_AS: list[tuple[int, Literal["light", "dark"]]] = [(1400, "light"), (900, "dark"), (390, "dark")]
 BODY = "Since <DATE_TIME_1> the VPN drops every hour; colleagues in the office are fine.\nRegards, <PERSON_1>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -33,16 +27,10 @@ def console(browser: Browser, settings: GatewaySettings, database: str, keys: Ke
     arrive(database, [(ticket(f"A-{n}", subject=s, body=BODY), decision()) for n, s in enumerate(subjects, 1)])
     for number in range(1, 7):
         explained(database, number, [1.0, 0.01 * number] if number < 4 else [0.0, float(number)], place=number)
-    with serving(settings) as url:
-        context = browser.new_context(base_url=url, viewport={"width": 1400, "height": 900})
-        page = context.new_page()
-        watched = watch(page)
-        page.goto("/login?next=/reviews")
-        page.get_by_label("API key").fill(keys.agent)
-        page.keyboard.press("Enter")
-        expect(page.locator("#review-1")).to_be_focused()
+    with page_on(browser, settings) as watched:
+        log_in(watched.page, keys.agent, "/reviews")
+        expect(watched.page.locator("#review-1")).to_be_focused()
         yield watched
-        context.close()
 
 
 def closed(database: str) -> dict[int, tuple[str, str | None]]:

@@ -10,7 +10,7 @@ import yaml
 from playwright.sync_api import Browser, expect
 
 from services.gateway.settings import GatewaySettings
-from tests.services.gateway.browser import Watched, chromium, serving, watch
+from tests.services.gateway.browser import Watched, log_in, page_on
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import add_groups
 from tests.services.gateway.test_teams import catalogue
@@ -18,25 +18,15 @@ from tests.services.gateway.test_teams import catalogue
 SHOWN_AS: list[tuple[int, Literal["light", "dark"]]] = [(1400, "light"), (700, "dark")]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def console(browser: Browser, settings: GatewaySettings, database: str) -> Iterator[Watched]:
     add_groups(database)
-    with serving(settings) as url:
-        context = browser.new_context(base_url=url, viewport={"width": 1400, "height": 900}, accept_downloads=True)
-        yield watch(context.new_page())
-        context.close()
+    with page_on(browser, settings) as watched:
+        yield watched
 
 
 def open_page(console: Watched, key: str) -> None:
-    console.page.goto("/login?next=/teams")
-    console.page.get_by_label("API key").fill(key)
-    console.page.keyboard.press("Enter")
+    log_in(console.page, key, "/teams")
     expect(console.page.get_by_role("heading", name="Teams")).to_be_visible()
     console.page.wait_for_load_state()  # keys work once the scripts have run
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -38,6 +37,7 @@ from services.worker.steps import Outside
 from services.worker.upkeep import upkeep
 from tests.services.core.llm.conftest import config_for
 from tests.services.core.llm.stub_server import Says, Stub
+from tests.services.worker.served_router import ServedRouter
 
 CANARY = "zzcanaryzz"
 TEXT_TABLES = (
@@ -89,37 +89,20 @@ def left(database: str, word: str = f"{CANARY}1") -> list[str]:
         return [t for t in TEXT_TABLES if conn.execute(query.format(t).encode(), (f"%{word}%",)).fetchone() != (0,)]
 
 
-class Router:
+class Router(ServedRouter):
     """Answers as the router does; `meanwhile` runs after it was asked and before it answers."""
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] = lambda: None
-        self.answered = threading.Event()
-        router = self
+        self.has_answered = threading.Event()
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                router.meanwhile()
-                raw = json.dumps(_answer(len(asked["inputs"][0]["data"]))).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-                router.answered.set()
+    def answer(self, texts: list[str]) -> tuple[int, dict[str, Any]]:
+        self.meanwhile()
+        return 200, _answer(len(texts))
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answered(self) -> None:
+        self.has_answered.set()
 
 
 def _answer(rows: int) -> dict[str, Any]:
@@ -169,7 +152,7 @@ async def test_upkeep_does_not_bring_a_vector_back(outside: Outside, router: Rou
     router.meanwhile = lambda: erase_now(seeded)
     stop = asyncio.Event()
     running = asyncio.create_task(upkeep(outside, stop=stop))
-    await asyncio.to_thread(router.answered.wait, 60)
+    await asyncio.to_thread(router.has_answered.wait, 60)
     stop.set()
     await running
     with psycopg.connect(seeded) as conn:
@@ -183,7 +166,7 @@ async def test_upkeep_goes_on_while_commands_use_the_database(outside: Outside, 
     with psycopg.connect(seeded, autocommit=True) as command:
         command.execute("select pg_advisory_lock_shared(%s)", (Lock.IN_USE.value,))
         running = asyncio.create_task(upkeep(outside, stop=stop))
-        assert await asyncio.to_thread(router.answered.wait, 60)
+        assert await asyncio.to_thread(router.has_answered.wait, 60)
         stop.set()
         await running
 
@@ -192,7 +175,7 @@ async def test_a_summary_made_meanwhile_is_dropped(outside: Outside, router: Rou
     """Neither note, vector, label nor letter."""
     router.meanwhile = lambda: erase_now(seeded)
     await solve.summarise(outside, 1, "solved:1:d")
-    assert router.answered.is_set()
+    assert router.has_answered.is_set()
     assert left(seeded) == []
 
 
@@ -200,7 +183,7 @@ async def test_a_note_about_similar_tickets_is_dropped(outside: Outside, router:
     """The ticket that was assigned is erased while its neighbours are looked for."""
     router.meanwhile = lambda: erase_now(seeded)
     await solve.relate(outside, 1, "assigned:1")
-    assert router.answered.is_set()
+    assert router.has_answered.is_set()
     with psycopg.connect(seeded) as conn:
         assert [conn.execute(f"select count(*) from {t}".encode()).fetchone() for t in ("notes", "outbox")] == [
             (0,)

@@ -1,9 +1,7 @@
 """Reasons for what waits for a person: words, near tickets, order; made anew for another text, gone with an erasure."""
 
 import json
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -18,6 +16,7 @@ from services.core.models.client import RouterClient
 from services.core.search import similar
 from services.worker.explain import one_round
 from tests.services.gateway.seed import decision, take_in, ticket
+from tests.services.worker.served_router import ServedRouter
 from tests.services.worker.test_erasure import erase_now
 
 Explain = Callable[[], Awaitable[None]]
@@ -30,31 +29,14 @@ def prediction(chance: float) -> Prediction:
     return Prediction(top=top, confidence=chance, similarity=0.5, band=Band.HUMAN_REVIEW, reason="", model_version="m1")
 
 
-class Router:
+class Router(ServedRouter):
     """Believes in Network where it reads vpn; texts about badges lie at a right angle to the others."""
 
     def __init__(self) -> None:
-        self.version, self.asked, router = "m1", [], self
+        self.version = "m1"
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                router.asked.append(asked["inputs"][0]["data"])
-                raw = json.dumps(router.answer(asked["inputs"][0]["data"])).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def answer(self, texts: list[str]) -> dict[str, Any]:
+    def answer(self, texts: list[str]) -> tuple[int, dict[str, Any]]:
         chances = [0.9 if "vpn" in text.lower() else 0.3 for text in texts]
         axes = [1 if "badge" in text.lower() else 0 for text in texts]
         values: dict[str, list[Any]] = {
@@ -66,12 +48,8 @@ class Router:
             "reason": [""] * len(texts),
             "embedding": [float(at == axis) for axis in axes for at in range(similar.DIMENSIONS)],
         }
-        return {"model_version": self.version, "outputs": [{"name": n, "data": data} for n, data in values.items()]}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        outputs = [{"name": name, "data": data} for name, data in values.items()]
+        return 200, {"model_version": self.version, "outputs": outputs}
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """A new ticket's one step: routed when the router answers, a person's when not, once however often it runs."""
 
 import asyncio
-import json
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -25,42 +22,22 @@ from services.core.text.redact import Redactor, build_redactor
 from services.worker import steps
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
+from tests.services.worker.served_router import ServedRouter
 
 
-class Router:
-    """Answers each request with the next of `statuses`, then with 200; `asked` holds the texts of each request."""
+class Router(ServedRouter):
+    """Answers each request with the next of `statuses`, then with 200."""
 
     def __init__(self) -> None:
         self.statuses: deque[int] = deque()
-        self.asked: list[list[str]] = []
-        router = self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"][0]["data"]
-                router.asked.append(texts)
-                status = router.statuses.popleft() if router.statuses else 200
-                raw = json.dumps(answer(texts) if status == 200 else {"error": "not now"}).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, texts: list[str]) -> tuple[int, dict[str, Any]]:
+        status = self.statuses.popleft() if self.statuses else 200
+        return status, routed(texts) if status == 200 else {"error": "not now"}
 
 
-def answer(texts: list[str]) -> dict[str, Any]:
+def routed(texts: list[str]) -> dict[str, Any]:
     """Each text's own group, so that one that is mixed up shows."""
     values = {"label": [text.split()[0] for text in texts], "band": ["AUTO_ROUTE"] * len(texts),
               "reason": ["ok"] * len(texts)}  # fmt: skip
