@@ -24,7 +24,7 @@ check: ## ruff and ty
 
 golden: ## rewrites golden files; read the diff
 	@$(PYTHON) services/local/install.py test
-	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_contract.py tests/infra/test_settings.py tests/infra/test_stacks.py tests/infra/workloads tests/infra/watch tests/cost tests/test_docs.py
+	@POINTSMAN_GOLDEN=1 $(BIN)/python -m pytest -q tests/services/core/llm/test_prompt.py tests/infra/test_contract.py tests/infra/test_settings.py tests/infra/test_stacks.py tests/k8s tests/infra/watch tests/cost tests/test_docs.py
 
 contracts: ## writes design/contracts/*.schema.json and the typed client, pointsman/client/generated.py
 	@$(PYTHON) services/local/install.py run

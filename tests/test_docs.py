@@ -17,7 +17,7 @@ from tests.golden import check_golden
 
 ROOT = Path(__file__).parents[1]
 ADR = ROOT / "design" / "adr"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "design").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "k8s/README.md", *sorted((ROOT / "design").rglob("*.md"))]
 DECISIONS = sorted(ADR.glob("[0-9]*.md"))
 
 HEADINGS = ("Problem", "Drivers", "Options", "Outcome", "Consequences", "Confirmation")  # and Evidence, where it fits
@@ -150,7 +150,8 @@ def test_paths_and_modules_named_in_the_documentation_exist() -> None:
     wrong += [
         f"{document}: {found}"
         for document, found in everywhere(MODULE)
-        if found.split()[-1].startswith(("services", "tests", "infra", "cost")) and not module_exists(found.split()[-1])
+        if found.split()[-1].startswith(("services", "tests", "infra", "k8s", "cost"))
+        and not module_exists(found.split()[-1])
     ]
     assert wrong == []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.images.build import MACHINES, ROOT, Built, Order, build
 from infra.images.engine import Engine, engine
 from infra.images.trial import Seen, Trial
-from infra.workloads.containers import IMAGES
+from k8s.workloads.containers import IMAGES
 from services.core.kit.errors import PointsmanError
 
 

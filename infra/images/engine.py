@@ -12,7 +12,7 @@ from typing import Protocol
 
 import psutil
 
-from infra.workloads.containers import USER
+from k8s.workloads.containers import USER
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 
 ENDS_S = 30

@@ -21,8 +21,8 @@ import psycopg
 
 from infra.images.engine import Engine, Start
 from infra.images.reach import NEVER_CALLED, third_party
-from infra.workloads.containers import CONTAINERS, USER
-from infra.workloads.environment import CACHE
+from k8s.workloads.containers import CONTAINERS, USER
+from k8s.workloads.environment import CACHE
 from services.core.kit.errors import PointsmanError
 from services.core.kit.security import Role, create_key
 from services.local.mock.tickets import live

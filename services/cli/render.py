@@ -32,8 +32,8 @@ def render(
       pointsman render gcp --contract contract.json --images images.json > workloads.yaml
     """
     from infra.smoke.run import contract_of
-    from infra.workloads.entry import nameless
-    from infra.workloads.run import as_yaml, rollout_of
+    from k8s.workloads.entry import nameless
+    from k8s.workloads.run import as_yaml, rollout_of
 
     stack = contract_of(contract_text(cloud, profile, contract), cloud)
     fix = "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}"

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from infra.images.build import TORCH
 from infra.images.reach import NEVER_CALLED, ROOT, reachable, third_party
-from infra.workloads.containers import CONTAINERS, IMAGES
+from k8s.workloads.containers import CONTAINERS, IMAGES
 from services.local import install
 
 ONLY_LOCKED = Path(__file__).with_name("only_locked.py")

@@ -12,7 +12,7 @@ import pytest
 
 from infra.images import unpack
 from infra.images.reach import ROOT
-from infra.workloads.containers import CONTAINERS, IMAGES, USER
+from k8s.workloads.containers import CONTAINERS, IMAGES, USER
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 FOLDER = ROOT / "infra/images"

@@ -9,10 +9,10 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft7Validator
 
-from infra.workloads.containers import CONTAINERS, IMAGES, USER
-from infra.workloads.environment import CACHE
+from k8s.workloads.containers import CONTAINERS, IMAGES, USER
+from k8s.workloads.environment import CACHE
 from tests.infra.watch.test_watch import ROOT
-from tests.infra.workloads.test_environment import SETTINGS, read
+from tests.k8s.workloads.test_environment import SETTINGS, read
 
 FILE = ROOT / "docker-compose.yml"
 PROMETHEUS = yaml.safe_load((ROOT / "infra/watch/prometheus.yaml").read_text("utf-8"))

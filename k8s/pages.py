@@ -1,0 +1,35 @@
+"""What is rendered, laid out for readers: one file for each container, one for the way in, one for what all share."""
+
+from typing import Any
+
+import yaml
+
+from k8s.workloads.containers import CONTAINERS
+
+Object = dict[str, Any]
+WAY_IN = ("Certificate", "Gateway", "HTTPRoute", "HealthCheckPolicy", "TargetGroupBinding")
+
+
+def pages(objects: list[Object]) -> dict[str, str]:
+    """File name -> YAML; in each file the order is that of the whole."""
+    names = list(dict.fromkeys(page(one) for one in objects))
+    return {name: as_yaml([one for one in objects if page(one) == name]) for name in sorted(names)}
+
+
+def page(one: Object) -> str:
+    name = one["metadata"]["name"]
+    if one["kind"] in WAY_IN:
+        return "way-in.yaml"
+    owners = (c for c in CONTAINERS if name in (c, f"pointsman-{c}") or name.startswith(f"{c}-"))
+    return f"{next(owners, 'shared')}.yaml"
+
+
+def as_yaml(objects: list[Object]) -> str:
+    return yaml.dump_all(objects, Dumper=_Plain, sort_keys=False, width=120)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors: what is said twice stands there twice, as a reader and `kubectl diff` want it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -1,0 +1,171 @@
+"""The settings of each container, from the contract. What is secret comes from the vault, by external-secrets."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
+
+from infra.contract import Contract
+from k8s.workloads.containers import CONTAINERS
+from k8s.workloads.walls import GOOGLE_BALANCERS, PRIVATE
+from services.core.kit.errors import ConfigurationInvalid
+
+CA_FOLDER = "/etc/pointsman/ca"
+CA_FILE = f"{CA_FOLDER}/ca.pem"
+CACHE = "/var/cache/pointsman"
+ROUTER_URL = "http://router-predictor"  # as KServe names the predictor's service; ours has the name in `small`
+WORKER_URL = f"http://worker:{CONTAINERS['worker'].predict}"
+COLLECTOR = "http://collector.telemetry:4318"
+PROVIDERS = {"bedrock": "bedrock", "azure-openai": "azure", "vertex": "vertex"}
+SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # for OpenSSL inside psycopg's wheel, which looks elsewhere
+
+Settings = dict[str, str]
+
+
+def environment(contract: Contract) -> dict[str, Settings]:
+    """POINTSMAN_* and what the clouds' and OpenTelemetry's libraries read, for each container."""
+    return {name: {**_everybody(contract, name), **OWN[name](contract)} for name in CONTAINERS}
+
+
+def needs_authority(contract: Contract) -> bool:
+    """Whether the database's authority has to be brought along as a file."""
+    return contract.database.ca != "system"
+
+
+def _everybody(contract: Contract, name: str) -> Settings:
+    found = {
+        "POINTSMAN_DATABASE_URL": _database_url(contract, name),
+        "POINTSMAN_COMPANY": contract.application,
+        "POINTSMAN_LOG_LEVEL": "INFO",
+        "SSL_CERT_FILE": SYSTEM_AUTHORITIES,
+        **_cloud(contract, name),
+    }
+    if CONTAINERS[name].port:
+        found["OTEL_EXPORTER_OTLP_ENDPOINT"] = COLLECTOR
+    return found
+
+
+def _cloud(contract: Contract, name: str) -> Settings:
+    """AWS's libraries must be told the region; Azure's metadata service which of a machine's identities is meant."""
+    if contract.cloud == "aws":
+        return {"AWS_REGION": contract.region}
+    if contract.cloud == "azure" and contract.identity.kind == "node":
+        return {"AZURE_CLIENT_ID": contract.identity.principals[name]}  # ty: ignore[invalid-argument-type]  # a container
+    return {}
+
+
+def _database_url(contract: Contract, name: str) -> str:
+    database = contract.database
+    user, way = database.users[name], database.auth  # ty: ignore[invalid-argument-type]  # a container
+    is_bundle = database.ca.startswith("https://")
+    asked = {
+        "sslmode": "verify-full" if is_bundle or database.ca == "system" else "verify-ca",
+        "sslrootcert": CA_FILE if needs_authority(contract) else "system",
+    }
+    if name == "migrator" and way == "aws-iam":
+        user, way, asked["secret"] = "", "aws-secret", _admin_secret(contract)
+    who = f"{quote(user, safe='')}@" if user else ""
+    return f"postgresql+{way}://{who}{database.host}:{database.port}/{database.name}?{urlencode(asked)}"
+
+
+def _admin_secret(contract: Contract) -> str:
+    found = contract.database.admin_secret
+    if not found:
+        raise ConfigurationInvalid("The contract names no secret of the database's administrator: run `pulumi up`.")
+    return found
+
+
+def _gateway(contract: Contract) -> Settings:
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.documents,
+        "POINTSMAN_GATEWAY_HOST": "0.0.0.0",  # noqa: S104, a pod's own address; who may call is a network policy
+        "POINTSMAN_TRUSTED_PROXIES": json.dumps(_proxies(contract)),
+        "POINTSMAN_ROUTER_URL": ROUTER_URL,
+        "POINTSMAN_WORKER_URL": WORKER_URL,
+    }
+
+
+def _proxies(contract: Contract) -> list[str]:
+    """
+    Whose X-Forwarded-For is believed: without them, one caller's wrong keys would lock out everybody behind the proxy.
+    Google's balancer writes its own address last, behind the caller's. Front Door's addresses are not published as a
+    range that stays, so on AKS callers are counted per point of presence.
+    """
+    if contract.cluster.kind == "gke":
+        return [*GOOGLE_BALANCERS, contract.edge.address]
+    return list(PRIVATE)
+
+
+def _router(contract: Contract) -> Settings:
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.models,
+        "POINTSMAN_ROUTER_HOST": "0.0.0.0",  # noqa: S104
+        "POINTSMAN_ROUTER_CACHE_DIR": CACHE,
+    }
+
+
+def _worker(contract: Contract) -> Settings:
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.documents,
+        "POINTSMAN_WORKER_METRICS_HOST": "0.0.0.0",  # noqa: S104
+        "POINTSMAN_WORKER_HOST": "0.0.0.0",  # noqa: S104
+        "POINTSMAN_ROUTER_URL": ROUTER_URL,
+        **_events(contract),
+        **_models(contract),
+    }
+
+
+def _events(contract: Contract) -> Settings:
+    """On the bus and into the lake, where the company wants them."""
+    found = {"POINTSMAN_EVENTS_URL": contract.bus.topic} if contract.options.publish_events else {}
+    return found | ({"POINTSMAN_LAKE_URL": contract.objects.lake} if contract.objects.lake else {})
+
+
+def _models(contract: Contract) -> Settings:
+    """The first deployment sets priorities and writes summaries; `standard`: the model is in the company's account."""
+    models = contract.models
+    if not models.deployments:
+        return {}
+    provider, name = PROVIDERS[models.kind], models.deployments[0].name
+    at = {
+        "bedrock": {"REGION": contract.region},
+        "azure": {"BASE_URL": models.endpoint},
+        "vertex": {"PROJECT": contract.account, "REGION": contract.region},
+    }[provider]
+    wanted = {f"POINTSMAN_LLM__{provider.upper()}__{field}": value for field, value in at.items()}
+    return dict.fromkeys(("POINTSMAN_LLM__PRIORITY", "POINTSMAN_LLM__SUMMARY"), f"{provider}:{name}") | wanted
+
+
+def _rag(contract: Contract) -> Settings:
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.models,
+        "POINTSMAN_RAG_HOST": "0.0.0.0",  # noqa: S104
+        "POINTSMAN_ROUTER_URL": ROUTER_URL,
+        "POINTSMAN_RAG_CONNECTOR": next(iter(contract.secrets.connectors), "desk"),
+    }
+
+
+def _trainer(contract: Contract) -> Settings:
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.models,
+        "POINTSMAN_TRAINER_WORK_DIR": CACHE,
+        "POINTSMAN_TRAINER_BUDGET_S": str(contract.options.fine_tune_limit_s),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def _migrator(contract: Contract) -> Settings:
+    users = {name: user for name, user in contract.database.users.items() if name != "migrator"}
+    return {
+        "POINTSMAN_OBJECTS_URL": contract.objects.documents,
+        "POINTSMAN_MIGRATOR_USERS": json.dumps(users, sort_keys=True),
+    }
+
+
+OWN: dict[str, Callable[[Contract], Settings]] = {
+    "gateway": _gateway,
+    "router": _router,
+    "worker": _worker,
+    "rag": _rag,
+    "trainer": _trainer,
+    "migrator": _migrator,
+}

@@ -1,0 +1,303 @@
+"""Every object of the workloads, in the order in which they are applied. Names and numbers come from containers.py."""
+
+from typing import Any
+
+from infra.contract import Contract
+from k8s.workloads.containers import CONTAINERS
+from k8s.workloads.entry import way_in
+from k8s.workloads.environment import needs_authority
+from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, secret_name, template
+from k8s.workloads.walls import labels, policies
+
+Object = dict[str, Any]
+POD_SECURITY = "restricted"
+STORE = "cloud"
+ADMISSION = "v1.33"  # the oldest version that the rendered objects are checked against
+TRAINING = "23 2 * * 0"  # Sunday night, UTC
+UTILISATION = 70
+REPLICAS = {"gateway": (2, 6), "router": (2, 6), "worker": (1, 6), "rag": (1, 4)}  # least, most
+TICKETS_PER_WORKER = 50  # waiting; one worker takes some twenty a second
+
+
+def objects(rollout: Rollout) -> list[Object]:
+    """Namespace first, the migrator before those who need its users, the way in last."""
+    contract = rollout.contract
+    inside = [
+        *(_account(contract, name) for name in CONTAINERS),
+        *_authority(rollout),
+        *_redaction(rollout),
+        *_secrets(contract),
+        *policies(contract),
+        migrator(rollout),
+        *_router(rollout),
+        *_deployment(rollout, "gateway"),
+        *_deployment(rollout, "rag"),
+        *_worker(rollout),
+        _trainer(rollout),
+        *way_in(contract),
+    ]
+    return [_namespace(contract), *_priorities(), *(_placed(contract, one) for one in inside)]
+
+
+def migrator(rollout: Rollout) -> Object:
+    """A job's pod cannot change, so each version of the image is a job of its own, which tidies itself away."""
+    version = rollout.images["worker"].rpartition(":")[2][:10]
+    spec = {
+        "backoffLimit": 6,
+        "activeDeadlineSeconds": 1800,
+        "ttlSecondsAfterFinished": 86_400,
+        "template": _job_pod(rollout, "migrator", "OnFailure"),
+    }
+    return _object("batch/v1", "Job", f"migrator-{version}", spec)
+
+
+def _namespace(contract: Contract) -> Object:
+    words = {f"pod-security.kubernetes.io/{mode}": POD_SECURITY for mode in ("enforce", "audit", "warn")}
+    words["pod-security.kubernetes.io/enforce-version"] = ADMISSION
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": contract.cluster.namespace, "labels": words}}
+
+
+def _priorities() -> list[Object]:
+    def made(name: str, value: int, **more: Any) -> Object:
+        return {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": name},
+            "value": value,
+        } | more
+
+    return [made(ONLINE, 100_000), made(BATCH, 1_000, preemptionPolicy="Never")]
+
+
+def _account(contract: Contract, name: str) -> Object:
+    principal = contract.identity.principals[name]  # ty: ignore[invalid-argument-type]  # a container
+    said = {
+        "azure-workload-identity": {"azure.workload.identity/client-id": principal},
+        "gke-workload-identity": {"iam.gke.io/gcp-service-account": principal},
+    }.get(contract.identity.kind, {})
+    metadata = {"name": name, **({"annotations": said} if said else {})}
+    return _object("v1", "ServiceAccount", name) | {"metadata": metadata, "automountServiceAccountToken": False}
+
+
+def _authority(rollout: Rollout) -> list[Object]:
+    if not needs_authority(rollout.contract):
+        return []
+    return [_object("v1", "ConfigMap", "database-ca") | {"data": {"ca.pem": rollout.authority}}]
+
+
+def _redaction(rollout: Rollout) -> list[Object]:
+    if not rollout.rules:
+        return []
+    return [_object("v1", "ConfigMap", rollout.rules_name) | {"immutable": True, "data": {"rules.toml": rollout.rules}}]
+
+
+def _secrets(contract: Contract) -> list[Object]:
+    """A connector's secret is a JSON object of its settings; each key becomes the variable that it sets."""
+    return [_external(name, where) for name, where in sorted(contract.secrets.connectors.items())]
+
+
+def _external(connector: str, where: str) -> Object:
+    prefix = f"POINTSMAN_CONNECTORS__{connector.replace('-', '_').upper()}__"
+    key = where.rpartition("/")[2] if where.startswith("https://") else where
+    spec = {
+        "refreshInterval": "15m",
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": STORE},
+        "target": {"name": secret_name(connector), "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+        "dataFrom": [
+            {"extract": {"key": key}, "rewrite": [{"regexp": {"source": "(.*)", "target": f"{prefix}$1"}}]},
+        ],
+    }
+    return _object("external-secrets.io/v1", "ExternalSecret", secret_name(connector), spec)
+
+
+def _deployment(rollout: Rollout, name: str) -> list[Object]:
+    least, most = (1, 1) if rollout.is_small else REPLICAS[name]
+    spec = {
+        "revisionHistoryLimit": 5,
+        "progressDeadlineSeconds": 600,
+        "strategy": _roll(rollout),
+        "selector": {"matchLabels": labels(name)},
+        "template": template(rollout, name),
+    }
+    if rollout.is_small:
+        return [_object("apps/v1", "Deployment", name, {"replicas": least, **spec}), _service(name)]
+    # No replicas here: they are the autoscaler's, and each apply would set them back.
+    return [_object("apps/v1", "Deployment", name, spec), _service(name), _budget(name), _autoscaler(name, least, most)]
+
+
+def _roll(rollout: Rollout) -> Object:
+    """On one machine there is room for one of each: the old one goes first, and senders repeat."""
+    if rollout.is_small:
+        return {"type": "Recreate"}
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def _router(rollout: Rollout) -> list[Object]:
+    """KServe's own object where its controller runs; in `small` the same pod without it, under the same name."""
+    if rollout.is_small:
+        deployment, _ = _deployment(rollout, "router")
+        return [deployment, _service("router", "router-predictor")]
+    spec = pod(rollout, "router")
+    (container,) = spec["containers"]
+    least, most = REPLICAS["router"]
+    shared = {k: v for k, v in spec.items() if k not in ("containers", "volumes")}
+    runtime = {
+        "supportedModelFormats": [{"name": "pointsman-router", "version": "1", "autoSelect": False}],
+        "protocolVersions": ["v2"],
+        "containers": [{key: value for key, value in container.items() if key != "imagePullPolicy"}],
+        "volumes": spec["volumes"],
+    }
+    predictor = {
+        **shared,
+        "labels": template(rollout, "router")["metadata"]["labels"],
+        "minReplicas": least,
+        "maxReplicas": most,
+        "scaleMetric": "cpu",
+        "scaleTarget": UTILISATION,
+        "deploymentStrategy": _roll(rollout),
+        "model": {
+            "modelFormat": {"name": "pointsman-router", "version": "1"},
+            "runtime": "pointsman-router",
+            "protocolVersion": "v2",
+        },
+    }
+    served = _object("serving.kserve.io/v1beta1", "InferenceService", "router", {"predictor": predictor})
+    served["metadata"]["annotations"] = {
+        "serving.kserve.io/deploymentMode": "Standard",
+        "serving.kserve.io/autoscalerClass": "hpa",
+    }
+    return [
+        _object("serving.kserve.io/v1alpha1", "ServingRuntime", "pointsman-router", runtime),
+        served,
+        _budget("router"),
+    ]
+
+
+def _worker(rollout: Rollout) -> list[Object]:
+    """A StatefulSet: the pod's name is the engine's executor, and a restart resumes its own work at once."""
+    spec = {
+        "serviceName": "worker",
+        "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": labels("worker")},
+        "template": template(rollout, "worker"),
+    }
+    if rollout.is_small:
+        return [_object("apps/v1", "StatefulSet", "worker", {"replicas": 1, **spec}), _service("worker")]
+    least, most = REPLICAS["worker"]
+    return [
+        _object("apps/v1", "StatefulSet", "worker", spec),
+        _service("worker"),
+        _budget("worker"),
+        _scaled(rollout.contract, least, most),
+    ]
+
+
+def _scaled(contract: Contract, least: int, most: int) -> Object:
+    """As many workers as tickets wait for, which the gateway says without a password; it is asked before scaling in."""
+    asked = {
+        "url": f"http://gateway.{contract.cluster.namespace}/health",
+        "valueLocation": "tickets_waiting",
+        "targetValue": str(TICKETS_PER_WORKER),
+    }
+    return _object(
+        "keda.sh/v1alpha1",
+        "ScaledObject",
+        "worker",
+        {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "worker"},
+            "minReplicaCount": least,
+            "maxReplicaCount": most,
+            "pollingInterval": 15,
+            "cooldownPeriod": 300,
+            "fallback": {"failureThreshold": 3, "replicas": least},
+            "triggers": [{"type": "metrics-api", "metadata": asked}],
+        },
+    )
+
+
+def _trainer(rollout: Rollout) -> Object:
+    """Once a week; a spot machine that is taken away costs one more try. The champion stays until the gates pass."""
+    limit_s = rollout.contract.options.fine_tune_limit_s
+    job = {
+        "backoffLimit": 3,
+        "activeDeadlineSeconds": 4 * limit_s,
+        "template": _job_pod(rollout, "trainer", "OnFailure"),
+    }
+    spec = {
+        "schedule": TRAINING,
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": 86_400,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {"spec": job},
+    }
+    return _object("batch/v1", "CronJob", "trainer", spec)
+
+
+def _job_pod(rollout: Rollout, name: str, restart: str) -> Object:
+    found = template(rollout, name)
+    found["spec"]["restartPolicy"] = restart
+    return found
+
+
+def _service(name: str, called: str = "") -> Object:
+    found = _object(
+        "v1",
+        "Service",
+        called or name,
+        {"selector": labels(name), "ports": _service_ports(name)},
+    )
+    found["metadata"]["labels"] = labels(name)
+    return found
+
+
+def _service_ports(name: str) -> list[Object]:
+    """80 for the one that everybody asks; a second one keeps its number."""
+    outer = {"http": 80}
+    return [
+        {"name": port, "port": outer.get(port, number), "targetPort": port, "protocol": "TCP"}
+        for port, number in CONTAINERS[name].ports.items()
+    ]
+
+
+def _budget(name: str) -> Object:
+    chosen = {"matchLabels": labels(name)}
+    return _object(
+        "policy/v1",
+        "PodDisruptionBudget",
+        name,
+        {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": chosen},
+    )
+
+
+def _autoscaler(name: str, least: int, most: int) -> Object:
+    busy = {
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": UTILISATION}},
+    }
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "minReplicas": least,
+        "maxReplicas": most,
+        "metrics": [busy],
+    }
+    return _object("autoscaling/v2", "HorizontalPodAutoscaler", name, spec)
+
+
+def _object(version: str, kind: str, name: str, spec: Object | None = None) -> Object:
+    found: Object = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
+    return found | ({"spec": spec} if spec is not None else {})
+
+
+def _placed(contract: Contract, one: Object) -> Object:
+    """In our namespace, with the labels that everything of ours carries."""
+    common = {"app.kubernetes.io/part-of": "pointsman", "app.kubernetes.io/managed-by": "pointsman"}
+    metadata = one["metadata"]
+    return one | {
+        "metadata": {
+            **metadata,
+            "namespace": contract.cluster.namespace,
+            "labels": {**common, **metadata.get("labels", {})},
+        }
+    }

@@ -1,0 +1,212 @@
+"""The pod of each container: no root, no writable image, no token of the cluster; probes, room and place."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.contract import Contract, Pool
+from k8s.workloads.containers import CONTAINERS, IMAGES, USER, Container
+from k8s.workloads.environment import CA_FOLDER, CACHE, environment, needs_authority
+from k8s.workloads.walls import labels
+from services.core.kit.errors import ConfigurationInvalid
+
+ONLINE, BATCH = "pointsman-online", "pointsman-batch"
+RULES_FOLDER = "/etc/pointsman/redaction"
+RULES_FILE = f"{RULES_FOLDER}/rules.toml"
+DRAIN_S = 10  # until balancers have heard that a pod goes: before SIGTERM, so that no call meets a closed port
+GRACE_S = DRAIN_S + 35  # the worker's own ten seconds for letters, uvicorn's five, and the engine's end
+GPU = "nvidia.com/gpu"
+ARGUMENTS = {"trainer": ("--promote", "--progress", "json")}
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """
+    All that rendering needs.
+
+    Args:
+        images: reference per image, each with its digest.
+        authority: PEM of the database's authority, where the contract brings no name that every system knows.
+        rules: TOML of what the operator adds to redaction (design/guides/redaction.md).
+    """
+
+    contract: Contract
+    images: Mapping[str, str]
+    authority: str = ""
+    rules: str = ""
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in IMAGES if "@sha256:" not in self.images.get(name, "")]:
+            raise ConfigurationInvalid(
+                f"No digest for the images {missing}. Build and push them, then name them in images.json or in "
+                "options.digests: REGISTRY/NAME@sha256:..."
+            )
+        if needs_authority(self.contract) and "BEGIN CERTIFICATE" not in self.authority:
+            raise ConfigurationInvalid(
+                f"The database's authority is missing. Fetch it from {self.contract.database.ca[:80]} and hand it over."
+            )
+
+    @property
+    def rules_name(self) -> str:
+        """Another text is another name: pods read the rules at their start, and a new name starts them anew."""
+        return f"redaction-rules-{hashlib.sha256(self.rules.encode()).hexdigest()[:10]}" if self.rules else ""
+
+    @property
+    def is_small(self) -> bool:
+        return self.contract.cluster.kind == "k3s"
+
+
+def template(rollout: Rollout, name: str) -> dict[str, Any]:
+    """Pod template: labels, annotations, spec."""
+    return {"metadata": {"labels": {**labels(name), **_identity_labels(rollout)}}, "spec": pod(rollout, name)}
+
+
+def pod(rollout: Rollout, name: str) -> dict[str, Any]:
+    container = CONTAINERS[name]
+    spec: dict[str, Any] = {
+        "serviceAccountName": name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "priorityClassName": ONLINE if container.port else BATCH,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(rollout, container)],
+        "volumes": _volumes(rollout, name),
+        **_place(rollout.contract, name),
+    }
+    if container.port:
+        spec["topologySpreadConstraints"] = spread(name)
+    if rollout.contract.registry.pull_secret:
+        spec["imagePullSecrets"] = [{"name": rollout.contract.registry.pull_secret}]
+    return spec
+
+
+def spread(name: str) -> list[dict[str, Any]]:
+    keys = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    chosen = {"matchLabels": labels(name)}
+    return [
+        {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": chosen}
+        for key in keys
+    ]
+
+
+def _container(rollout: Rollout, container: Container) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": "kserve-container" if container.name == "router" else container.name,
+        "image": rollout.images[container.from_image],
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", f"services.{container.name}", *ARGUMENTS.get(container.name, ())],
+        "env": [{"name": key, "value": value} for key, value in sorted(_told(rollout, container.name).items())],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": _resources(rollout.contract, container),
+        "volumeMounts": _mounts(rollout, container.name),
+        **_serving(container),
+    }
+    if secrets := _secrets(rollout.contract, container.name):
+        found["envFrom"] = secrets
+    return found
+
+
+def _serving(container: Container) -> dict[str, Any]:
+    if not container.port:
+        return {}
+    ready = {"httpGet": {"path": container.ready, "port": "http"}}
+    # Without a page of its own, an open port: /health asks the database, whose outage is no reason to start again.
+    live = {"httpGet": {"path": container.live, "port": "http"}} if container.live else {"tcpSocket": {"port": "http"}}
+    return {
+        "ports": [{"name": n, "containerPort": p, "protocol": "TCP"} for n, p in container.ports.items()],
+        "startupProbe": {**live, "periodSeconds": 3, "failureThreshold": 60},
+        "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 4},
+        "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 4, "failureThreshold": 6},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_S}}},
+    }
+
+
+def _resources(contract: Contract, container: Container) -> dict[str, Any]:
+    needs = container.needs
+    requests = {"cpu": f"{needs.cpu_m}m", "memory": f"{needs.memory_mib}Mi", "ephemeral-storage": "256Mi"}
+    limits = {"memory": f"{needs.memory_max_mib}Mi", "ephemeral-storage": "4Gi"}
+    if container.name == "trainer" and "gpu" in contract.cluster.pools:
+        limits[GPU] = "1"
+    return {"requests": requests, "limits": limits}
+
+
+def _secrets(contract: Contract, name: str) -> list[dict[str, Any]]:
+    if name not in READS_SECRETS:
+        return []
+    return [{"secretRef": {"name": secret_name(connector)}} for connector in sorted(contract.secrets.connectors)]
+
+
+READS_SECRETS = ("gateway", "worker", "rag")
+
+
+def secret_name(connector: str) -> str:
+    return f"connector-{connector.replace('_', '-')}"
+
+
+REDACTS = ("worker", "rag")
+
+
+def _reads_rules(rollout: Rollout, name: str) -> bool:
+    return bool(rollout.rules) and name in REDACTS
+
+
+def _told(rollout: Rollout, name: str) -> dict[str, str]:
+    more = {"POINTSMAN_REDACTION_RULES": RULES_FILE} if _reads_rules(rollout, name) else {}
+    return environment(rollout.contract)[name] | more
+
+
+def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+        {"name": "cache", "emptyDir": {"sizeLimit": "2Gi"}},
+    ]
+    if needs_authority(rollout.contract):
+        found.append({"name": "database-ca", "configMap": {"name": "database-ca"}})
+    if _reads_rules(rollout, name):
+        found.append({"name": "redaction-rules", "configMap": {"name": rollout.rules_name}})
+    return found
+
+
+def _mounts(rollout: Rollout, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "cache", "mountPath": CACHE}]  # noqa: S108, the pod's own
+    if needs_authority(rollout.contract):
+        found.append({"name": "database-ca", "mountPath": CA_FOLDER, "readOnly": True})
+    if _reads_rules(rollout, name):
+        found.append({"name": "redaction-rules", "mountPath": RULES_FOLDER, "readOnly": True})
+    return found
+
+
+def _place(contract: Contract, name: str) -> dict[str, Any]:
+    """The worker likes its spot machines and lives elsewhere when there are none; training waits for its GPU."""
+    pools = contract.cluster.pools
+    if name == "trainer" and "gpu" in pools:
+        return {"nodeSelector": dict(pools["gpu"].selector), "tolerations": _tolerations(pools["gpu"])}
+    if name == "worker" and "workers" in pools:
+        wanted = [{"key": k, "operator": "In", "values": [v]} for k, v in sorted(pools["workers"].selector.items())]
+        preferred = [{"weight": 100, "preference": {"matchExpressions": wanted}}]
+        affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+        return {"affinity": affinity, "tolerations": _tolerations(pools["workers"])}
+    return {}
+
+
+def _tolerations(pool: Pool) -> list[dict[str, Any]]:
+    return [{"key": t.key, "operator": "Equal", "value": t.value, "effect": t.effect} for t in pool.taints]
+
+
+def _identity_labels(rollout: Rollout) -> dict[str, str]:
+    """Entra's webhook gives a token to pods that carry its label."""
+    return (
+        {"azure.workload.identity/use": "true"} if rollout.contract.identity.kind == "azure-workload-identity" else {}
+    )

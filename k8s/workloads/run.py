@@ -1,0 +1,51 @@
+"""From a contract and a list of images to YAML: the one place here that reads what others wrote, or fetches."""
+
+import json
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from infra.contract import Contract
+from k8s.pages import as_yaml as dumped
+from k8s.workloads.environment import needs_authority
+from k8s.workloads.objects import objects
+from k8s.workloads.pods import Rollout
+from services.core.kit.errors import InputInvalid, Unavailable
+
+FETCH_S = 20
+IMAGES = TypeAdapter(dict[str, str])
+
+
+def rollout_of(
+    contract: Contract, *, images: str | None = None, authority: str | None = None, rules: str = ""
+) -> Rollout:
+    """
+    Raises:
+        InputInvalid: the images are no JSON object of references. ConfigurationInvalid: a digest is missing.
+        Unavailable: the authority could not be fetched.
+    """
+    named = dict(contract.registry.images) if images is None else _images(images)
+    return Rollout(contract, named, authority if authority is not None else _authority(contract), rules)
+
+
+def as_yaml(rollout: Rollout) -> str:
+    return dumped(objects(rollout))
+
+
+def _images(text: str) -> dict[str, str]:
+    try:
+        return IMAGES.validate_json(text)
+    except ValidationError as exc:
+        example = json.dumps({"gateway": "registry.example.com/gateway@sha256:..."})
+        raise InputInvalid(f"The images are no JSON object of references, such as {example}") from exc
+
+
+def _authority(contract: Contract) -> str:
+    """Where the contract names an address, the vendor's bundle from there; else what it brings."""
+    ca = contract.database.ca
+    if not needs_authority(contract) or not ca.startswith("https://"):
+        return ca if needs_authority(contract) else ""
+    try:
+        return httpx.get(ca, timeout=FETCH_S, follow_redirects=True).raise_for_status().text
+    except httpx.HTTPError as exc:
+        raise Unavailable(f"{ca} does not answer ({type(exc).__name__}). Fetch it and pass --authority FILE.") from exc

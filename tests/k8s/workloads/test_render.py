@@ -1,0 +1,58 @@
+"""`pointsman render`, as an engineer with a contract and a list of digests calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from k8s.workloads.pods import Rollout
+from services.cli.__main__ import app
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+from tests.k8s.conftest import AUTHORITY, Rendered, images
+
+Rollouts = dict[tuple[str, str], Rollout]
+
+
+@pytest.fixture
+def files(rollouts: Rollouts, tmp_path: Path) -> Path:
+    (tmp_path / "contract.json").write_text(rollouts["aws", "prod"].contract.model_dump_json())
+    (tmp_path / "images.json").write_text(json.dumps(images()))
+    (tmp_path / "ca.pem").write_text(AUTHORITY)
+    return tmp_path
+
+
+def test_a_contract_and_digests_are_enough(files: Path, rendered: Rendered) -> None:
+    """What is printed is what is checked elsewhere, object by object."""
+    command = ["render", "aws", "--contract", str(files / "contract.json"), "--images", str(files / "images.json")]
+    done = CliRunner().invoke(app, [*command, "--authority", str(files / "ca.pem")])
+    assert done.exit_code == 0, done.output
+    assert list(yaml.safe_load_all(done.stdout)) == rendered["aws", "prod"]
+
+
+def test_what_is_missing_is_said_with_the_way_out(files: Path) -> None:
+    """No digests, a list that is none, another cloud's contract."""
+    command = ["render", "aws", "--contract", str(files / "contract.json"), "--authority", str(files / "ca.pem")]
+    bare = CliRunner().invoke(app, command)
+    assert isinstance(bare.exception, ConfigurationInvalid)
+    assert "No digest for the images ['gateway', 'rag', 'router', 'trainer', 'worker']" in str(bare.exception)
+    (files / "images.json").write_text("[]")
+    wrong = CliRunner().invoke(app, [*command, "--images", str(files / "images.json")])
+    assert isinstance(wrong.exception, InputInvalid)
+    assert "no JSON object of references" in str(wrong.exception)
+    other = CliRunner().invoke(app, ["render", "gcp", *command[2:]])
+    assert other.exception is not None
+    assert "aws" in str(other.exception)
+
+
+def test_rules_that_a_process_would_refuse_are_refused_before_the_rollout(files: Path) -> None:
+    """Else every worker would stand still at its next start."""
+    (files / "rules.toml").write_text("poeple = []")
+    command = ["render", "aws", "--contract", str(files / "contract.json"), "--images", str(files / "images.json")]
+    command += ["--authority", str(files / "ca.pem"), "--rules", str(files / "rules.toml")]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, ConfigurationInvalid)
+    assert "poeple" in str(refused.exception)
+    (files / "rules.toml").write_text('keep = ["Quillon"]')
+    assert 'keep = ["Quillon"]' in CliRunner().invoke(app, command).stdout
