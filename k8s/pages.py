@@ -4,6 +4,9 @@ from typing import Any
 
 import yaml
 
+from infra.contract import Contract
+from k8s.platform.charts import charts
+from k8s.platform.objects import addons, after, before
 from k8s.workloads.containers import CONTAINERS
 
 Object = dict[str, Any]
@@ -14,6 +17,14 @@ def pages(objects: list[Object]) -> dict[str, str]:
     """File name -> YAML; in each file the order is that of the whole."""
     names = list(dict.fromkeys(page(one) for one in objects))
     return {name: as_yaml([one for one in objects if page(one) == name]) for name in sorted(names)}
+
+
+def platform_pages(contract: Contract) -> dict[str, str]:
+    """The layer below: on `small` the file that the machine takes, elsewhere charts and objects as Pulumi has them."""
+    if contract.cluster.kind == "k3s":
+        return {"addons.yaml": as_yaml(addons(contract)), "platform.yaml": as_yaml(after(contract))}
+    listed = [chart.model_dump(mode="json", exclude={"source", "installs", "memory_mib"}) for chart in charts(contract)]
+    return {"charts.yaml": as_yaml(listed), "platform.yaml": as_yaml([*before(contract), *after(contract)])}
 
 
 def page(one: Object) -> str:

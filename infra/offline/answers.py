@@ -65,11 +65,21 @@ CALLS: dict[str, Any] = {
     },
 }
 
+
+def _azure_id(a: Any, what: str) -> str:
+    """From which the platform layer reads the resource group."""
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{a.inputs['resourceGroupName']}/providers/{what}"
+
+
 OUTPUTS: dict[str, Any] = {
     "azure-native:resources:ResourceGroup": lambda a: {"name": a.inputs.get("resourceGroupName", a.name)},
     "azure-native:containerregistry:Registry": lambda a: {"loginServer": f"{a.name}.azurecr.io"},
+    "azure-native:dns:Zone": lambda a: {
+        "id": _azure_id(a, f"Microsoft.Network/dnszones/{a.inputs.get('zoneName', a.name)}")
+    },
     "azure-native:keyvault:Vault": lambda a: {
-        "properties": {**a.inputs["properties"], "vaultUri": f"https://{a.name}.vault.azure.net/"}
+        "id": _azure_id(a, f"Microsoft.KeyVault/vaults/{a.name}"),
+        "properties": {**a.inputs["properties"], "vaultUri": f"https://{a.name}.vault.azure.net/"},
     },
     "gcp:storage/bucket:Bucket": lambda a: {"url": f"gs://{a.name}", "name": a.name},
     "aws:bedrock/inferenceProfile:InferenceProfile": lambda a: {

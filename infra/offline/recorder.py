@@ -140,7 +140,7 @@ class _World(mocks.Mocks):
         computed = fabricate.made_up if self.simulate else fabricate.unknown
         given = fabricate.echoed(args.typ, args.name, args.inputs, computed=computed)
         if self.simulate:
-            return args.resource_id or f"{args.name}-id", {**given, **made_up}
+            return args.resource_id or made_up.pop("id", f"{args.name}-id"), {**given, **made_up}
         return args.resource_id or None, {**dict.fromkeys(made_up, rpc.UNKNOWN), **given}
 
 

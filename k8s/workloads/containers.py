@@ -44,6 +44,11 @@ class Container:
     ready: str = ""
     live: str = ""
     image: str = ""
+    called: str = ""  # the name of its Service, where it is not its own
+
+    @property
+    def service(self) -> str:
+        return self.called or self.name
 
     @property
     def ports(self) -> dict[str, int]:
@@ -81,6 +86,7 @@ _ALL = (
         port=8081,
         ready="/v2/health/ready",
         live="/v2/health/live",
+        called="routers",  # KServe makes Services of the name for itself
     ),
     Container(
         "worker",
@@ -129,5 +135,6 @@ _ALL = (
 )
 CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
+SCRAPED = ("gateway", "router", "worker")  # who has /metrics
 IMAGES = tuple(sorted({one.from_image for one in _ALL}))
 USER = 10001  # numeric: `runAsNonRoot` cannot judge a name

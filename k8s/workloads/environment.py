@@ -12,7 +12,7 @@ from services.core.kit.errors import ConfigurationInvalid
 CA_FOLDER = "/etc/pointsman/ca"
 CA_FILE = f"{CA_FOLDER}/ca.pem"
 CACHE = "/var/cache/pointsman"
-ROUTER_URL = "http://router-predictor"  # as KServe names the predictor's service; ours has the name in `small`
+ROUTER_URL = f"http://{CONTAINERS['router'].service}"
 WORKER_URL = f"http://worker:{CONTAINERS['worker'].predict}"
 COLLECTOR = "http://collector.telemetry:4318"
 PROVIDERS = {"bedrock": "bedrock", "azure-openai": "azure", "vertex": "vertex"}

@@ -136,7 +136,7 @@ def _router(rollout: Rollout) -> list[Object]:
     """KServe's own object where its controller runs; in `small` the same pod without it, under the same name."""
     if rollout.is_small:
         deployment, _ = _deployment(rollout, "router")
-        return [deployment, _service("router", "router-predictor")]
+        return [deployment, _service("router")]
     spec = pod(rollout, "router")
     (container,) = spec["containers"]
     least, most = REPLICAS["router"]
@@ -169,6 +169,7 @@ def _router(rollout: Rollout) -> list[Object]:
     return [
         _object("serving.kserve.io/v1alpha1", "ServingRuntime", "pointsman-router", runtime),
         served,
+        _service("router"),
         _budget("router"),
     ]
 
@@ -241,13 +242,9 @@ def _job_pod(rollout: Rollout, name: str, restart: str) -> Object:
     return found
 
 
-def _service(name: str, called: str = "") -> Object:
-    found = _object(
-        "v1",
-        "Service",
-        called or name,
-        {"selector": labels(name), "ports": _service_ports(name)},
-    )
+def _service(name: str) -> Object:
+    spec = {"selector": labels(name), "ports": _service_ports(name)}
+    found = _object("v1", "Service", CONTAINERS[name].service, spec)
     found["metadata"]["labels"] = labels(name)
     return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8s.pages import pages
+from k8s.pages import pages, platform_pages
 from k8s.reach import where, whom
 from k8s.workloads.pods import Rollout
 from tests.golden import check_golden, filled, is_golden_run
@@ -17,16 +17,19 @@ REVIEWED = [stack for stack in OVERLAYS if stack[1] != "dev"]  # dev is prod wit
 
 
 @pytest.mark.parametrize("stack", REVIEWED, ids="-".join)
-def test_golden_files_of_an_overlay(stack: tuple[str, str], rendered: Rendered) -> None:
+def test_golden_files_of_an_overlay(
+    stack: tuple[str, str], rendered: Rendered, rollouts: dict[tuple[str, str], Rollout]
+) -> None:
     """Every object in one file, and no file of an object that is gone."""
-    folder, found = K8S / "rendered" / "-".join(stack), pages(rendered[stack])
+    mine = pages(rendered[stack])
+    folder, found = K8S / "rendered" / "-".join(stack), platform_pages(rollouts[stack].contract) | mine
     left = {file.name for file in folder.glob("*")} - set(found)
     for name in left if is_golden_run() else ():
         (folder / name).unlink()
     for name, text in found.items():
         check_golden(folder / name, text)
     assert left == set() or is_golden_run()
-    assert sum(len(list(yaml.safe_load_all(text))) for text in found.values()) == len(rendered[stack])
+    assert sum(len(list(yaml.safe_load_all(text))) for text in mine.values()) == len(rendered[stack])
 
 
 def test_golden_page_of_who_reaches_what(rollouts: dict[tuple[str, str], Rollout]) -> None:

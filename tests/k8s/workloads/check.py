@@ -19,8 +19,20 @@ UNSEEN = {
     ("cert-manager.io/v1", "Certificate"),
     ("eks.amazonaws.com/v1", "TargetGroupBinding"),
     ("networking.gke.io/v1", "HealthCheckPolicy"),
+    ("cert-manager.io/v1", "ClusterIssuer"),
+    ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy"),
+    ("karpenter.sh/v1", "NodePool"),
 }
-DEFINED = ("inferenceservices", "servingruntimes", "scaledobjects", "gateways", "httproutes", "externalsecrets")
+DEFINED = (
+    "inferenceservices",
+    "servingruntimes",
+    "scaledobjects",
+    "gateways",
+    "httproutes",
+    "externalsecrets",
+    "clustersecretstores",
+    "gatewayclasses",
+)
 PLACEHOLDER = re.compile(r"placeholder|changeme|\btodo\b|\$\{|\{\{|<[a-z_-]+>", re.IGNORECASE)
 
 

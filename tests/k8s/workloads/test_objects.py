@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from k8s.platform.objects import after, before
 from k8s.workloads.containers import CONTAINERS
 from k8s.workloads.entry import nameless, way_in
 from k8s.workloads.objects import objects
@@ -91,7 +92,7 @@ def test_small_leaves_the_controllers_out(rendered: Rendered) -> None:
             "HorizontalPodAutoscaler",
             "PodDisruptionBudget",
         }
-        assert of(rendered[cloud, "small"], "Service", "router-predictor")["spec"]["selector"] == {
+        assert of(rendered[cloud, "small"], "Service", "routers")["spec"]["selector"] == {
             "app.kubernetes.io/name": "router"
         }
         served = [spec["containers"][0] for who, _, spec in pods(rendered[cloud, "small"]) if "Job" not in who]
@@ -208,9 +209,11 @@ def test_a_seeded_mistake_is_found(mistake: str, rendered: Rendered) -> None:
     assert any(said in line for line in found), found
 
 
-def test_what_nobody_checks_is_named(rendered: Rendered) -> None:
+def test_what_nobody_checks_is_named(rendered: Rendered, rollouts: dict[tuple[str, str], Rollout]) -> None:
     """A custom kind without a definition here is one of the listed ones."""
-    strange = {(o["apiVersion"], o["kind"]) for found in rendered.values() for o in found if not _is_known(o)}
+    below = [one for r in rollouts.values() for one in (*before(r.contract), *after(r.contract))]
+    everything = [*below, *(one for found in rendered.values() for one in found)]
+    strange = {(o["apiVersion"], o["kind"]) for o in everything if not _is_known(o)}
     assert strange == UNSEEN
 
 
@@ -220,6 +223,7 @@ def _is_known(one: dict[str, Any]) -> bool:
     return group in ours | {"networking.k8s.io", "policy", "apps", "batch", "autoscaling", "scheduling.k8s.io", "v1"}
 
 
+@needs_crds
 def test_the_operators_rules_reach_whoever_redacts_and_nobody_else(rollouts: dict[tuple[str, str], Rollout]) -> None:
     """A file, a variable that names it, and pods that start anew when it changes; none of it without rules."""
     bare = rollouts["aws", "prod"]
