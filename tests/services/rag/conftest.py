@@ -116,10 +116,20 @@ def running_rag(
         running.kill()
 
 
+@pytest.fixture(scope="session")
+def shared(
+    postgres: EmbeddedPostgres,
+    template: str,
+    objects: Path,
+    text_encoder: TextEncoder,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Rag]:
+    yield from running_rag(postgres, template, objects, text_encoder, tmp_path_factory.mktemp("pages"))
+
+
 @pytest.fixture
-async def rag(database: str, objects: Path, text_encoder: TextEncoder, tmp_path: Path) -> "Iterator[Rag]":  # ty: ignore
-    await index_pages(database, text_encoder, tmp_path)
-    running = Rag(database, objects)
-    running.start()
-    yield running
-    running.kill()
+def rag(shared: Rag) -> Rag:
+    """One container for all that need nothing of their own; tests bring conversations and subjects of their own."""
+    if shared.process is None or shared.process.poll() is not None:
+        shared.start()
+    return shared

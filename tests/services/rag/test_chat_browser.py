@@ -35,26 +35,30 @@ def test_a_question_an_answer_a_person_and_their_reply(rag: Rag) -> None:
         accepts: list[str] = []
         page.on("request", lambda sent: accepts.append(sent.headers.get("accept", "")) if sent.post_data else None)
         page.route("**/messages", lambda route: route.abort(), times=1)
-        box.fill("How do I connect to the VPN with the Harbour client?")
+        box.fill("After how many years is a laptop replaced?")
         box.press("Enter")
-        expect(box).to_have_value("How do I connect to the VPN with the Harbour client?", timeout=SLOW_MS)
+        expect(box).to_have_value("After how many years is a laptop replaced?", timeout=SLOW_MS)
         box.press("Enter")
-        expect(log).to_contain_text("Approve the prompt on your phone.", timeout=SLOW_MS)
+        expect(log).to_contain_text("Ask your manager to approve the request.", timeout=SLOW_MS)
         expect(log.get_by_role("article")).to_have_count(2)
         expect(page.locator("[aria-busy]")).to_have_count(0)
         expect(box).to_be_focused()
         assert accepts[-1] == "text/event-stream"
         assert {"Searching the documents…", "Checking the answer…"} <= set(page.evaluate("window.states"))
-        source = log.get_by_role("link", name="Connect to the VPN")
-        expect(source).to_have_attribute("href", "https://help.example/vpn.md")
+        source = log.get_by_role("link", name="Replace a laptop")
+        expect(source).to_have_attribute("href", "https://help.example/laptop.md")
 
         box.fill("<img src=x onerror=alert(1)> let me talk to a human")
         box.press("Enter")
         expect(log).to_contain_text("I am handing this to a person", timeout=SLOW_MS)
         expect(log).to_contain_text("<img src=x onerror=alert(1)>")
         expect(page.get_by_role("status")).to_contain_text("A person has your conversation", timeout=SLOW_MS)
-        rag.wait(lambda: bool(rag.rows("select 1 from sessions where ticket is not null")), "the ticket")
-        ((ticket,),) = rag.rows("select ticket from sessions")
+        handed_over = (
+            "select s.ticket from sessions s join messages m on m.session_id = s.id "
+            "where m.text like '%%let me talk to a human' and s.ticket is not null"
+        )
+        rag.wait(lambda: bool(rag.rows(handed_over)), "the ticket")
+        ((ticket,),) = rag.rows(handed_over)
         with ThreadPoolExecutor(1) as elsewhere:  # Playwright has a loop running in this thread
             elsewhere.submit(lambda: asyncio.run(reply(rag.database, ticket))).result()
         expect(log).to_contain_text("Ana here: your access is back.", timeout=SLOW_MS)

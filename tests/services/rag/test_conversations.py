@@ -89,16 +89,18 @@ def test_a_key_counts_in_either_header(rag: Rag) -> None:
         key = create_key(conn, name="portal", role=Role.AGENT)
     opened = {"groups": ["hr"]}
     for header, value in (("X-API-Key", key), ("Authorization", f"Bearer {key}")):
-        assert httpx.post(f"{rag.url}/sessions", json=opened, headers={header: value}).status_code == 201
+        made = httpx.post(f"{rag.url}/sessions", json=opened, headers={header: value})
+        assert made.status_code == 201
+        assert rag.rows("select groups from sessions where id = %s", made.json()["id"]) == [(["hr"],)]
         wrong = httpx.post(f"{rag.url}/sessions", json=opened, headers={header: f"{value}x"})
         assert (wrong.status_code, wrong.json()["error"]) == (401, "Unauthenticated")
-    assert rag.rows("select groups from sessions order by id") == [(["hr"],), (["hr"],)]
 
 
 @pytest.mark.parametrize("broken", ["a\\u0000b", "a\\ud800b"])
 def test_text_that_cannot_be_stored_is_refused(rag: Rag, broken: str) -> None:
     """NUL and lone surrogates, wherever text is taken; told, and nothing is kept."""
     chat = Chat(rag)
+    before = rag.rows("select count(*) from sessions")
     fields = (f'"requester": "{broken}"', f'"groups": ["{broken}"]', f'"{broken}": 1')
     bodies = [
         (f"/sessions/{chat.id}/messages", f'{{"text": "{broken}"}}'),
@@ -107,8 +109,8 @@ def test_text_that_cannot_be_stored_is_refused(rag: Rag, broken: str) -> None:
     for path, body in bodies:
         answer = chat.http.post(path, content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["error"]) == (422, "InputInvalid"), body
-    assert rag.rows("select 1 from messages") == []
-    assert len(rag.rows("select 1 from sessions")) == 1
+    assert rag.rows("select 1 from messages where session_id = %s", chat.id) == []
+    assert rag.rows("select count(*) from sessions") == before
 
 
 async def test_what_people_write_is_redacted_outside_its_own_table(rag: Rag) -> None:
@@ -116,7 +118,7 @@ async def test_what_people_write_is_redacted_outside_its_own_table(rag: Rag) -> 
     chat = Chat(rag)
     chat.say("I am Maria Kowalska, mail maria.kowalska@example.com. How do I add a printer?")
     assert "maria.kowalska@example.com" in chat.read()["messages"][0]["text"]
-    ((redacted,),) = rag.rows("select text from messages where author = 'user'")
+    ((redacted,),) = rag.rows("select text from messages where author = 'user' and session_id = %s", chat.id)
     assert "maria.kowalska" not in redacted
     log = (rag.objects / "rag.log").read_text()
     assert "maria.kowalska" not in log
@@ -141,14 +143,15 @@ async def test_an_answer_streams(rag: Rag) -> None:
 async def test_a_person_takes_over_and_answers_in_the_chat(rag: Rag) -> None:
     """Asked for with the first words: a ticket with transcript and reason; replies come back, internal notes never."""
     chat = Chat(rag, requester="visitor@example.com")
-    told = chat.answer("I want to talk to a human")
+    told = chat.answer("I want to talk to a human about a lost badge")
     assert told["answer"]["reason"] == "asked_for_human"
     rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
     number = chat.read()["ticket"]
     ((subject, body),) = rag.rows("select subject, body from desk_tickets where id = %s", int(number))
-    assert subject == "I want to talk to a human"
+    assert subject == "I want to talk to a human about a lost badge"
     assert "Customer: I want to talk to a human" in body
-    assert any("asked_for_human" in note for (note,) in rag.rows("select body from desk_comments where not public"))
+    notes = rag.rows("select body from desk_comments where ticket_id = %s and not public", int(number))
+    assert any("asked_for_human" in note for (note,) in notes)
     assert chat.say("It is about my badge.").json()["answer"] is None
     rag.wait(lambda: bool(rag.rows("select 1 from desk_comments where body like %s", "%my badge%")), "the addition")
     async with AsyncConnectionPool(rag.database, min_size=1) as pool:
@@ -161,7 +164,7 @@ async def test_a_person_takes_over_and_answers_in_the_chat(rag: Rag) -> None:
     rag.wait(lambda: chat.read()["state"] == "resolved", "the end")
     said = [one["text"] for one in chat.read()["messages"] if one["author"] == "agent"]
     assert said == ["Your badge is ready at the front desk.", "Closing, see you."]
-    assert len(rag.rows("select 1 from desk_tickets")) == 1
+    assert rag.rows("select count(*) from desk_tickets where subject like %s", "%lost badge") == [(1,)]
 
 
 async def test_a_handed_over_conversation_is_taken_in_once(rag: Rag) -> None:
@@ -170,39 +173,48 @@ async def test_a_handed_over_conversation_is_taken_in_once(rag: Rag) -> None:
     chat.answer("I want to talk to a human about the gate of yard 7")
     rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
     rag.kill()
-    rag.rows("update sessions set ticket = null returning id")  # as if killed before it was noted, which is one commit
-    rag.rows("delete from session_events where kind = 'ticket_opened' returning id")
+    # As if killed before it was noted, which is one commit.
+    rag.rows("update sessions set ticket = null where id = %s returning id", chat.id)
+    rag.rows("delete from session_events where kind = 'ticket_opened' and session_id = %s returning id", chat.id)
     rag.start()
     rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket again")
-    ((ticket, external_id, text),) = rag.rows(
-        "select t.id, t.external_id, x.ticket ->> 'body' from tickets t join raw.texts x on x.ticket_id = t.id"
+    ((ticket, external_id, _),) = rag.rows(
+        "select t.id, t.external_id, x.ticket ->> 'body' from tickets t join raw.texts x on x.ticket_id = t.id "
+        "where x.ticket ->> 'body' like %s",
+        "%gate of yard 7%",
     )
     assert external_id == chat.read()["ticket"]
-    assert "gate of yard 7" in text
     assert rag.rows("select name from dbos.workflow_status where workflow_uuid = %s", f"new:{ticket}") == [
         ("new_ticket",)
     ]
-    assert rag.rows("select connector, kind, external_id from deliveries") == [("desk", "created", external_id)]
+    told = rag.rows("select connector, kind from deliveries where external_id = %s", external_id)
+    assert told == [("desk", "created")]
 
 
 async def test_erasing_the_ticket_erases_the_conversation(rag: Rag) -> None:
     """Verbatim, redacted, and as a case; the person is told no more than a stranger. Another's stays."""
     other, chat = Chat(rag), Chat(rag, requester="visitor@example.com")
     other.answer("How do I add a printer in Settings?")
-    chat.answer("Please connect me to a real person, the coffee machine Barista 9 shows code E44")
+    chat.answer("Please connect me to a real person, the reader at door 12 blinks red")
     rag.wait(lambda: chat.read()["ticket"] is not None, "the ticket")
     async with AsyncConnectionPool(rag.database, min_size=1) as pool:
-        await DeskAgents(pool).solve(chat.read()["ticket"], Said("ana", "Hold both buttons for 5 seconds."))
+        await DeskAgents(pool).solve(chat.read()["ticket"], Said("ana", "It has a new battery."))
     rag.wait(lambda: chat.read()["state"] == "resolved", "the end")
-    assert rag.rows("select 1 from documents where kind = 'case'")
-    ((ticket,),) = rag.rows("select id from tickets")
+    case = "select 1 from documents where kind = 'case' and title like %s"
+    assert rag.rows(case, "%door 12%")
+    ((ticket,),) = rag.rows("select id from tickets where external_id = %s", chat.read()["ticket"])
+    verbatim = "select count(*) from raw.messages where message_id = any(%s::uuid[])"
+    ours, others = ([message["id"] for message in one.read()["messages"]] for one in (chat, other))
+    assert rag.rows(verbatim, ours) != [(0,)]
     async with await AsyncConnection.connect(rag.database, row_factory=dict_row) as conn:
         await erase(conn, ticket)
     assert chat.http.get(f"/sessions/{chat.id}").status_code == 401
-    assert rag.rows("select id::text from sessions") == [(other.id,)]
-    assert rag.rows("select distinct session_id::text from messages") == [(other.id,)]
-    assert len(rag.rows("select 1 from raw.messages")) == 1
-    assert rag.rows("select 1 from documents where kind = 'case'") == []
+    both = [chat.id, other.id]
+    assert rag.rows("select id::text from sessions where id = any(%s::uuid[])", both) == [(other.id,)]
+    kept = rag.rows("select distinct session_id::text from messages where session_id = any(%s::uuid[])", both)
+    assert kept == [(other.id,)]
+    assert [rag.rows(verbatim, ids) for ids in (ours, others)] == [[(0,)], [(1,)]]
+    assert rag.rows(case, "%door 12%") == []
 
 
 async def test_what_an_agent_resolved_becomes_a_case(rag: Rag) -> None:
@@ -216,10 +228,11 @@ async def test_what_an_agent_resolved_becomes_a_case(rag: Rag) -> None:
             await DeskAgents(pool).solve(chat.read()["ticket"], Said("ana", reply))
             rag.wait(lambda chat=chat: chat.read()["state"] == "resolved", "the end")
             assert "maria.kowalska@example.com" in json.dumps(chat.read())
-    ((title, text),) = rag.rows(
-        "select d.title, c.text from documents d join chunks c on c.document_id = d.id where d.kind = 'case'"
+    ((text,),) = rag.rows(
+        "select c.text from documents d join chunks c on c.document_id = d.id "
+        "where d.kind = 'case' and d.title like %s",
+        "%shows code E44%",
     )
-    assert "shows code E44" in title
     assert "Hold both buttons" in text
     assert "maria.kowalska" not in text
 
@@ -251,7 +264,9 @@ async def test_a_killed_server_loses_no_message_and_answers_once(rag: Rag) -> No
     rag.wait(lambda: chat.read()["ticket"] is not None, "both turns")
     authors = [one["author"] for one in chat.read()["messages"]]
     assert sorted(authors) == ["assistant"] * 3 + ["user"] * 3
-    assert len(rag.rows("select 1 from desk_tickets")) == 1
+    assert rag.rows(
+        "select count(*) from session_events where kind = 'ticket_opened' and session_id = %s", chat.id
+    ) == [(1,)]
 
 
 @pytest.mark.parametrize("action", Action)
