@@ -9,7 +9,6 @@ from services.cli.output import Format, FormatOption, print_json, print_table
 from services.core.kit.errors import InputInvalid
 
 FIELDS = {"text": "body", "label": "group"}  # the words of data sets for ours
-OURS = ("subject", "body", "group", "at")
 
 
 def evaluate(
@@ -31,9 +30,15 @@ def evaluate(
 
     Tickets labelled `oos` belong to no group: they are not learned from, and should end with a person.
 
+    Where the files say it, priority, impact, urgency, hours to resolution and breach of the SLA are learned and judged,
+    too: `opened`, `solved` (or `hours`), `breached` (or `kept`), `channel`, `organisation`, `product`, and `features`
+    for further columns that were known when the ticket came.
+
     Examples:
 
       pointsman evaluate --train closed.csv --test later.csv --map text=title+body,label=team
+
+      pointsman evaluate --train log.csv --test later.csv --map text=symptom,label=team,features=caller
 
       pointsman evaluate --train closed.csv --test later.csv --seeds 1 --format json
     """
@@ -60,6 +65,8 @@ def mapping_of(text: str) -> dict[str, str]:
     Raises:
         InputInvalid: not FIELD=COLUMN with a field we know.
     """
+    from services.trainer.files import FIELDS as OURS
+
     found: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
         name, _, column = pair.partition("=")

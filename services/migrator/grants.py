@@ -134,6 +134,7 @@ TRAINER: Rights = {
     "public.history": READ,
     "public.labels": READ,
     "public.models": WRITE,
+    "public.sla_rules": READ,
     "public.tickets": READ,
 }
 GRANTS: Mapping[str, Rights] = {

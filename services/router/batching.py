@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from services.core.models.bundle import Inference
+
+T = TypeVar("T")  # a text, or one with what belongs to it
 
 
 class Overloaded(Exception):
@@ -18,23 +21,23 @@ class Overloaded(Exception):
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    texts: Sequence[str]
+class _Waiting(Generic[T]):
+    texts: Sequence[T]
     answer: "asyncio.Future[Inference]"
 
 
-class MicroBatcher:
+class MicroBatcher(Generic[T]):
     """
     State: the queue and the one thread that runs the model.
 
     `infer` is looked up for each batch, so that a new model takes over between two batches.
     """
 
-    def __init__(self, infer: Callable[[Sequence[str]], Inference], *, batch_max: int, queue_max: int) -> None:
+    def __init__(self, infer: Callable[[Sequence[T]], Inference], *, batch_max: int, queue_max: int) -> None:
         self._infer = infer
         self._batch_max = batch_max
         self._queue_max = queue_max
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Waiting[T]] = deque()
         self._queued_texts = 0
         self._running: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
@@ -43,7 +46,7 @@ class MicroBatcher:
     def queued_texts(self) -> int:
         return self._queued_texts
 
-    async def submit(self, texts: Sequence[str]) -> Inference:
+    async def submit(self, texts: Sequence[T]) -> Inference:
         """
         The answers for `texts`, in order.
 
@@ -77,9 +80,9 @@ class MicroBatcher:
                 _deliver(batch, found)
         self._running = None
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[_Waiting[T]]:
         """Requests from the front of the queue, at least one, up to `batch_max` texts; cancelled ones are dropped."""
-        batch: list[_Waiting] = []
+        batch: list[_Waiting[T]] = []
         size = 0
         while self._queue and (not batch or size + len(self._queue[0].texts) <= self._batch_max):
             waiting = self._queue.popleft()
@@ -90,7 +93,7 @@ class MicroBatcher:
         return batch
 
 
-def _deliver(batch: list[_Waiting], found: Inference) -> None:
+def _deliver(batch: list[_Waiting[T]], found: Inference) -> None:
     start = 0
     for waiting in batch:
         end = start + len(waiting.texts)
@@ -99,7 +102,7 @@ def _deliver(batch: list[_Waiting], found: Inference) -> None:
         start = end
 
 
-def _refuse(batch: list[_Waiting], error: Exception) -> None:
+def _refuse(batch: list[_Waiting[T]], error: Exception) -> None:
     for waiting in batch:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
@@ -19,14 +19,21 @@ from kserve.protocol.infer_type import (
     RequestedOutput,
     deserialize_bytes_tensor,
 )
+from pydantic import TypeAdapter, ValidationError
 
+from services.core.contracts.facts import Facts
 from services.core.models.bundle import Inference, RouterModel
 from services.router.batching import MicroBatcher, Overloaded
 
 NAME = "router"
 EMBEDDING = "embedding"
+FACTS, OUTLOOK = "facts", "outlook"  # the parameter that asks for it, and the output of a model that has heads
 ALWAYS = ("label", "probability", "confidence", "similarity", "band", "reason")
+MANY_FACTS = TypeAdapter(list[Facts | None])
 USAGE = 'Send one input {"name": "text", "shape": [n], "datatype": "BYTES", "data": ["...", ...]}.'
+
+
+Asked = tuple[str, Facts | None]
 
 
 class VersionUnknown(GrpcException):
@@ -38,10 +45,14 @@ class VersionUnknown(GrpcException):
 
 @dataclass(frozen=True)
 class Question:
-    """`wanted` are the outputs asked for, in order; `is_raw`: a gRPC answer goes as bytes, as its question came."""
+    """
+    `wanted` are the outputs asked for, in order; `is_raw`: a gRPC answer goes as bytes, as its question came.
+
+    `tickets`: each text with what else is known of it; None where no outlook is asked for.
+    """
 
     id: str
-    texts: list[str]
+    tickets: list[Asked]
     wanted: tuple[RequestedOutput, ...]
     is_raw: bool
 
@@ -98,11 +109,12 @@ class RouterServing(Model):
             raise ModelNotReady(NAME, "No model is loaded yet; see /v2/health/ready.")
         self.check_version(payload.model_version)
         texts = read_texts(payload, self._limits.request_max)
-        return Question(payload.id or "", texts, wanted_outputs(payload), payload.use_binary_outputs)
+        tickets = list(zip(texts, read_facts(payload, len(texts)), strict=True))
+        return Question(payload.id or "", tickets, wanted_outputs(payload), payload.use_binary_outputs)
 
     async def predict(self, payload: Any, headers: Any = None, response_headers: Any = None) -> Any:
         try:
-            found = await self.batcher.submit(payload.texts)
+            found = await self.batcher.submit(payload.tickets)
         except Overloaded as exc:
             raise ResourceExhausted(details=str(exc)) from exc
         self._observe(found)
@@ -119,9 +131,9 @@ class RouterServing(Model):
             for name in (*ALWAYS, EMBEDDING)
         ]
 
-    def _infer(self, texts: Sequence[str]) -> Inference:
+    def _infer(self, tickets: Sequence[Asked]) -> Inference:
         assert self._model is not None  # preprocess has checked; a model is never taken away
-        return self._model.infer(texts)
+        return self._model.infer([text for text, _ in tickets], [facts for _, facts in tickets])
 
 
 DATATYPES = {
@@ -153,6 +165,27 @@ def read_texts(request: InferRequest, request_max: int) -> list[str]:
     if len(values) > request_max:
         raise InvalidInput(f"{len(values)} texts in one request; at most {request_max}. Send several requests.")
     return [_as_text(value) for value in values]
+
+
+def read_facts(request: InferRequest, rows: int) -> list[Facts | None]:
+    """
+    What is known of each text, from the request's parameter FACTS: a JSON list as long as the batch. A router that does
+    not know the parameter ignores it, so clients and routers may be of different versions.
+
+    Raises:
+        InvalidInput: it is not that.
+    """
+    given = (request.parameters or {}).get(FACTS)
+    given = getattr(given, "string_param", given)  # gRPC wraps it
+    if given is None:
+        return [None] * rows
+    try:
+        found = MANY_FACTS.validate_json(given)
+    except (ValidationError, TypeError) as exc:
+        raise InvalidInput(f"Parameter '{FACTS}' is not a JSON list of what is known of each text.") from exc
+    if len(found) != rows:
+        raise InvalidInput(f"Parameter '{FACTS}' tells of {len(found)} texts; the batch holds {rows}.")
+    return found
 
 
 def wanted_outputs(request: InferRequest) -> tuple[RequestedOutput, ...]:
@@ -187,6 +220,10 @@ def build_response(question: Question, found: Inference) -> InferResponse:
         for name, data in values.items()
         if name in names
     ]
+    if any(row.outlook for row in rows):
+        told = [row.outlook.model_dump_json(exclude_none=True) if row.outlook else "" for row in rows]
+        outputs.append(InferOutput(OUTLOOK, [n], "BYTES", told))
+        question = replace(question, wanted=(*question.wanted, RequestedOutput(OUTLOOK, {"binary_data": False})))
     if EMBEDDING in names:
         flat = list(chain.from_iterable(found.embeddings.tolist()))
         outputs.append(InferOutput(EMBEDDING, list(found.embeddings.shape), "FP32", flat))

@@ -20,7 +20,7 @@ from typing import Any
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
 from services.core.kit.telemetry import configure_logs
 from services.trainer.config import FitConfig, Progress
-from services.trainer.files import read_file
+from services.trainer.files import FIELDS, read_file
 from services.trainer.fit import fit
 from services.trainer.prepare import Example
 from services.trainer.progress import bars
@@ -179,7 +179,7 @@ def _parse_arguments() -> argparse.Namespace:
                         help="with --promote: let it shadow live tickets first; --shadow compares")  # fmt: skip
     parser.add_argument("--data", type=Path, help="train on this CSV or JSONL file (.gz too) instead of the history")
     parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
-                        help="column of subject, body, group or at in --data")  # fmt: skip
+                        help="column of a field in --data: subject, body, group, at, hours, priority, ...")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
     parser.add_argument("--until", choices=STAGES, help="stop after this stage; the next start goes on")
     parser.add_argument("--epochs", type=int, help="passes over the tickets (default: 3 to 5, more for fewer tickets)")
@@ -193,8 +193,8 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _pair(value: str) -> tuple[str, str]:
     field, _, column = value.partition("=")
-    if field not in ("subject", "body", "group", "at") or not column:
-        raise argparse.ArgumentTypeError(f"'{value}' is not FIELD=COLUMN with FIELD subject, body, group or at")
+    if field not in FIELDS or not column:
+        raise argparse.ArgumentTypeError(f"'{value}' is not FIELD=COLUMN with FIELD one of {', '.join(FIELDS)}")
     return field, column
 
 

@@ -17,12 +17,14 @@ class Window:
     """
     How far back tickets are learnt from: `days`, and `rare_days` for groups with fewer than `rows` tickets in these.
 
-    Counted from the newest ticket. A group that has fewer than `rows` even so keeps what is in `rare_days`.
+    Counted from the newest ticket. A group that has fewer than `rows` even so keeps what is in `rare_days`. The newest
+    `least` tickets stay in any case: who has few has nothing to forget.
     """
 
     days: int = 90
     rare_days: int = 365
     rows: int = 200
+    least: int = 2_000
 
 
 WINDOW = Window()

@@ -5,19 +5,37 @@ import gzip
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
+from services.core.contracts.facts import Facts
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import join_text
-from services.trainer.prepare import Example
+from services.trainer.prepare import Example, Targets
 
-NAMES = {
+NAMES = {  # our fields, and what files usually call them
     "subject": ("subject", "title", "short_description", "summary"),
     "body": ("body", "description", "text", "content", "message"),
     "group": ("group", "assignment_group", "topic_group", "label", "queue", "team"),
     "at": ("solved_at", "closed_at", "resolved_at", "created_at", "date"),
+    "opened": ("opened_at", "created_at", "created"),
+    "solved": ("solved_at", "resolved_at", "resolved", "closed_at"),
+    "hours": ("hours_to_resolve", "hours_to_solve"),
+    "breached": ("sla_breached", "breached"),
+    "kept": ("made_sla", "sla_kept"),
+    "priority": ("priority",),
+    "impact": ("impact",),
+    "urgency": ("urgency",),
+    "channel": ("channel", "contact_type"),
+    "organisation": ("organisation", "organization", "company"),
+    "product": ("product", "project"),
+    "features": (),
 }
+FIELDS = tuple(NAMES)
+YES, NO = frozenset({"true", "yes", "1", "t", "y"}), frozenset({"false", "no", "0", "f", "n"})
+CATEGORIES = ("channel", "organisation", "product")
+UNKNOWN = frozenset({"", "?", "nan", "null", "none"})
 
 
 def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
@@ -25,8 +43,8 @@ def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
     The examples of a file; rows without text or group are left out.
 
     Args:
-        mapping: our field (subject, body, group, at) to the file's column, or columns joined by `+`, where the usual
-            names do not fit.
+        mapping: our field (FIELDS) to the file's column, or columns joined by `+`, where the usual names do not fit;
+            `features` names columns that were known when the ticket came, each a category of its own.
     Raises:
         InputInvalid: unreadable, no row, or no column for the group or the text; names the columns there are.
     """
@@ -74,7 +92,48 @@ def _example(row: dict[str, Any], columns: dict[str, str]) -> Example:
         values = (row.get(name) for name in _parts(columns.get(field, ""), row))
         return "\n".join(str(value) for value in values if value is not None)
 
-    return Example(join_text(text("subject"), text("body")), text("group").strip(), _time(text("at")))
+    def word(field: str) -> str:
+        return _word(text(field))
+
+    opened, solved = _time(word("opened")), _time(word("solved"))
+    features = {name: _word(row.get(name)) for name in _parts(columns.get("features", ""), row)}
+    named = {name: word(name) for name in CATEGORIES}
+    known = {name: value for name, value in (named | features).items() if value}
+    return Example(
+        join_text(text("subject"), text("body")),
+        text("group").strip(),
+        _time(text("at")) or solved or opened,
+        facts=Facts(opened_at=opened, categories=known),
+        targets=Targets(
+            hours=_hours(word("hours"), opened, solved),
+            breached=_breached(word("breached"), word("kept")),
+            priority=word("priority"),
+            impact=word("impact"),
+            urgency=word("urgency"),
+        ),
+    )
+
+
+def _word(value: Any) -> str:
+    """As it stands; nothing for the ways in which files say that they do not know."""
+    word = "" if value is None else str(value).strip()
+    return "" if word.casefold() in UNKNOWN else word
+
+
+def _hours(said: str, opened: datetime | None, solved: datetime | None) -> float | None:
+    try:
+        hours = float(said)
+    except ValueError:
+        hours = (solved - opened).total_seconds() / 3600 if opened and solved else -1.0
+    return hours if isfinite(hours) and hours >= 0 else None
+
+
+def _breached(breached: str, kept: str) -> bool | None:
+    """From a column that says so, or from one that says that the target was kept."""
+    said, turned = (breached, False) if breached else (kept, True)
+    if said.casefold() not in YES | NO:
+        return None
+    return (said.casefold() in YES) != turned
 
 
 def _parts(names: str, row: dict[str, Any]) -> list[str]:

@@ -21,12 +21,15 @@ from pydantic import TypeAdapter
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 from services.core.models.bundle import MemberScores
 from services.core.models.encoder import load_encoder
+from services.core.models.heads import save_heads
 from services.core.models.linear import save_linear
 from services.core.models.manifest import (
     BUNDLE_FILES,
     ENCODER_FILE,
+    HEADS_FILE,
     LINEAGE_FILE,
     TOKENIZER_FILE,
+    HeadRules,
     Manifest,
     read_manifest,
     write_manifest,
@@ -35,6 +38,7 @@ from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_nei
 from services.core.models.texts import text_key
 from services.trainer.config import FitConfig, Progress
 from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
+from services.trainer.heads import fit_heads, judge_heads
 from services.trainer.judge import Judged, judge
 from services.trainer.linear import fit_linear
 from services.trainer.prepare import Example, Split, dataset_sha256, prepare
@@ -44,7 +48,9 @@ TUNE_ROWS_MIN = 200  # with less, a fine-tuned encoder loses to TF-IDF and neigh
 SCORE_BATCH = 256
 SPLIT = TypeAdapter(Split)
 JUDGED = TypeAdapter(Judged)
+HEAD_RULES = TypeAdapter(dict[str, HeadRules])
 SPLIT_FILE, FACTS_FILE, JUDGED_FILE, SCORES_FILE = "split.json", "facts.json", "judged.json", "scores.safetensors"
+HEADS_JUDGED_FILE = "heads.json"
 MEMBER = "member."
 
 Read = Callable[[], Sequence[Example]]
@@ -107,7 +113,7 @@ def fit_stages(run: Run, read: Read, config: FitConfig, progress: Progress, *, u
         "calibrate": lambda folder: _calibrate(folder, run, config, progress),
         "export": lambda folder: _export(folder, run, config, progress),
     }
-    with threadpool_limits(config.threads, user_api="blas"):  # spinning BLAS threads cost more than they give here
+    with threadpool_limits(config.threads):  # spinning BLAS threads cost more than they give here
         for name in STAGES[: STAGES.index(until) + 1]:
             if run.has(name):
                 progress(name, 1.0, "done before")
@@ -176,7 +182,15 @@ def _calibrate(folder: Path, run: Run, config: FitConfig, progress: Progress) ->
         target_precision=config.target_precision,
     )
     (folder / JUDGED_FILE).write_bytes(JUDGED.dump_json(judged))
-    progress("calibrate", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}")
+    progress("calibrate", 0.5, f"accuracy {judged.metrics.get('accuracy', 0):.3f}")
+    rows = split.train + split.held_out
+    rules = judge_heads(rows, _load_scores(run)["embeddings"], np.arange(len(rows)) >= len(split.train), config.seed)
+    (folder / HEADS_JUDGED_FILE).write_bytes(HEAD_RULES.dump_json(rules))
+    progress("calibrate", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}" + _say_heads(rules))
+
+
+def _say_heads(rules: dict[str, HeadRules]) -> str:
+    return f"; heads: {', '.join(f'{name} ({rule.kind})' for name, rule in rules.items())}" if rules else ""
 
 
 def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
@@ -195,9 +209,13 @@ def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> No
         embeddings = _load_scores(run)["embeddings"]
     (folder / FLOAT_FILE).unlink(missing_ok=True)
     _write_final_members(split, folder, embeddings, config)
+    rules = HEAD_RULES.validate_json((run.folder / "calibrate" / HEADS_JUDGED_FILE).read_bytes())
+    if rules:
+        save_heads(folder, fit_heads(split.train + split.held_out, embeddings, rules, config.seed))
     facts["embedding_size"] = float(embeddings.shape[1])
     kind = "finetuned" if tuned else "frozen"
-    write_manifest(folder, _build_manifest(split, folder, config, read_judged(run), run, encoder=kind, facts=facts))
+    manifest = _build_manifest(split, folder, config, read_judged(run), run, encoder=kind, facts=facts, heads=rules)
+    write_manifest(folder, manifest)
     progress("export", 1.0, "bundle written")
 
 
@@ -279,10 +297,12 @@ def _build_manifest(
     *,
     encoder: Literal["finetuned", "frozen"],
     facts: dict[str, float],
+    heads: dict[str, HeadRules],
 ) -> Manifest:
     rows = split.train + split.held_out
     digest, began = dataset_sha256(rows), run.started_at
-    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in BUNDLE_FILES}
+    names = (*BUNDLE_FILES, HEADS_FILE) if heads else BUNDLE_FILES
+    files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     identity = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     return Manifest(
         model_version=f"router-{began:%Y%m%dT%H%M%S}-{identity[:8]}",
@@ -296,9 +316,11 @@ def _build_manifest(
         embedding_size=int(facts["embedding_size"]),
         pooling=judged.pooling,
         bands=judged.bands,
+        heads=heads,
         metrics={
             **judged.metrics,
             **facts,
+            **{f"{head}_{name}": value for head, rule in heads.items() for name, value in rule.metrics.items()},
             "train_rows": len(split.train),
             "split_by_time": float(split.by_time),
             "rows_outside_window": float(split.outside_window),

@@ -55,6 +55,16 @@ def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) ->
     return tuple((float(n / len(order)), float(accuracy[n - 1])) for n in cuts)
 
 
+def auc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """Chance that one of the positive has a higher score than one of the others; .5 where there are none of a kind."""
+    from scipy.stats import rankdata
+
+    ones, zeros = int(positive.sum()), int((~positive).sum())
+    if not ones or not zeros:
+        return 0.5
+    return float((rankdata(score)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 def group_metrics(
     truth: NDArray[np.int32], guess: NDArray[np.int32], labels: Sequence[str]
 ) -> dict[str, dict[str, float]]:

@@ -1,11 +1,13 @@
 """From closed tickets to a training part and a held-out part that share no text, nor nearly the same one."""
 
 import hashlib
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from services.core.contracts.facts import NOTHING_KNOWN, Facts
 from services.core.contracts.prediction import NO_GROUP
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import text_key
@@ -20,13 +22,30 @@ HELD_OUT_MAX = 3_000  # more rows sharpen no threshold that matters and cost sco
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What became of a ticket beside its group, as far as it is known; the words are the source's own."""
+
+    hours: float | None = None
+    breached: bool | None = None
+    priority: str = ""
+    impact: str = ""
+    urgency: str = ""
+
+
+@dataclass(frozen=True)
 class Example:
-    """One closed ticket: redacted text (`join_text`), the group that closed it, when (UTC), where it lies."""
+    """
+    One closed ticket: redacted text (`join_text`), the group that closed it, when (UTC), where it lies.
+
+    `facts`: what was known when it came; `targets`: what became of it.
+    """
 
     text: str
     group: str
     at: datetime | None = None
     ref: str = ""
+    facts: Facts = NOTHING_KNOWN
+    targets: Targets = Targets()
 
 
 @dataclass(frozen=True)
@@ -88,18 +107,47 @@ def in_window(rows: list[Example], window: Window) -> list[Example]:
     newest = max((row.at for row in rows if row.at), default=None)
     if newest is None:
         return rows
+    times = sorted((row.at for row in rows if row.at), reverse=True)
+    oldest = times[min(window.least, len(times)) - 1] if window.least else newest
     near, far = newest - timedelta(days=window.days), newest - timedelta(days=window.rare_days)
     recent = Counter(row.group for row in rows if row.at is None or row.at >= near)
-    begin = {group: near if recent[group] >= window.rows else far for group in {row.group for row in rows}}
+    begins = {group: near if recent[group] >= window.rows else far for group in {row.group for row in rows}}
+    begin = {group: min(at, oldest) for group, at in begins.items()}
     return [row for row in rows if row.at is None or row.at >= begin[row.group]]
+
+
+def with_queue(examples: Sequence[Example]) -> list[Example]:
+    """Each with the number of others that were open when it came, where the times of opening and solving are known."""
+    timed = [row for row in examples if row.facts.opened_at and row.targets.hours is not None]
+    opened = sorted(row.facts.opened_at for row in timed if row.facts.opened_at)
+    solved = sorted(map(_solved_at, timed))
+    return [_queued(row, opened, solved) if row.facts.opened_at and timed else row for row in examples]
+
+
+def _queued(row: Example, opened: list[datetime], solved: list[datetime]) -> Example:
+    at = row.facts.opened_at
+    assert at is not None  # asked only of those
+    queue = max(0, bisect_left(opened, at) - bisect_left(solved, at))
+    return replace(row, facts=row.facts.model_copy(update={"queue": queue}))
+
+
+def _solved_at(row: Example) -> datetime:
+    assert row.facts.opened_at is not None
+    assert row.targets.hours is not None  # asked only of those
+    return row.facts.opened_at + timedelta(hours=row.targets.hours)
 
 
 def dataset_sha256(examples: Sequence[Example]) -> str:
     """Identity of a set of examples, whatever their order."""
     digest = hashlib.sha256()
-    for line in sorted(f"{text_key(row.text):016x} {row.group}" for row in examples):
+    for line in sorted(f"{text_key(row.text):016x} {row.group}{_beside(row)}" for row in examples):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
+
+
+def _beside(row: Example) -> str:
+    """What is learnt of a row beside its group."""
+    return "" if row.targets == Targets() else f" {row.targets} {row.facts.model_dump_json(exclude={'queue'})}"
 
 
 def _require_learnable(examples: Sequence[Example], usable: list[Example], kept: list[Example]) -> None:

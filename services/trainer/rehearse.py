@@ -21,8 +21,9 @@ from services.core.models.bundle import RouterModel, load_bundle
 from services.trainer import metrics
 from services.trainer.config import FitConfig, Progress
 from services.trainer.fit import fit
+from services.trainer.foreseen import figures as foreseen
 from services.trainer.judge import Outcome, apply
-from services.trainer.prepare import Example, is_foreign
+from services.trainer.prepare import Example, is_foreign, with_queue
 
 SCORE_BATCH = 32  # what the router's micro-batches hold at most
 SINGLE_ROWS = 200  # asked one by one for the latency
@@ -50,10 +51,12 @@ def rehearse(
     """
     if all(is_foreign(row) for row in test):
         raise InputInvalid("The file to judge on has no row of any group. Check --map label=COLUMN.")
+    queued = with_queue([*train, *test])  # those of both files were open then
+    learnt, judged_on = queued[: len(train)], queued[len(train) :]
     runs = []
     for run in range(seeds):
         with tempfile.TemporaryDirectory(prefix="pointsman-evaluate-") as scratch:
-            runs.append(_run(train, test, replace(config, seed=config.seed + run), Path(scratch), progress))
+            runs.append(_run(learnt, judged_on, replace(config, seed=config.seed + run), Path(scratch), progress))
     means = {name: fmean(run[name] for run in runs) for name in runs[0] if isinstance(runs[0][name], float)}
     spread = {name: pstdev(run[name] for run in runs) for name in means}
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
@@ -72,7 +75,14 @@ def _run(
     held_out = {
         f"held_out_{name}": manifest.metrics[name] for name in ("accuracy", "macro_f1") if name in manifest.metrics
     }
-    return {**_figures(judged, model), **held_out, "train_s": train_s, **speed, "baseline": _baseline(judged)}
+    return {
+        **_figures(judged, model),
+        **foreseen(model, train, test),
+        **held_out,
+        "train_s": train_s,
+        **speed,
+        "baseline": _baseline(judged),
+    }
 
 
 def _judge(model: RouterModel, test: Sequence[Example]) -> Judged:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.core.contracts.decision import Decision
-from services.core.contracts.prediction import Band, Prediction
-from services.core.contracts.priority import PriorityAnswer
+from services.core.contracts.prediction import Band, Outlook, Prediction
+from services.core.contracts.priority import LabelText, PriorityAnswer
 from services.core.contracts.ticket import ENDED, Priority, Ticket
+from services.core.llm.matrix import LEVELS, ORDER, read_matrix, restrict
 from services.worker.settings import Filters
 
 
@@ -22,6 +23,7 @@ class Gathered:
     shadow: bool
     latency_ms: float
     why_unrouted: str = ""
+    priorities: tuple[LabelText, ...] = ()  # that the catalogue offers
     thresholds: Mapping[str, Priority] = field(default_factory=dict)
     least: Mapping[str, float | None] = field(default_factory=dict)  # what people set in place of the model's own
 
@@ -45,7 +47,7 @@ def why_left_alone(ticket: Ticket, filters: Filters) -> str | None:
 
 def decide(gathered: Gathered) -> Decision:
     """The final decision: the router's, unless it could not be asked or named a group that does not exist."""
-    priority = gathered.priority
+    priority = _priority(gathered)
     common: dict[str, Any] = {
         "ticket_id": gathered.ticket_id,
         "priority": priority.priority if priority else None,
@@ -82,6 +84,28 @@ def decide(gathered: Gathered) -> Decision:
     )
 
 
+def _priority(gathered: Gathered) -> PriorityAnswer | None:
+    """What was learnt from closed tickets, where it is sure enough; else what the rules or the language model said."""
+    said, prediction = gathered.priority, gathered.prediction
+    found = _learned(prediction.outlook) if prediction and prediction.outlook else None
+    if said is None or prediction is None or found is None:
+        return said
+    learned = restrict(found[0], gathered.priorities) if gathered.priorities else found[0]
+    reason = f"Learned from closed tickets ({found[1]:.0%} sure). {said.by} said {said.priority}: {said.reason}"
+    return said.model_copy(update={"priority": learned, "reason": reason, "by": prediction.model_version})
+
+
+def _learned(outlook: Outlook) -> tuple[Priority, float] | None:
+    """The priority, or impact and urgency by the table, with its probability; None where no head may decide."""
+    one, impact, urgency = outlook.priority, outlook.impact, outlook.urgency
+    if one and one.decides and one.label in ORDER:
+        return Priority(one.label), one.probability
+    if impact and urgency and impact.decides and urgency.decides and {impact.label, urgency.label} <= set(LEVELS):
+        cell = read_matrix()[impact.label, urgency.label]  # ty: ignore[invalid-argument-type]  # both are levels
+        return cell, impact.probability * urgency.probability
+    return None
+
+
 def _by_people(prediction: Prediction, least: Mapping[str, float | None]) -> tuple[Band, str] | None:
     """By the threshold that people set for the group; what is unlike all that was learnt stays with a person."""
     if prediction.group not in least or prediction.band is Band.ESCALATE:
@@ -99,8 +123,8 @@ def _unmet(gathered: Gathered) -> Priority | None:
     threshold = gathered.thresholds.get(gathered.prediction.group) if gathered.prediction else None
     if threshold is None:
         return None
-    order = list(Priority)
-    reached = order.index(gathered.priority.priority) if gathered.priority else -1
+    order, priority = list(Priority), _priority(gathered)
+    reached = order.index(priority.priority) if priority else -1
     return threshold if reached < order.index(threshold) else None
 
 

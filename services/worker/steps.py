@@ -17,6 +17,7 @@ import structlog
 from services.core.connectors import write_back
 from services.core.connectors.port import Connector
 from services.core.contracts.decision import Decision
+from services.core.contracts.facts import Facts
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import LabelText, PriorityAnswer, PriorityQuestion
 from services.core.contracts.ticket import Priority, Ticket
@@ -91,10 +92,10 @@ async def triage(outside: Outside, ticket_id: int, workflow_id: str) -> str:
     """
     ticket, safe = await read_safely(outside, ticket_id)
     why = why_left_alone(ticket, outside.settings.filters) if ticket else "it was erased"
-    if why:
-        await _leave_alone(outside, ticket_id, why)
+    if why or ticket is None:
+        await _leave_alone(outside, ticket_id, why or "it was erased")
         return LEFT_ALONE
-    prediction, why_unrouted = await _route(outside, ticket_id, safe)
+    prediction, why_unrouted = await _route(outside, ticket_id, ticket, safe)
     return await decide_and_record(outside, ticket_id, workflow_id, prediction, why_unrouted)
 
 
@@ -144,6 +145,7 @@ async def decide_and_record(
             prediction=prediction,
             priority=priority,
             groups=catalogue.names(),
+            priorities=priorities,
             thresholds=catalogue.thresholds,
             least=catalogue.least_of(prediction),
             shadow=outside.settings.shadow,
@@ -189,21 +191,26 @@ async def _leave_alone(outside: Outside, ticket_id: int, why: str) -> None:
             await audit.append(conn, entry)
 
 
-async def _route(outside: Outside, ticket_id: int, safe: Redacted) -> tuple[Prediction | None, str]:
+async def _route(outside: Outside, ticket_id: int, ticket: Ticket, safe: Redacted) -> tuple[Prediction | None, str]:
     """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
     text = join_text(safe.fields["subject"], safe.fields["body"])
     try:
-        return await _ask_router(outside, text), ""
+        return await _ask_router(outside, text, _facts(ticket)), ""
     except (RouterUnavailable, InputInvalid) as exc:
         log.error("worker.step.failed", step="route", ticket_id=ticket_id, error=type(exc).__name__)
         return None, "The router did not answer; a person decides."
 
 
-async def _ask_router(outside: Outside, text: str) -> Prediction:
+def _facts(ticket: Ticket) -> Facts:
+    """The same words as `services.trainer.repository` learns from."""
+    return Facts(opened_at=ticket.created_at, categories={"channel": ticket.connector})
+
+
+async def _ask_router(outside: Outside, text: str, facts: Facts) -> Prediction:
     pause_s, left_s = ROUTER_PAUSE_S, outside.settings.router_patience_s
     while True:
         try:
-            return (await outside.router.predict(text))[0]
+            return (await outside.router.predict(text, facts=facts))[0]
         except RouterUnavailable:
             if pause_s > left_s:
                 raise

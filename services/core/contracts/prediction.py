@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from services.core.contracts.base import Contract
 
@@ -22,11 +22,40 @@ class ScoredGroup(Contract):
     probability: float = Field(ge=0, le=1)
 
 
+class Learned(Contract):
+    """What a head says, with its calibrated probability; `decides`: right often enough to be followed."""
+
+    label: str
+    probability: float = Field(ge=0, le=1)
+    decides: bool = False
+
+
+class Hours(Contract):
+    """Hours to resolution: as many tickets take longer than `middle` as shorter; four in five lie between the ends."""
+
+    low: float = Field(ge=0)
+    middle: float = Field(ge=0)
+    high: float = Field(ge=0)
+
+
+class Outlook(Contract):
+    """What the heads beside the group say of a ticket; a head that the model has not is None."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    priority: Learned | None = None
+    impact: Learned | None = None
+    urgency: Learned | None = None
+    hours: Hours | None = None
+    breach: float | None = Field(default=None, ge=0, le=1)
+
+
 class Prediction(Contract):
     """
     `top` holds up to three groups, most probable first, calibrated probabilities.
     `confidence` is what the bands compare: probability combined with nearest-neighbour similarity.
     `similarity` is the mean cosine of the nearest training tickets (-1..1): low means out of scope.
+    `outlook`: of a model with such heads, where it was asked for.
     """
 
     top: tuple[ScoredGroup, ...] = Field(min_length=1, max_length=3)
@@ -35,6 +64,7 @@ class Prediction(Contract):
     band: Band
     reason: str
     model_version: str
+    outlook: Outlook | None = None
 
     @property
     def group(self) -> str:

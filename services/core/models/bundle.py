@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.contracts.prediction import Prediction, ScoredGroup
+from services.core.contracts.facts import NOTHING_KNOWN, Facts
+from services.core.contracts.prediction import Outlook, Prediction, ScoredGroup
 from services.core.kit.errors import InputInvalid
 from services.core.models.bands import confidence, decide
 from services.core.models.encoder import Encoder, load_encoder
+from services.core.models.heads import Heads, load_heads, outlooks
 from services.core.models.linear import LinearModel, load_linear
-from services.core.models.manifest import BUNDLE_FILES, Manifest, read_manifest
+from services.core.models.manifest import Manifest, read_manifest
 from services.core.models.neighbours import Neighbours, load_neighbours
 from services.core.models.pooling import pool
 
@@ -42,6 +44,7 @@ class RouterModel:
     encoder: Encoder
     linear: LinearModel
     neighbours: Neighbours
+    heads: Heads
 
     @property
     def version(self) -> str:
@@ -54,12 +57,28 @@ class RouterModel:
         """float32 (B, H), rows of length 1."""
         return self.encoder.run(texts)["embedding"]
 
-    def infer(self, texts: Sequence[str]) -> Inference:
-        """Predictions (top three) and embeddings in one pass. Raises InputInvalid for an empty batch."""
+    def infer(self, texts: Sequence[str], facts: Sequence[Facts | None] = ()) -> Inference:
+        """
+        Predictions (top three) and embeddings in one pass, with the outlook where the model has heads.
+
+        Args:
+            facts: of each text; none at all, or None for one: its outlook is not asked for.
+        Raises:
+            InputInvalid: an empty batch.
+        """
         if not texts:
             raise InputInvalid("The batch holds no text. Send at least one.")
         scores = self.score(texts)
-        return Inference(self._conclude(pool(scores.members, self.manifest.pooling), scores), scores.embeddings)
+        found = self._conclude(pool(scores.members, self.manifest.pooling), scores)
+        if self.heads and any(fact is not None for fact in facts):
+            told = self.foresee(scores.embeddings, [fact or NOTHING_KNOWN for fact in facts])
+            asked = zip(found, told, facts, strict=True)
+            found = [one.model_copy(update={"outlook": its}) if fact else one for one, its, fact in asked]
+        return Inference(found, scores.embeddings)
+
+    def foresee(self, embeddings: NDArray[np.float32], facts: Sequence[Facts]) -> list[Outlook]:
+        """What the heads say; nothing of a model without."""
+        return outlooks(self.heads, self.manifest.heads, facts, embeddings)
 
     def score(self, texts: Sequence[str]) -> MemberScores:
         """Every member's raw scores: what weights, temperatures and bands are fitted on."""
@@ -103,7 +122,7 @@ def load_bundle(folder: Path, *, threads: int = 1) -> RouterModel:
     from threadpoolctl import threadpool_limits
 
     manifest = read_manifest(folder)
-    missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
+    missing = [name for name in manifest.file_names if not (folder / name).is_file()]
     if missing:
         raise InputInvalid(f"{folder} lacks {', '.join(missing)}. Fetch the bundle again or train a new one.")
     threadpool_limits(threads, user_api="blas")
@@ -112,6 +131,7 @@ def load_bundle(folder: Path, *, threads: int = 1) -> RouterModel:
         load_encoder(folder, max_tokens=manifest.max_tokens, threads=threads),
         load_linear(folder),
         load_neighbours(folder, len(manifest.labels)),
+        load_heads(folder, manifest.heads),
     )
 
 

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from pydantic import TypeAdapter
 
-from services.core.contracts.prediction import Band, Prediction, ScoredGroup
+from services.core.contracts.facts import Facts
+from services.core.contracts.prediction import Band, Outlook, Prediction, ScoredGroup
 from services.core.kit.batching import Batcher
 from services.core.kit.errors import InputInvalid, RouterUnavailable
 
 PATH = "/v2/models/router/infer"
 OUTPUTS = ("label", "probability", "confidence", "similarity", "band", "reason")
-
+MANY_FACTS = TypeAdapter(list[Facts | None])
 
 AT_ONCE = 16  # texts of one request: the router computes batches of this size
 
@@ -25,9 +27,12 @@ class RouterClient:
         self._timeout_s = timeout_s
         self._together = Batcher(self._ask, batch_max=AT_ONCE)
 
-    async def predict(self, text: str, want_embedding: bool = False) -> tuple[Prediction, list[float] | None]:
+    async def predict(
+        self, text: str, want_embedding: bool = False, facts: Facts | None = None
+    ) -> tuple[Prediction, list[float] | None]:
         """
         One redacted text (`services.core.models.texts.join_text`) routed; the embedding (384 floats) when asked for.
+        With what else is known of the ticket the prediction has an outlook, of a model that has heads for it.
 
         Texts that come while a request is under way go together in the next.
 
@@ -37,16 +42,17 @@ class RouterClient:
         """
         if want_embedding:
             return (await self.predict_many([text], want_embeddings=True))[0]
-        return await self._together.submit(text), None
+        return await self._together.submit((text, facts)), None
 
-    async def _ask(self, texts: Sequence[str]) -> list[Prediction]:
-        return [prediction for prediction, _ in await self.predict_many(list(texts))]
+    async def _ask(self, tickets: Sequence[tuple[str, Facts | None]]) -> list[Prediction]:
+        texts, facts = [text for text, _ in tickets], [known for _, known in tickets]
+        return [prediction for prediction, _ in await self.predict_many(texts, facts=facts)]
 
     async def predict_many(
-        self, texts: list[str], *, want_embeddings: bool = False
+        self, texts: list[str], *, want_embeddings: bool = False, facts: Sequence[Facts | None] = ()
     ) -> list[tuple[Prediction, list[float] | None]]:
         """Several texts in one request, answers in order; raises as `predict`."""
-        answer = await self._post(build_request(texts, want_embeddings=want_embeddings))
+        answer = await self._post(build_request(texts, want_embeddings=want_embeddings, facts=facts))
         try:
             return parse_response(answer)
         except (KeyError, IndexError, TypeError, ValueError) as exc:
@@ -67,9 +73,11 @@ class RouterClient:
             raise RouterUnavailable(f"The router at {self._url} answered something that is not JSON.") from exc
 
 
-def build_request(texts: list[str], *, want_embeddings: bool) -> dict[str, Any]:
+def build_request(texts: list[str], *, want_embeddings: bool, facts: Sequence[Facts | None] = ()) -> dict[str, Any]:
     names = (*OUTPUTS, "embedding") if want_embeddings else OUTPUTS
+    told = MANY_FACTS.dump_json(list(facts), exclude_defaults=True).decode() if any(facts) else ""
     return {
+        **({"parameters": {"facts": told}} if told else {}),
         "inputs": [{"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": texts}],
         "outputs": [{"name": name} for name in names],
     }
@@ -86,6 +94,7 @@ def parse_response(answer: dict[str, Any]) -> list[tuple[Prediction, list[float]
 def _prediction(outputs: dict[str, list[Any]], row: int, version: str) -> Prediction:
     k = len(outputs["label"]) // len(outputs["confidence"])
     pairs = zip(outputs["label"][row * k : row * k + k], outputs["probability"][row * k : row * k + k], strict=True)
+    told = outputs["outlook"][row] if "outlook" in outputs else ""
     return Prediction(
         top=tuple(ScoredGroup(group=group, probability=probability) for group, probability in pairs if group),
         confidence=outputs["confidence"][row],
@@ -93,6 +102,7 @@ def _prediction(outputs: dict[str, list[Any]], row: int, version: str) -> Predic
         band=Band(outputs["band"][row]),
         reason=outputs["reason"][row],
         model_version=version,
+        outlook=Outlook.model_validate_json(told) if told else None,
     )
 
 

@@ -15,6 +15,7 @@ LINEAR_FILE = "linear.safetensors"
 VOCABULARY_FILE = "vocabulary.json"
 NEIGHBOURS_FILE = "neighbours.safetensors"
 LINEAGE_FILE = "lineage.safetensors"
+HEADS_FILE = "heads.safetensors"
 BUNDLE_FILES = (ENCODER_FILE, TOKENIZER_FILE, LINEAR_FILE, VOCABULARY_FILE, NEIGHBOURS_FILE, LINEAGE_FILE)
 
 
@@ -60,6 +61,23 @@ class BandRules(Frozen):
     scope_floor: float
 
 
+class HeadRules(Frozen):
+    """
+    How one head's arrays in HEADS_FILE are read, and what its scores mean.
+
+    `labels`: the classes, in the order of its scores; none for hours. `margin`: what the interval of hours is widened
+    by, in log hours (conformal). `decides_from`: least probability at which its word is followed; None: never.
+    """
+
+    kind: Literal["linear", "boosted"]
+    categories: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    temperature: float = Field(default=1.0, gt=0)
+    margin: float = 0.0
+    decides_from: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
 class Manifest(Frozen):
     """
     One version of the router.
@@ -80,6 +98,7 @@ class Manifest(Frozen):
     embedding_size: int = 384
     pooling: Pooling
     bands: BandRules
+    heads: dict[str, HeadRules] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     group_metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
     risk_coverage: tuple[tuple[float, float], ...] = ()
@@ -89,6 +108,11 @@ class Manifest(Frozen):
     seed: int
     fit_seconds: float = 0.0
     files: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The files that a bundle of this manifest has beside it."""
+        return (*BUNDLE_FILES, HEADS_FILE) if self.heads else BUNDLE_FILES
 
 
 def read_manifest(folder: Path) -> Manifest:

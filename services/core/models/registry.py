@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
-from services.core.models.manifest import BUNDLE_FILES, LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
+from services.core.models.manifest import LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
 from services.core.models.texts import signed
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def register(conn: Connection[Any], store: "ObjectStore", folder: Path) -> str:
     """
     manifest = read_manifest(folder)
     uri = f"models/{manifest.model_version}"
-    for name in (*BUNDLE_FILES, MANIFEST_FILE):  # the manifest last: a prefix with a manifest is complete
+    for name in (*manifest.file_names, MANIFEST_FILE):  # the manifest last: a prefix with a manifest is complete
         _put_if_absent(store, f"{uri}/{name}", (folder / name).read_bytes())
     keys = sorted(map(signed, read_lineage(folder)))
     values = (manifest.model_version, uri, Jsonb(manifest.model_dump(mode="json")), Jsonb(manifest.metrics), keys)
@@ -216,7 +216,7 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".fetch-") as scratch:
         part = Path(scratch, record.version)
         part.mkdir()
-        for name in (*BUNDLE_FILES, MANIFEST_FILE):
+        for name in (*record.manifest.file_names, MANIFEST_FILE):
             (part / name).write_bytes(_get(store, f"{record.uri}/{name}"))
         if not _is_whole(part, record.manifest):
             raise Unavailable(
@@ -289,7 +289,7 @@ def _is_whole(folder: Path, manifest: Manifest) -> bool:
     try:
         if json.loads((folder / MANIFEST_FILE).read_bytes()) != manifest.model_dump(mode="json"):
             return False
-        return all(_sha256(folder / name) == manifest.files[name] for name in BUNDLE_FILES)
+        return all(_sha256(folder / name) == manifest.files[name] for name in manifest.file_names)
     except (OSError, KeyError, ValueError):
         return False
 

@@ -4,8 +4,8 @@ import pytest
 
 from services.core.connectors import write_back
 from services.core.connectors.write_back import About
-from services.core.contracts.prediction import Band, Prediction, ScoredGroup
-from services.core.contracts.priority import PriorityAnswer
+from services.core.contracts.prediction import Band, Learned, Outlook, Prediction, ScoredGroup
+from services.core.contracts.priority import LabelText, PriorityAnswer
 from services.core.contracts.ticket import Priority, Requester, Seen, Status, Ticket
 from services.worker.decide import Gathered, decide, review_urgency, why_left_alone
 from services.worker.settings import Filters
@@ -130,3 +130,41 @@ def test_the_review_queue_starts_with_escalations_then_with_close_calls() -> Non
     near = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.HUMAN_REVIEW, "top": close})))
     clear = decide(gathered(prediction=PREDICTION.model_copy(update={"band": Band.HUMAN_REVIEW})))
     assert review_urgency(escalated) > review_urgency(near) > review_urgency(clear)
+
+
+def learned(label: str, *, decides: bool = True) -> Learned:
+    return Learned(label=label, probability=0.9, decides=decides)
+
+
+@pytest.mark.parametrize(
+    ("outlook", "priority", "by"),
+    [
+        (None, "high", "extractive"),
+        (Outlook(), "high", "extractive"),
+        (Outlook(priority=learned("low")), "low", "m1"),
+        (Outlook(priority=learned("low", decides=False)), "high", "extractive"),
+        (Outlook(priority=learned("Blocker")), "high", "extractive"),
+        (Outlook(impact=learned("low"), urgency=learned("high")), "normal", "m1"),
+        (Outlook(impact=learned("low"), urgency=learned("high", decides=False)), "high", "extractive"),
+        (Outlook(impact=learned("1"), urgency=learned("2")), "high", "extractive"),
+    ],
+)
+def test_a_learned_priority_decides_where_it_is_sure(outlook: Outlook | None, priority: str, by: str) -> None:
+    """Priority, or impact and urgency by the table, in our words; else the rules. The decision says which."""
+    decided = decide(gathered(prediction=PREDICTION.model_copy(update={"outlook": outlook})))
+    assert (decided.priority, decided.priority_by) == (priority, by)
+    assert ("extractive said high" in decided.priority_reason) is (by == "m1")
+
+
+def test_a_learned_priority_is_one_that_is_offered() -> None:
+    outlook = Outlook(priority=learned("urgent"))
+    offered = (LabelText(name="low"), LabelText(name="high"))
+    decided = decide(gathered(prediction=PREDICTION.model_copy(update={"outlook": outlook}), priorities=offered))
+    assert decided.priority == "high"
+
+
+def test_the_threshold_of_a_team_is_met_by_what_is_decided() -> None:
+    """Not by what the rules said before."""
+    prediction = PREDICTION.model_copy(update={"outlook": Outlook(priority=learned("low"))})
+    decided = decide(gathered(prediction=prediction, thresholds={"Network": Priority.NORMAL}))
+    assert decided.band is Band.HUMAN_REVIEW
