@@ -14,6 +14,7 @@ from services.cli import (
     database,
     dead_letters,
     docs,
+    drift,
     evaluate,
     history,
     labels,
@@ -64,6 +65,7 @@ app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(labels.app, name="labels")
 app.add_typer(models.app, name="models")
 app.add_typer(sla.app, name="sla")
+app.add_typer(drift.app, name="drift")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

@@ -1,19 +1,17 @@
 """`pointsman sla`: how soon tickets must be solved, as data, and which of them are about to be late."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
 
 from services.cli.output import Format, FormatOption, print_json, print_table
+from services.cli.rules import read_toml
 from services.cli.target import connect, open_platform
 from services.core.contracts.sla import SlaRules
 from services.core.kit import audit
-from services.core.kit.errors import InputInvalid
 
 app = typer.Typer(no_args_is_help=True, help="SLA policies and the tickets that are about to miss them.")
 
@@ -34,7 +32,7 @@ def import_rules(file: Annotated[Path, typer.Argument(help="TOML with [calendars
 
       pointsman sla import sla.toml
     """
-    rules = _read(file)
+    rules = read_toml(file, SlaRules)
     with open_platform() as settings, connect(settings) as conn, conn.transaction():
         conn.execute(KEEP, (Jsonb(rules.model_dump(mode="json")),))
         detail = {"policies": len(rules.policies), "calendars": sorted(rules.calendars)}
@@ -81,17 +79,3 @@ def list_at_risk(
     else:
         columns = ["ticket", "team", "priority", "hours", "due", "noted", "status"]
         print_table(columns, [tuple(row.values()) for row in rows])
-
-
-def _read(file: Path) -> SlaRules:
-    """
-    Raises:
-        InputInvalid: no TOML, or not as the contract says; names where.
-    """
-    try:
-        return SlaRules.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise InputInvalid(f"{file} cannot be read: {exc}.") from exc
-    except ValidationError as exc:
-        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors(include_input=False))
-        raise InputInvalid(f"{file}: {'; '.join(problems)}") from exc

@@ -9,9 +9,9 @@ from psycopg.rows import DictRow
 from pydantic import BaseModel, Field
 
 from services.core.contracts.decision import Decision
+from services.core.drift import shifts
 from services.core.kit.database import Connection
 from services.core.kit.errors import NotFound
-from services.gateway import drift
 
 SLA_TICKETS_MIN = 20  # a tenth and nine tenths of fewer are single tickets
 SLA_TICKETS_MAX = 2_000
@@ -201,7 +201,7 @@ async def find_drift(conn: Connection, *, now_days: int, before_days: int) -> Dr
     """The last `now_days` against the `before_days` before them."""
     now = await _window(conn, now_days, 0)
     before = await _window(conn, now_days + before_days, now_days)
-    is_enough = min(len(now), len(before)) >= drift.ROWS_MIN
+    is_enough = min(len(now), len(before)) >= shifts.ROWS_MIN
     tests = [_label_test(before, now, is_enough), _confidence_test(before, now, is_enough)]
     shifted = any(test.has_shifted for test in tests)
     return Drift(
@@ -216,20 +216,20 @@ def _label_test(before: Sequence[DictRow], now: Sequence[DictRow], is_enough: bo
     blank = DriftTest(name="labels", test="chi-squared", effect_name="Cramer's V")
     if not is_enough:
         return blank
-    shift = drift.label_shift([_group(row) for row in before], [_group(row) for row in now])
-    return blank.model_copy(update=_told(shift, drift.SMALL_V))
+    shift = shifts.label_shift([_group(row) for row in before], [_group(row) for row in now])
+    return blank.model_copy(update=_told(shift, shifts.SMALL_V))
 
 
 def _confidence_test(before: Sequence[DictRow], now: Sequence[DictRow], is_enough: bool) -> DriftTest:
     blank = DriftTest(name="confidence", test="Kolmogorov-Smirnov", effect_name="Cliff's delta")
     if not is_enough:
         return blank
-    shift = drift.confidence_shift([row["confidence"] for row in before], [row["confidence"] for row in now])
-    return blank.model_copy(update=_told(shift, drift.SMALL_DELTA))
+    shift = shifts.confidence_shift([row["confidence"] for row in before], [row["confidence"] for row in now])
+    return blank.model_copy(update=_told(shift, shifts.SMALL_DELTA))
 
 
-def _told(shift: drift.Shift, small: float) -> dict[str, Any]:
-    has_shifted = shift.p < drift.P_MAX and abs(shift.effect) >= small
+def _told(shift: shifts.Shift, small: float) -> dict[str, Any]:
+    has_shifted = shift.p < shifts.P_MAX and abs(shift.effect) >= small
     return {"statistic": shift.statistic, "p": shift.p, "effect": shift.effect, "has_shifted": has_shifted}
 
 

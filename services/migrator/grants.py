@@ -40,6 +40,7 @@ GATEWAY: Rights = {
     "public.catalogue": WRITE,
     "public.console_links": "select, insert, delete",
     "public.decisions": READ,
+    "public.drift_reports": READ,
     "public.executors": READ,
     "public.gaps": READ,
     "public.history": 'select ("group", created_at, solved_at)',  # how long closed tickets took
@@ -77,6 +78,8 @@ WORKER: Rights = {
     "public.decisions": WRITE,
     "public.case_parts": READ,
     "public.documents": "select, delete",
+    "public.drift_findings": "select, insert",
+    "public.drift_reports": "select, insert",
     "public.event_positions": WRITE,
     "public.executors": ALL,
     "public.history": "select, delete",  # an erasure reaches what was imported
@@ -98,6 +101,7 @@ WORKER: Rights = {
     "public.sla_rules": READ,
     "public.thresholds": READ,
     "public.ticket_vectors": ALL,
+    "public.watch_rules": READ,
     "raw.texts": "select, update, delete",
     "all tables in schema dbos": ALL,
     "all sequences in schema dbos": "usage, select",

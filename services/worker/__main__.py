@@ -22,6 +22,7 @@ from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.text.redact import build_redactor
 from services.worker.anchoring import anchor_chain
+from services.worker.drift import watch_drift
 from services.worker.events import tell
 from services.worker.explain import explain
 from services.worker.lake import keep_lake
@@ -100,6 +101,7 @@ async def run(settings: WorkerSettings) -> None:
             upkeep(outside, stop=stop),
             explain(pool, router, stop=stop),
             watch_sla(pool, stop=stop),
+            watch_drift(pool, router, stop=stop),
             link_chain(pool, stop=stop),
             anchor_chain(outside, publisher, stop=stop),
             tell(outside, stop=stop),

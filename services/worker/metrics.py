@@ -17,6 +17,10 @@ WRITES = Counter("pointsman_writes_total", "Write-backs by connector and result"
 AUDIT_PENDING = Gauge("pointsman_audit_pending_entries", "Audit entries that are not linked into the chain yet")
 AUDIT_PENDING_SECONDS = Gauge("pointsman_audit_pending_seconds", "Age of the audit entry that waits longest")
 
+# Every worker tells what the newest report says, whoever made it.
+DRIFT_SHIFTED = Gauge("pointsman_drift_shifted", "1 while the day's test says so", ["test"])
+DRIFT_JUDGED = Gauge("pointsman_drift_judged_timestamp_seconds", "When drift was judged last")
+
 
 def build_metrics_app() -> ASGIApp:
     """Prometheus' own text, at any path."""

@@ -1,8 +1,8 @@
 """
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
-    python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|all]
-                          [--quick] [--tickets N] [--format table|json] [--keep]
+    python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|drift|
+                           all] [--quick] [--tickets N] [--format table|json] [--keep]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them. Behind a figure stands that of the last landing (`was`):
@@ -111,6 +111,12 @@ def measure_redaction(size: Size) -> list[Row]:
     return redaction.measure(fillings=1 if size.is_quick else 6, rounds=size.rounds)
 
 
+def measure_drift(size: Size) -> list[Row]:
+    from tests.bench import drift
+
+    return drift.measure(is_quick=size.is_quick)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
@@ -121,6 +127,7 @@ ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "scale": measure_scale,
     "conversations": measure_conversations,
     "conversations-large": measure_large_conversations,
+    "drift": measure_drift,
 }
 
 

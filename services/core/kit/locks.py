@@ -16,3 +16,5 @@ class Lock(IntEnum):
     CASES = 7264008
     REASONS = 7264010
     SLA = 7264011
+    DRIFT = 7264012
+    SURGE = 7264013

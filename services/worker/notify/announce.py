@@ -54,6 +54,9 @@ union all
 select 'sla:' || s.ticket_id || ':' || s.target_hours, 'sla_risk', s.at, s."group", s.ticket_id, s.priority, null,
        s.target_hours::text, to_char(s.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
 from sla_alerts s where s.at > %(since)s
+union all
+select 'drift:' || f.kind || ':' || f.since, 'drift', f.at, null, null, null, null, f.kind, f.since::text
+from drift_findings f where f.at > %(since)s
 """
 UNTOLD = f"""
 select * from ({HAPPENED}) happened

@@ -5,7 +5,7 @@ A notice holds ids, groups, numbers and names of our own errors. Nothing that ca
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,9 @@ WORDS: Mapping[EventKind, tuple[str, str]] = {
     "dead_letter": ("dead letter", "dead letters"),
     "failed_gate": ("model that failed its gates", "models that failed their gates"),
     "sla_risk": ("ticket that may miss its SLA", "tickets that may miss their SLA"),
+    "drift": ("shift in the tickets", "shifts in the tickets"),
 }
+PATHS: Mapping[EventKind, str] = {"drift": "/drift"}
 LEAST: Mapping[EventKind, Severity] = {"escalation": Severity.INFO, "sla_risk": Severity.WARNING}
 BY_PRIORITY = {"urgent": Severity.CRITICAL, "high": Severity.WARNING}
 
@@ -72,9 +74,7 @@ def read_notice(row: Mapping[str, Any]) -> Notice:
     """A row of what happened, in words."""
     event: EventKind = row["event"]
     severity = BY_PRIORITY.get(row["priority"] or "", LEAST[event]) if event in LEAST else Severity.WARNING
-    says = {"escalation": _escalation, "dead_letter": _dead_letter, "failed_gate": _failed_gate,
-            "sla_risk": _sla_risk}[event]  # fmt: skip
-    return Notice(row["key"], event, severity, row["at"], says(row), row["team"], row["ticket_id"])
+    return Notice(row["key"], event, severity, row["at"], SAYS[event](row), row["team"], row["ticket_id"])
 
 
 def sort(notices: Sequence[Notice], rules: Sequence[Rule], now: datetime) -> Sorted:
@@ -112,7 +112,7 @@ def _line(notice: Notice) -> Line:
         what=notice.what,
         team=notice.team,
         ticket_id=str(notice.ticket_id) if notice.ticket_id else None,
-        path=f"/tickets/{notice.ticket_id}" if notice.ticket_id else None,
+        path=f"/tickets/{notice.ticket_id}" if notice.ticket_id else PATHS.get(notice.event),
     )
 
 
@@ -141,3 +141,24 @@ def _failed_gate(row: Mapping[str, Any]) -> str:
 def _sla_risk(row: Mapping[str, Any]) -> str:
     team = (row["team"] or "no group")[:TEAM_MAX_CHARS]
     return f"Ticket {row['ticket_id']} may miss its target of {row['name']} h: {team}, due {row['why']} UTC."
+
+
+SHIFTED = {
+    "labels": "Tickets go to other groups than before",
+    "inputs": "Tickets say other things than before",
+    "confidence": "The router's confidence is not what it was",
+    "performance": "The router is right less often than before",
+}
+
+
+def _drift(row: Mapping[str, Any]) -> str:
+    return f"{SHIFTED[row['name']]}, since {row['why']}. See: pointsman drift report"
+
+
+SAYS: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
+    "escalation": _escalation,
+    "dead_letter": _dead_letter,
+    "failed_gate": _failed_gate,
+    "sla_risk": _sla_risk,
+    "drift": _drift,
+}

@@ -2,7 +2,7 @@
 
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -11,7 +11,7 @@ from services.core.connectors.settings import HttpUrl, PlainSecret, WebhookSecre
 from services.core.contracts.sla import DAYS, Weekday, is_zone
 from services.core.kit.smtp import Smtp
 
-EventKind = Literal["escalation", "dead_letter", "failed_gate", "sla_risk"]
+EventKind = Literal["escalation", "dead_letter", "failed_gate", "sla_risk", "drift"]
 
 
 class Severity(StrEnum):
@@ -126,7 +126,7 @@ class Rule(Part):
     """
 
     to: str
-    events: tuple[EventKind, ...] = ("escalation", "dead_letter", "failed_gate", "sla_risk")
+    events: tuple[EventKind, ...] = get_args(EventKind)
     teams: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
     quiet: Quiet | None = None

@@ -67,6 +67,7 @@ FROZEN = {
     "versions/0024_models_in_the_console.py": "a3d2d33ed8e9627a",
     "versions/0025_tickets_of_conversations.py": "e251ecfb29416c45",
     "versions/0026_sla.py": "1c285386a237a8c9",
+    "versions/0027_drift.py": "c86a4d86fea76722",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")

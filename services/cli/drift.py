@@ -1,0 +1,87 @@
+"""`pointsman drift`: whether tickets are still what they were, as judged day by day, and by which rules."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from psycopg.rows import dict_row
+
+from services.cli import rules
+from services.cli.output import Format, FormatOption, pairs, print_json, print_table
+from services.cli.target import connect, open_platform
+from services.core.contracts.drift import DriftReport, DriftRules, ShiftTest
+from services.core.kit.errors import NotFound
+
+app = typer.Typer(no_args_is_help=True, help="Whether tickets are still what the model has learnt from.")
+
+REPORT = """
+select report from drift_reports where day <= coalesce(%s::date, 'infinity') order by day desc limit 1
+"""
+
+
+@app.command("report")
+def report(
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The newest unless set.")] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    What the newest daily look found: each test with its effect, how likely it is by chance, and since when.
+
+    Examples:
+
+      pointsman drift report
+
+      pointsman drift report --day 2026-11-20 --format json
+    """
+    with open_platform() as settings, connect(settings) as conn:
+        row = conn.cursor(row_factory=dict_row).execute(REPORT, (day.date() if day else None,)).fetchone()
+    if row is None:
+        raise NotFound("No day has been judged yet. A running worker does it once a day: pointsman up.")
+    found = DriftReport.model_validate(row["report"])
+    if format is Format.JSON:
+        print_json({"verdict": found.verdict, **found.model_dump(mode="json")})
+        return
+    columns = ["what", "found", "effect", "counts from", "p", "counts up to", "before", "now"]
+    print_table(columns, [_row(one) for one in found.tests])
+    windows = f"the {found.now_days} days before it against the {found.before_days} before those"
+    typer.echo(f"{found.day}, {windows}: {found.verdict}.")
+
+
+@app.command("import")
+def import_rules(
+    file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is made.")],
+) -> None:
+    """
+    Judge by other rules: windows, false alarms a year, least effects. They hold from the next day on.
+
+    Examples:
+
+      pointsman drift import drift.toml
+    """
+    chosen = rules.read_toml(file, DriftRules)
+    with open_platform() as settings, connect(settings) as conn:
+        rules.keep(conn, "drift", chosen)
+    typer.echo(f"A p of {chosen.p_max:.5f} counts from now on, and effects as in: pointsman drift show")
+
+
+@app.command("show")
+def show(format: FormatOption = Format.TABLE) -> None:
+    """
+    The rules that hold.
+
+    Examples:
+
+      pointsman drift show --format json
+    """
+    with open_platform() as settings, connect(settings) as conn:
+        found = rules.newest(conn, "drift", DriftRules)
+    facts = found.model_dump(mode="json") | {"p_max": found.p_max}
+    print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))
+
+
+def _row(one: ShiftTest) -> tuple[str, ...]:
+    found = one.why if one.has_shifted is None else f"shifted since {one.since}" if one.has_shifted else "as before"
+    effect = "" if one.effect is None else f"{one.effect_name} {one.effect:.3f}"
+    p = "" if one.p is None else f"{one.p:.2g} ({one.test})"
+    return (one.kind, found, effect, f"{one.least_effect:.3f}", p, f"{one.p_max:.2g}", str(one.before), str(one.now))
