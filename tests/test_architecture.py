@@ -18,6 +18,7 @@ CORE_ORDER = {
     "connectors": 2,
     "bus": 2,
     "models": 3,
+    "drift": 3,
     "llm": 4,
     "search": 4,
     "answer": 5,
