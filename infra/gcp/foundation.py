@@ -8,16 +8,9 @@ from pulumi import Input, InvokeOutputOptions, Output, Resource
 
 from infra import wait
 from infra.capabilities import Scope
-from infra.kinds import kinds
+from infra.kinds import keepers, kinds
 
 _SPREAD_S = 60  # "wait a few minutes" says the refusal; a minute is what Google's own Terraform modules take
-_AGENTS = (
-    "artifactregistry",
-    "backupdr",
-    "pubsub",
-    "secretmanager",
-    "sqladmin",
-)  # made on demand, the others by their API
 
 
 @dataclass(frozen=True)
@@ -34,20 +27,19 @@ def build(scope: Scope) -> GcpFoundation:
     on = _apis(scope)
     asked = InvokeOutputOptions(depends_on=[on])
     number = gcp.organizations.get_project_output(project_id=project, opts=asked).number
-    made = {
-        name: gcp.projects.ServiceIdentity(
-            scope.name(f"agent-{name}"), service=f"{name}.googleapis.com", opts=scope.own(depends_on=[on])
-        ).member
-        for name in _AGENTS
-    }
-    agents: dict[str, Input[str]] = {
-        **made,
+    known: dict[str, Input[str]] = {  # made by their API; the others are made on demand
         "storage": gcp.storage.get_project_service_account_output(project=project, opts=asked).member,
         "compute": _agent(number, "compute-system"),
         "container": _agent(number, "container-engine-robot"),
         "logging": _logging_agent(project, asked),
     }
-    return GcpFoundation(project, number, agents, made["pubsub"], (on,))
+    made = {
+        name: gcp.projects.ServiceIdentity(
+            scope.name(f"agent-{name}"), service=f"{name}.googleapis.com", opts=scope.own(depends_on=[on])
+        ).member
+        for name in sorted({*keepers("gcp"), "pubsub"} - set(known))  # pubsub passes dead letters on as well
+    }
+    return GcpFoundation(project, number, {**made, **known}, made["pubsub"], (on,))
 
 
 def _apis(scope: Scope) -> wait.Wait:

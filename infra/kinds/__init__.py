@@ -24,11 +24,28 @@ class _Closed(BaseModel):
 
 
 class When(_Closed):
-    """A claim that only some resources of a type can make, and what the posture says of the others."""
+    """A claim that only some resources of a type can make, and what the posture says of the others (null: nothing)."""
 
     at: str
     allowed: tuple[Any, ...] = Field(alias="is", min_length=1)
-    otherwise: str = Field(min_length=1)
+    otherwise: str | None = Field(min_length=1)
+
+
+class Way(_Closed):
+    """
+    How our network reaches what a service keeps in its own (Google): the type that must stand before it and, where one
+    of these serves one kind of service, what it says (`where`); or why it needs none.
+    """
+
+    through: str = ""
+    where: Mapping[str, str] = {}
+    none: str = ""
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        if bool(self.through) == bool(self.none):
+            raise ValueError("say either `through` (the type that leads there) or `none` (why it needs none)")
+        return self
 
 
 class Claim(_Closed):
@@ -70,6 +87,7 @@ class Service(_Closed):
     login: Claim
     tags: Claim
     unasked: Mapping[str, str] = Field({}, description="switch -> why no claim asks for it (infra/offline/switches.py)")
+    way: Way | None = Field(None, description="asked of each type that lives in Google's own network")
     stateful: bool = False
     free: str = Field("", description="why it costs nothing; else `hourly`, or a rule in cost/rules")
     hourly: Hourly | None = None
@@ -154,6 +172,12 @@ def read_kinds(path: Path) -> Kinds:
         return Kinds.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except ValueError as exc:
         raise ConfigurationInvalid(f"infra/kinds/{path.name}: {exc}") from exc
+
+
+def keepers(cloud: str) -> tuple[str, ...]:
+    """The parts of a cloud (`answers_for`) that keep something under our key: each has an agent that must be let in."""
+    known = kinds(cloud)
+    return tuple(sorted({known.answers_for[module_of(type_)] for type_, s in known.services.items() if s.key.at}))
 
 
 def unknown_kind(type_: str, cloud: str) -> str:

@@ -93,7 +93,9 @@ def _unclaimed(stack: StackPlan, question: str) -> list[str]:
         return []
     services = kinds(stack.cloud).services
     found = [(r, services[r.type].claim(_ASKED[question]).when) for r in stack.resources if r.type in services]
-    return [when.otherwise for r, when in found if when and dig(r.inputs, when.at) not in when.allowed]
+    return [
+        when.otherwise for r, when in found if when and when.otherwise and dig(r.inputs, when.at) not in when.allowed
+    ]
 
 
 def _answer(stack: StackPlan, question: str, broken: list[str]) -> str:

@@ -1,6 +1,7 @@
 """
-The inputs of a type that decide on encryption, TLS, way in and login, read out of the installed SDK: its record must
-speak of each (infra/kinds). A switch beside the key that nobody mentions turns at rest what the key promised.
+The inputs of a type that decide on encryption, TLS, way in, firewall and login, read out of the installed SDK: its
+record must speak of each (infra/kinds). A switch beside the key that nobody mentions turns at rest what the key
+promised.
 """
 
 import enum
@@ -22,6 +23,8 @@ _NAMES = re.compile(
     r"|public_?(access|network|ly|ip$)",
     re.IGNORECASE,
 )
+_WALLS = re.compile(r"security_?groups?(_?ids|_?names)?$", re.IGNORECASE)  # AWS: without one it is the default's
+_AWAY = re.compile(r"^(psc[A-Z]|desired\w*(Connections|Endpoints)$|authorizedNetwork$|privateNetwork$|connectMode$)")
 _VALUES = re.compile(r"plain|encrypt|tls|ssl|prefer", re.IGNORECASE)  # an enumeration's words, whatever its name
 _TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|status|prevention|ids?)$", re.IGNORECASE)
 _WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
@@ -41,9 +44,10 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
         *(
             f"{where}: {path} is a switch: say which values it may have (`is`)"
             for path, ok in service.asked
-            if path in switches and not ok
+            if path in switches and not ok and not _WALLS.search(path)
         ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
+        *(f"{where} lives in Google's own network: say in `way` how ours reaches it" for _ in _far(type_, service)),
     ]
 
 
@@ -51,7 +55,8 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
 def switches_of(type_: str) -> tuple[str, ...]:
     """Sorted paths; none of a type that the SDKs do not have."""
     cls = args_class(type_)
-    return tuple(sorted(_switches(cls, "", _DEPTH))) if cls else ()
+    found = sorted(_switches(cls, "", _DEPTH)) if cls else []
+    return tuple(path for path in found if type_.startswith("aws:") or not _WALLS.search(path))
 
 
 def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
@@ -60,6 +65,21 @@ def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
     spoken = {*(path for path, _ in service.asked), *service.unasked}
     spoken |= {claim.when.at for claim in map(service.claim, QUESTIONS) if claim.when}
     return tuple(sorted(path for path in spoken if path.split(".")[0] not in known))
+
+
+def _far(type_: str, service: Service) -> list[str]:
+    """The input by which a type of Google's is joined to our network, where no record says through what."""
+    cls = args_class(type_)
+    found = [path for path in _paths(cls, 2) if _AWAY.search(path)] if cls and service.way is None else []
+    return found[:1] if type_.startswith("gcp:") else []
+
+
+def _paths(cls: type, depth: int) -> Iterator[str]:
+    for name, (tp, _) in input_fields(cls).items():
+        yield name
+        for inner in members(tp) if depth else ():
+            if isinstance(inner, type) and _types.is_input_type(inner):
+                yield from _paths(inner, depth - 1)
 
 
 def _weak(service: Service) -> Iterator[tuple[str, Any]]:
@@ -80,7 +100,7 @@ def _switches(cls: type, prefix: str, depth: int) -> Iterator[str]:
 
 def _is_switch(name: str, options: list[Any]) -> bool:
     enums = [m for m in options if isinstance(m, type) and issubclass(m, enum.Enum)]
-    if any(_VALUES.search(str(word.value)) for one in enums for word in one):
+    if any(_VALUES.search(str(word.value)) for one in enums for word in one) or _WALLS.search(name):
         return True
     told = bool in options or enums or (_takes_text(options) and _TEXTS.search(name))
     return bool(told and _NAMES.search(name))

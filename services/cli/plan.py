@@ -1,6 +1,8 @@
 """`pointsman plan`: the three cloud programs side by side, without a cloud."""
 
 import gc
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -36,13 +38,29 @@ def plan(
     except ModuleNotFoundError as exc:
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[infra]'") from exc
     clouds = CLOUDS if cloud == "all" else (cloud,)
-    report = _with_prices_missing(plan_stacks(clouds, profile))
-    gc.freeze()  # or the interpreter looks through the SDKs' millions of objects once more on its way out: 3.4 s of CPU
+    with _garbage_forgotten():
+        report = _with_prices_missing(plan_stacks(clouds, profile))
     volume = TYPICAL.get(profile, 1_000) if tickets is None else tickets
     prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, volume) for s in report.stacks}
     typer.echo(RENDERERS[format_.value](report, prices))
     if not report.is_clean:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _garbage_forgotten() -> Generator[None]:
+    """
+    The SDKs' millions of objects are never looked through: switched on again before they are frozen, the collector
+    takes 1.3 s of CPU at once, and 3.4 s on the way out.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 def _with_prices_missing(report: "Report") -> "Report":

@@ -14,8 +14,10 @@ from cost.report.charts import GROUPS
 from cost.rules import RULES as PRICES
 from infra.blueprint import Provider
 from infra.catalogue import CAPABILITIES, CATALOGUE, words_of
-from infra.grants import OPERATORS, WORKLOADS, Access
+from infra.grants import GIVEN_IF, INSIDE, OPERATORS, WORKLOADS, Access
+from infra.kinds.roles import roles, verb_of
 from infra.offline.plan import CLOUDS
+from infra.policies.rules.base import dig
 from infra.policies.rules.encryption import policy_statements
 from infra.policies.rules.equivalence import MAY_BE_EMPTY
 from infra.preflight.local import load_settings
@@ -85,6 +87,26 @@ def test_each_capability_gives_something_or_says_why_nobody_is_let_in() -> None:
     assert set(given) <= held
 
 
+ONLY_SMALL, ONLY_MANAGED = {Access.DEPLOY_WRITE}, {Access.CLUSTER_VIEW, Access.DNS_EDIT}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_may_rightly_be_ungranted_is_there_in_some_stack(plans: Plans, cloud: str) -> None:
+    """An exception that always holds would make a forgotten grant silent: each path is real, and set somewhere."""
+    for profile, never in (("prod", ONLY_SMALL), ("dev", ONLY_SMALL), ("small", ONLY_MANAGED)):
+        contract = plans[cloud, profile].contract
+        unset = {access for access, path in GIVEN_IF.items() if not dig(contract, path)}
+        assert unset == never, profile
+        assert all(path.rpartition(".")[2] in dig(contract, path.rpartition(".")[0]) for path in GIVEN_IF.values())
+
+
+def test_every_access_has_a_verb_that_some_service_of_each_cloud_knows() -> None:
+    """Else IAM-007 would have nothing to hold a grant against."""
+    for cloud in CLOUDS:
+        verbs = {verb for service in roles(cloud).services.values() for verb in service}
+        assert {verb_of(a) for a in Access if (cloud, a) not in INSIDE} <= verbs
+
+
 def without(pattern: str) -> Callable[[str], str]:
     def edit(text: str) -> str:
         left, count = re.subn(pattern, "", text, flags=re.MULTILINE | re.DOTALL)
@@ -129,6 +151,21 @@ LEFT_OUT: dict[str, tuple[str, Callable[[str], str] | None, str]] = {
         "infra/gcp/bus.py",
         with_words("case Access.BUS_PUBLISH:\n", "case Access.BUS_PUBLISH:\n            return\n"),
         "worker is granted bus-publish, and nothing planned grants it",
+    ),
+    "a role that is large enough": (
+        "infra/gcp/bus.py",
+        with_words("roles/pubsub.publisher", "roles/pubsub.viewer"),
+        r"bus-publish of worker.*infra/gcp/bus\.py: infra/kinds/roles\.yaml says nothing of pubsub:viewer",
+    ),
+    "what a role must hold": (
+        "infra/kinds/roles.yaml",
+        without(r"    pubsub: \{publish: \[publisher\], read: \[subscriber\]\}\n"),
+        "says nothing of pubsub:publisher",
+    ),
+    "the way of a database into our network": (
+        "infra/kinds/gcp.yaml",
+        without(r'    way: \{through: "gcp:servicenetworking.*?\n'),
+        "databaseInstance:DatabaseInstance lives in Google's own network: say in `way`",
     ),
     "a price rule": (
         "cost/rules/gcp.py",

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import Field, create_model
@@ -17,6 +17,7 @@ from services.core.kit.errors import ConfigurationInvalid
 from tests.golden import check_golden
 from tests.planned import PROFILES, Plans
 
+ROOT = Path(__file__).parents[2]
 SHAPES = Path(__file__).parent / "golden" / "contract-versions.txt"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -173,6 +174,61 @@ def test_a_text_that_may_be_empty_says_when(default: Any) -> None:
     with pytest.raises(TypeError, match=r"Cache\.host may be empty\. Make it a Text, or say in `description` when"):
         create_model("Cache", __base__=Part, host=(str, default))
     create_model("Cache", __base__=Part, host=(str, Field("", description="empty in `small`")))
+
+
+READERS = ("infra/smoke", "infra/preflight", "infra/workloads", "k8s", "services/cli", ".github", "design/guides")
+TOLD = {
+    "version": "read_contract compares it",
+    "profile": "people: which of three stacks this is",
+    "cluster.arch": "people who build images themselves",
+    "cluster.deploy": "people who feed the node by hand",
+    "cluster.pools.taints.key": "pods tolerate the whole taint",
+    "cluster.pools.taints.value": "pods tolerate the whole taint",
+    "cluster.pools.taints.effect": "pods tolerate the whole taint",
+    "database.admin": "the migrator, as its own user",
+    "bus.kind": "the address of the topic says it",
+    "bus.dead_letters": "people: the runbook of dead letters",
+    "registry.digests": "are part of registry.images",
+    "secrets.kind": "the store of external-secrets is chosen by the cloud",
+    "secrets.uri": "external-secrets",
+    "identity.platform": "external-secrets, cert-manager and the collector",
+    "edge.tls_policy": "the Gateway on Google Cloud",
+    "edge.zone": "cert-manager",
+    "edge.name_servers": "people: the parent domain",
+    "edge.waf": "people: which list is in force",
+    "observability.metrics": "the collector",
+    "observability.traces": "the collector",
+    "ci.principal": "people: the repository's settings",
+    "models.deployments.model": "people: the word of the settings",
+    "options.mock_data": "`pointsman up` of a trial",
+    "options.test_tickets": "`pointsman up` of a trial",
+    "options.spot_training": "the Kubernetes side of the trainer",
+    "options.event_lake": "objects.lake is there or not",
+}
+
+
+def leaves(part: type[Part], path: str = "") -> Iterator[str]:
+    for name, field in part.model_fields.items():
+        inner = [
+            t for t in (field.annotation, *get_args(field.annotation)) if isinstance(t, type) and issubclass(t, Part)
+        ]
+        yield from leaves(inner[0], f"{path}{name}.") if inner else (path + name,)
+
+
+def is_read(leaf: str, texts: list[str]) -> bool:
+    """As `part.name`, by code or by a command of a guide; what lies deeper, by the last part's name."""
+    part, _, name = f"contract.{leaf}".rpartition(".")
+    return any(re.search(rf"\b{part.rpartition('.')[2].rstrip('s')}\w*(\[[^]]*\])?\.{name}\b", text) for text in texts)
+
+
+def test_every_field_of_the_contract_is_read_by_somebody() -> None:
+    """A host that nobody asks for is promised in vain; who reads and is not code has a name here."""
+    files = [p for folder in READERS for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".yml", ".md")]
+    texts = [p.read_text("utf-8") for p in files]
+    found = set(leaves(Contract))
+    assert sorted(leaf for leaf in found if leaf not in TOLD and not is_read(leaf, texts)) == []
+    assert set(TOLD) <= found
+    assert not is_read("database.replica", texts)
 
 
 def fingerprint(schema: Any) -> str:

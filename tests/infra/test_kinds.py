@@ -11,12 +11,13 @@ import infra.kinds
 from cost.book import load_book
 from cost.rules import _OWN as OWN_PRICES
 from cost.rules import RULES as PRICES
-from infra.kinds import QUESTIONS, Claim, Service, kinds, read_kinds
+from infra.kinds import QUESTIONS, Claim, Service, keepers, kinds, read_kinds
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import posture
 from infra.offline.switches import silences, switches_of, unknown_inputs
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack, asked
+from infra.policies.rules.dependencies import unreached
 from services.core.kit.errors import ConfigurationInvalid
 from tests.infra.policies.mutations import put
 from tests.planned import PROFILES, Plans
@@ -103,6 +104,11 @@ def test_a_switch_that_nobody_speaks_of_is_an_error(cloud: str) -> None:
         ("azure-native:redisenterprise:Database", {}, "nothing of clientProtocol"),
         ("gcp:memorystore/instance:Instance", {}, "nothing of authorizationMode"),
         ("gcp:redis/instance:Instance", {}, "nothing of authEnabled"),
+        ("aws:elasticache/replicationGroup:ReplicationGroup", {}, "nothing of securityGroupIds"),
+        ("aws:elasticache/serverlessCache:ServerlessCache", {}, "nothing of securityGroupIds"),
+        ("gcp:memorystore/instance:Instance", {}, "say in `way` how ours reaches it"),
+        ("gcp:redis/instance:Instance", {}, "say in `way` how ours reaches it"),
+        ("gcp:redis/cluster:Cluster", {}, "say in `way` how ours reaches it"),
     ],
 )
 def test_what_a_stranger_forgot_of_a_cache_is_named(type_: str, claims: dict[str, Any], words: str) -> None:
@@ -153,6 +159,33 @@ def test_a_type_without_a_record_is_never_called_private_or_encrypted(plans: Pla
     assert f"infra/kinds/{cloud}.yaml" in findings[0].message
     answers = posture(with_it.model_copy(update={"findings": findings}))
     assert answers["private"] == answers["encrypted"] == "NO: EQ-003"
+
+
+def test_whose_things_lie_under_our_key_is_let_in_by_the_record(plans: Plans) -> None:
+    """Google's agents are no list of their own: the record that names our key brings its service's agent to the key."""
+    agents = {"gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"}
+    for profile in PROFILES:
+        let_in = {r.name.rpartition("-key-")[2] for r in plans["gcp", profile].resources if r.type in agents}
+        assert let_in == set(keepers("gcp"))
+    assert {"sqladmin", "pubsub", "storage", "container"} <= set(keepers("gcp"))
+
+
+@pytest.mark.parametrize(
+    ("service_class", "found"), [("gcp-memorystore", []), ("gcp-alloydb", ["urn:cache"]), ("", ["urn:cache"])]
+)
+def test_a_cache_that_nobody_could_reach_is_found(plans: Plans, service_class: str, found: list[str]) -> None:
+    """A connection policy of its own class, and made before it: Google refuses an instance without one."""
+    policy = "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy"
+    cache = "gcp:memorystore/instance:Instance"
+    way = {"through": policy, "where": {"serviceClass": "gcp-memorystore"}}
+    record = Service.model_validate({**{q: {"none": "of no matter here"} for q in QUESTIONS}, "way": way})
+    plan = plans["gcp", "prod"]
+    one = plan.resources[0]
+    made = one.model_copy(update={"type": policy, "urn": "urn:policy", "inputs": {"serviceClass": service_class}})
+    ahead = ("urn:policy",) if service_class else ()
+    mine = one.model_copy(update={"type": cache, "urn": "urn:cache", "depends_on": ahead})
+    stack = Stack.of_plan(plan.model_copy(update={"resources": (*plan.resources, made, mine)}), Company())
+    assert [urn for urn, _ in unreached(stack, {cache: record})] == found
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

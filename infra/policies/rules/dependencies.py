@@ -1,8 +1,8 @@
 """DEP: nothing is made before what it needs. A preview cannot see this; a first `up` fails halfway through."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from infra.kinds import kinds, module_of
+from infra.kinds import Service, kinds, module_of
 from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, dig, rule
 
@@ -156,7 +156,6 @@ _GRANTS: dict[str, Callable[[Stack], Iterator[Breach]]] = {
 _AWS_OUT = ("aws:ec2/route:Route", "aws:ec2/routeTableAssociation:RouteTableAssociation")
 _AWS_GATEWAY = ("aws:ec2/internetGateway:InternetGateway",)
 _AZURE_LINK = ("azure-native:privatedns:VirtualNetworkLink",)
-_GCP_PEERING = ("gcp:servicenetworking/connection:Connection",)
 # type -> what of the network must stand before it: machines load images, addresses need a gateway, databases a way in.
 _WAY: dict[str, tuple[str, ...]] = {
     "aws:autoscaling/group:Group": _AWS_OUT,
@@ -167,7 +166,6 @@ _WAY: dict[str, tuple[str, ...]] = {
     "azure-native:dbforpostgresql:Server": _AZURE_LINK,
     "gcp:compute/instanceGroupManager:InstanceGroupManager": ("gcp:compute/routerNat:RouterNat",),
     "gcp:container/cluster:Cluster": ("gcp:compute/routerNat:RouterNat",),
-    "gcp:sql/databaseInstance:DatabaseInstance": _GCP_PEERING,
 }
 
 
@@ -178,6 +176,18 @@ def network_is_ready(stack: Stack) -> Iterator[Breach]:
         for needed in stack.of(*_WAY[r.type]):
             if needed.urn not in ahead and _concerns(needed, r):
                 yield r.urn, f"Does not wait for {needed.name} ({needed.type.split(':')[-1]}); add it to Network.ready"
+    yield from unreached(stack, kinds(stack.cloud).services)
+
+
+def unreached(stack: Stack, records: Mapping[str, Service]) -> Iterator[Breach]:
+    """What lives in Google's own network, by its record, and has no way from ours, or is made before it."""
+    ways = {type_: one.way for type_, one in records.items() if one.way and one.way.through}
+    for type_, way in ways.items() if stack.has_own_network else ():
+        for r in stack.of(type_):
+            ahead = stack.waits_for(r)
+            if not any(n.urn in ahead and way.where.items() <= n.inputs.items() for n in stack.of(way.through)):
+                said = "".join(f", {key} {value}" for key, value in way.where.items())
+                yield r.urn, f"Nobody could reach it: it waits for no {way.through.split(':')[-1]}{said}"
 
 
 def _concerns(needed: Resource, resource: Resource) -> bool:

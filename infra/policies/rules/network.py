@@ -144,6 +144,22 @@ def shut_lets_us_in(stack: Stack) -> Iterator[Breach]:
             yield r.urn, f"Shut, without a private endpoint and without {'.'.join(rules)}: nobody could reach it"
 
 
+_GROUP = "aws:ec2/securityGroup:SecurityGroup"
+_INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+_OF_A_GROUP = (_GROUP, _INGRESS, "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+
+
+@rule("NET-008", "a security group stands before something, and lets somebody in", clouds=("aws",))
+def groups_are_used(stack: Stack) -> Iterator[Breach]:
+    """One that nobody names protects nothing; one without a way in makes what stands behind it unreachable."""
+    for group in stack.of(_GROUP):
+        users = {r.type for r in stack.resources if group.urn in r.depends_on and r.type.startswith("aws:")}
+        if not users - {*_OF_A_GROUP}:
+            yield group.urn, "Nothing stands behind this security group; name it where the service is made"
+        if _INGRESS not in users and not group.inputs.get("ingress"):
+            yield group.urn, "This security group lets nobody in; add a SecurityGroupIngressRule"
+
+
 def _unlinked(stack: Stack) -> Iterator[Resource]:
     """What is shut to the public by its record and yet stands behind no private endpoint: nobody could reach it."""
     linked = {urn for r in stack.of("azure-native:network:PrivateEndpoint") for urn in r.depends_on}

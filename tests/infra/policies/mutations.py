@@ -4,6 +4,7 @@ One seeded mistake per rule and cloud, made on the real plan: the plan passes, i
 A mutation is small on purpose: one input, one resource or one value of the contract.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,18 @@ def put(type_: str, path: str, value: Any, *, name: str = "") -> Mutate:
     def make(plan: StackPlan) -> StackPlan:
         target = _first(plan, type_, name)
         return _replace(plan, target, target.model_copy(update={"inputs": _set(target.inputs, path.split("."), value)}))
+
+    return make
+
+
+def say(who: str, id_: str, **changed: Any) -> Mutate:
+    """Change one statement of the policy of `who`."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        document = json.loads(_first(plan, ROLE_POLICY, who).inputs["policy"])
+        (one,) = [s for s in document["Statement"] if s.get("Sid") == id_]
+        one.update(changed)
+        return put(ROLE_POLICY, "policy", json.dumps(document), name=who)(plan)
 
     return make
 
@@ -128,6 +141,10 @@ DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
 ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}'
 ASK_ALL = '{"Statement":[{"Effect":"Allow","Action":["bedrock:InvokeModel"],"Resource":["arn:aws:bedrock:*::*"]}]}'
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+DB_USER, CACHE_LOGIN = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-1/", "elasticache:Connect"
+READER = "/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+BLOB_GRANT, OWN_ROLE = "gcp:storage/bucketIAMMember:BucketIAMMember", "gcp:projects/iAMCustomRole:IAMCustomRole"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 OWNER = "/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 LAUNCH, SCALE_SET, TEMPLATE = (
     "aws:ec2/launchTemplate:LaunchTemplate",
@@ -291,6 +308,25 @@ MISTAKES = (
         "words that grant nothing",
         drop("gcp:pubsub/topicIAMMember:TopicIAMMember", name="-worker-bus-publish"),
     ),
+    Mistake("IAM-006", "aws", "a statement about nothing", say("-worker", "BusPublish", Resource=[])),
+    Mistake("IAM-007", "aws", "too little", say("-worker", "DocumentsWrite1", Action=["s3:PutObject"])),
+    Mistake("IAM-007", "aws", "a service nobody knows", say("-worker", "BusPublish", Action=["mq:Send"])),
+    Mistake(
+        "IAM-007", "azure", "a reader who writes", put(ASSIGNMENT, "roleDefinitionId", READER, name="-documents-write")
+    ),
+    Mistake(
+        "IAM-007",
+        "gcp",
+        "a reader who writes",
+        put(BLOB_GRANT, "role", "roles/storage.objectViewer", name="-lake-write"),
+    ),
+    Mistake(
+        "IAM-007", "gcp", "half a log-in", drop("gcp:projects/iAMMember:IAMMember", name="-worker-database-client")
+    ),
+    Mistake("IAM-007", "gcp", "a role of ours", put(OWN_ROLE, "permissions", ["dns.changes.get"], name="-prove-names")),
+    Mistake("IAM-008", "aws", "a log-in without its users", say("-worker", "Database", Resource=[DB_USER + "gateway"])),
+    Mistake("IAM-008", "aws", "a log-in nobody knows", say("-worker", "Database", Action=["redshift:Login"])),
+    Mistake("IAM-008", "aws", "users of a cache that are not made", say("-worker", "Database", Action=[CACHE_LOGIN])),
     Mistake(
         "STO-001", "aws", "no block", drop("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", name="-documents")
     ),
@@ -464,6 +500,10 @@ MISTAKES = (
     Mistake("DEP-004", "aws", "nodes without a way out", forget(EKS, "Route::")),
     Mistake("DEP-004", "aws", "a NAT without a gateway", forget("aws:ec2/natGateway:NatGateway", "InternetGateway")),
     Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),
+    Mistake("NET-008", "aws", "a group before nothing", forget(RDS, "securityGroup:SecurityGroup")),
+    Mistake("NET-008", "aws", "a group that lets nobody in", drop(INGRESS, name="-database")),
+    Mistake("NET-006", "aws", "behind the default group", put(RDS, "vpcSecurityGroupIds", None)),
+    Mistake("DEP-004", "gcp", "no peering anywhere", drop("gcp:servicenetworking/connection:Connection")),
     Mistake("DEP-004", "gcp", "no peering", forget(SQL, "servicenetworking")),
     Mistake("DEP-004", "gcp", "nodes without a way out", forget(GKE, "RouterNat")),
     Mistake("OPS-006", "aws", "a bucket that stays", put(BUCKET, "forceDestroy", False), profile="dev"),
