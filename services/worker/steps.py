@@ -1,7 +1,7 @@
 """
 The steps of the ticket workflows: each may run more than once, and has one effect.
 
-Steps take and return ids, scores and labels as JSON, because the workflow engine stores them: never ticket text.
+What a workflow returns is stored by the engine: ids and labels, never ticket text.
 """
 
 import asyncio
@@ -87,8 +87,8 @@ async def triage(outside: Outside, ticket_id: int, workflow_id: str) -> str:
     """
     Reads, redacts, routes, prioritises and records a new ticket. Returns the band, or LEFT_ALONE.
 
-    One step, because the workflow engine writes down the end of each, at the price of eight statements. Run again, it
-    reads and routes anew, an answer of a model comes from the cache, and what was recorded is recorded once.
+    Run again, it reads and routes anew, an answer of a model comes from the cache, and what was recorded is recorded
+    once.
     """
     ticket, safe = await read_safely(outside, ticket_id)
     why = why_left_alone(ticket, outside.settings.filters) if ticket else "it was erased"

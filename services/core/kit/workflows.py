@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 APPLICATION = "pointsman"
-VERSION = "2"  # raised by hand when a workflow's steps change; what older workers left then starts anew
+VERSION = "2"  # raised by hand when what a workflow leaves behind changes; what older workers left then starts anew
 QUEUE = "tickets"  # in parts, one per ticketing system: see `listen`
 OLD_QUEUE = "triage"  # what gateways of before filled, in one part; nothing new comes in once all are this version
 BEAT_S = 2.0
