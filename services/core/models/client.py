@@ -1,5 +1,7 @@
 """Asks the router over HTTP (Open Inference Protocol v2) and answers in our contract."""
 
+import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +28,7 @@ class RouterClient:
         self._client = client
         self._timeout_s = timeout_s
         self._together = Batcher(self._ask, batch_max=AT_ONCE)
+        self._asked_at = -math.inf
 
     async def predict(
         self, text: str, want_embedding: bool = False, facts: Facts | None = None
@@ -44,7 +47,12 @@ class RouterClient:
             return (await self.predict_many([text], want_embeddings=True))[0]
         return await self._together.submit((text, facts)), None
 
+    def quiet_s(self) -> float:
+        """How long ago the last ticket was asked about: who is in no hurry lets them go first."""
+        return time.monotonic() - self._asked_at
+
     async def _ask(self, tickets: Sequence[tuple[str, Facts | None]]) -> list[Prediction]:
+        self._asked_at = time.monotonic()
         texts, facts = [text for text, _ in tickets], [known for _, known in tickets]
         return [prediction for prediction, _ in await self.predict_many(texts, facts=facts)]
 

@@ -7,7 +7,7 @@ only searches needs onnxruntime and tokenizers, no torch.
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,9 @@ class TextEncoder:
         """Every token of the text in its context, for late interaction."""
         encoding = self._encoder.tokenizer.encode(text)
         ids = np.array([encoding.ids], np.int64)
-        (vectors,) = self._encoder.session.run(["tokens"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        vectors = self._encoder.compute(["tokens"], ids, np.ones_like(ids))["tokens"]
         ends = tuple(end for _, end in encoding.offsets[1:-1])
-        return Tokens(ids[0, 1:-1], np.asarray(vectors, np.float32)[0, 1:-1], ends)
+        return Tokens(ids[0, 1:-1], vectors[0, 1:-1], ends)
 
     def count(self, text: str) -> int:
         """How many tokens a text has, without the two marks."""
@@ -87,7 +87,7 @@ def fetch_encoder(store: "ObjectStore", *, threads: int = 1) -> TextEncoder:
 def open_encoder(folder: Path, *, threads: int = 1) -> TextEncoder:
     """The text encoder whose files lie in `folder`."""
     encoder = load_encoder(folder, max_tokens=MAX_TOKENS, threads=threads)
-    return TextEncoder(Encoder(encoder.session, encoder.tokenizer, ("embedding",)))
+    return TextEncoder(replace(encoder, outputs=("embedding",)))
 
 
 def is_in(store: "ObjectStore") -> bool:

@@ -14,7 +14,7 @@ from services.core.kit.database import build_pool
 from services.core.models import informative, words
 from services.core.models.client import RouterClient
 from services.core.search import similar
-from services.worker.explain import one_round
+from services.worker.explain import BETWEEN_S, BUSY_S, one_round, until_next_s
 from tests.services.gateway.seed import decision, take_in, ticket
 from tests.services.worker.served_router import ServedRouter
 from tests.services.worker.test_erasure import erase_now
@@ -134,6 +134,18 @@ async def test_what_waits_gets_words_near_tickets_and_a_place(explain: Explain, 
     asked = len(router.asked)
     await explain()
     assert len(router.asked) == asked  # nothing new
+
+
+async def test_tickets_go_first_at_the_router(router: Router) -> None:
+    """Reasons follow each other at once when none is routed; what they ask themselves is no ticket."""
+    async with httpx.AsyncClient() as http:
+        client = RouterClient(router.url, http, 60)
+        assert until_next_s(client) == BETWEEN_S
+        await client.predict("vpn", want_embedding=True)
+        await client.predict_many(["vpn", "badge"])
+        assert until_next_s(client) == BETWEEN_S
+        await client.predict("vpn")
+        assert until_next_s(client) == BUSY_S
 
 
 async def test_reasons_are_made_anew_for_another_text_or_champion(
