@@ -7,6 +7,8 @@ from infra.grants import NAMESPACE
 
 K3S_VERSION = "v1.35.5+k3s1"
 PULL_SECRET = "registry"  # noqa: S105, the name of a Kubernetes secret that sync.sh renews
+ADDONS, WORKLOADS = "addons.yaml", "manifests.yaml"
+"""What the node takes from the deploy bucket, in this order."""
 CERTIFICATES = "certificates.yaml"
 """What the node writes to the deploy bucket, and reads back when the machine is another."""
 
@@ -14,7 +16,8 @@ _SHARED = {
     "absent": "44",  # what a cloud's `fetch` returns for an object that is not there, apart from every other failure
     "certificates": CERTIFICATES,
     "k3s_version": K3S_VERSION,
-    "manifests": "manifests.yaml",
+    "addons": ADDONS,
+    "manifests": WORKLOADS,
     "namespace": NAMESPACE,
     "pull_secret": PULL_SECRET,
 }

@@ -135,6 +135,8 @@ class _World(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.custom is False:  # a component; None means a read
             return "", {}
+        if args.typ.startswith("kubernetes:"):  # an object is what it was given: nobody asks for more
+            return f"{args.name}-id", args.inputs
         refine = self.program.outputs.get(args.typ, lambda _: {})
         made_up = {**fabricate.outputs(args.typ, args.name, args.inputs), **refine(args)}
         computed = fabricate.made_up if self.simulate else fabricate.unknown

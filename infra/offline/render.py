@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from infra.offline.posture import posture
-from infra.offline.report import Parity, Report, StackPlan
+from infra.offline.report import LayerPlan, Nodes, Parity, Report, StackPlan
 
 _MISSING = "missing"
 
@@ -38,7 +38,10 @@ def _report(report: Report, prices: Prices, layout: Layout) -> str:
         layout(["USD a month", *clouds], _price_rows(report, prices)) if prices else "",
         layout(["posture", *clouds], _posture_rows(report.stacks)),
         layout(["contract", *clouds], _contract_rows(report.stacks)),
-        *(_trouble(stack) for stack in report.stacks),
+        *(layout([f"layer {name}", *clouds], _layer_rows(report, name)) for name in _layers(report)),
+        layout(["requests, MiB", *clouds], _room_rows(report)) if report.nodes else "",
+        "Both layers run on these machines and are no line of the bill." if report.nodes else "",
+        *(_trouble(part) for part in (*report.stacks, *report.layers)),
         "The plan sees what the programs register. It cannot see a provider's own checks, quotas, names that are taken,"
         " whether a grant suffices, or what a region offers: pointsman preflight asks the cloud.",
     ]
@@ -87,7 +90,41 @@ def _flat(value: object, path: str = "") -> dict[str, str]:
     return {k: v for key, item in value.items() for k, v in _flat(item, f"{path}.{key}".lstrip(".")).items()}
 
 
-def _trouble(stack: StackPlan) -> str:
+def _layers(report: Report) -> list[str]:
+    return list(dict.fromkeys(layer.layer for layer in report.layers))
+
+
+def _layer_rows(report: Report, name: str) -> list[list[str]]:
+    """How many of each kind; charts and files by name, because that is what they are."""
+    by_cloud = {layer.cloud: layer for layer in report.layers if layer.layer == name}
+    kinds = sorted({one.kind for layer in by_cloud.values() for one in layer.objects})
+    return [[kind, *(_layer_cell(by_cloud.get(s.cloud), kind) for s in report.stacks)] for kind in kinds]
+
+
+def _layer_cell(layer: LayerPlan | None, kind: str) -> str:
+    if layer is None:
+        return _MISSING
+    names = list(dict.fromkeys(one.name for one in layer.objects if one.kind == kind))
+    return ", ".join(names) if len(names) < 4 or kind in ("Chart", "File") else str(len(names))
+
+
+def _room_rows(report: Report) -> list[list[str]]:
+    by_cloud = {one.cloud: one for one in report.nodes}
+    found = [by_cloud.get(s.cloud) for s in report.stacks]
+    names = dict.fromkeys(name for one in report.nodes for name in one.rows)
+    rows = [[name, *(str(one.rows.get(name, "")) if one else _MISSING for one in found)] for name in names]
+    return [*rows, *([name, *(ask(one) if one else _MISSING for one in found)] for name, ask in _ROOM.items())]
+
+
+_ROOM: dict[str, Callable[[Nodes], str]] = {
+    "together": lambda one: f"{one.asked_mib} ({one.asked_cpu_m / 1000:.1f} cores)",
+    "machines": lambda one: f"{one.count} x {one.machine}, {'planned' if one.is_planned else 'as the requests need'}",
+    "for pods": lambda one: f"{one.have_mib} ({one.have_cpu_m / 1000:.1f} cores)",
+    "left": lambda one: f"{one.left_mib} ({one.left_cpu_m / 1000:.1f} cores)",
+}
+
+
+def _trouble(stack: StackPlan | LayerPlan) -> str:
     lines = [f"PROBLEM {stack.cloud}: {problem}" for problem in stack.problems]
     lines += [f"{f.policy} {stack.cloud}: {f.resource.split('::')[-1]}: {f.message}" for f in stack.findings]
     return "\n".join(lines)

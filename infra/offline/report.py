@@ -48,10 +48,54 @@ class Parity(_Row):
     gcp: int = -1
 
 
+class Layered(_Row):
+    """One object, chart or file of a layer."""
+
+    kind: str
+    name: str
+
+
+class LayerPlan(_Row):
+    """What one of the two programs above a cloud's stack would make of its contract."""
+
+    cloud: str
+    profile: str
+    layer: str
+    objects: tuple[Layered, ...]
+    problems: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+
+
+class Nodes(_Row):
+    """Machines that are always there, and what is asked of them when no ticket comes."""
+
+    cloud: str
+    machine: str
+    count: int
+    is_planned: bool = Field(description="named by the plan; else as many as the requests need")
+    have_cpu_m: int
+    have_mib: int
+    asked_cpu_m: int
+    asked_mib: int
+    rows: dict[str, int] = Field(description="MiB by container and chart")
+
+    @property
+    def left_mib(self) -> int:
+        return self.have_mib - self.asked_mib
+
+    @property
+    def left_cpu_m(self) -> int:
+        return self.have_cpu_m - self.asked_cpu_m
+
+
 class Report(_Row):
     stacks: tuple[StackPlan, ...]
     parity: tuple[Parity, ...]
+    layers: tuple[LayerPlan, ...] = ()
+    nodes: tuple[Nodes, ...] = ()
 
     @property
     def is_clean(self) -> bool:
-        return not any(s.problems or any(f.severity == "error" for f in s.findings) for s in self.stacks)
+        parts = (*self.stacks, *self.layers)
+        return not any(p.problems or any(f.severity == "error" for f in p.findings) for p in parts)

@@ -36,7 +36,9 @@ def check_inputs(recording: Recording) -> list[str]:
 def _is_custom_kind(token: str) -> bool:
     """A Kubernetes kind defined by a CRD: its schema is in the cluster, not in the SDK."""
     package, group, _ = token.split(":")
-    return package == "kubernetes" and "." in group and not group.split("/")[0].endswith(".k8s.io")
+    name = group.split("/")[0]
+    is_built_in = name.endswith(".k8s.io") and not name.startswith("gateway.")
+    return package == "kubernetes" and "." in name and not is_built_in and name != "helm.sh"
 
 
 def _value(value: Any, tp: Any, path: str) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _by_azure_dns(contract: Contract) -> Object:
     zone = contract.edge.zone
     told = {
         "subscriptionID": contract.account,
-        "resourceGroupName": _group(zone),
+        "resourceGroupName": group_of(zone),
         "hostedZoneName": zone.rpartition("/")[2],
         "managedIdentity": {"clientID": contract.identity.platform["cert-manager"]},
     }
@@ -139,11 +139,11 @@ def _service(contract: Contract) -> Object:
     said = {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}
     if contract.cluster.kind != "aks":
         return said
-    words = {"pip-name": contract.edge.address_name, "load-balancer-resource-group": _group(contract.secrets.store)}
+    words = {"pip-name": contract.edge.address_name, "load-balancer-resource-group": group_of(contract.secrets.store)}
     return {**said, "annotations": {f"service.beta.kubernetes.io/azure-{key}": value for key, value in words.items()}}
 
 
-def _group(id_: str) -> str:
+def group_of(id_: str) -> str:
     """The resource group in a resource's id."""
     found = re.search(r"/resourceGroups/([^/]+)/", id_, re.IGNORECASE)
     if found is None:

@@ -29,17 +29,21 @@ def plan(
     ] = None,
     format_: Annotated[PlanFormat, typer.Option("--format", help="table, json or markdown")] = PlanFormat.TABLE,
 ) -> None:
-    """Plan stacks offline: resources, posture, policies, contract and parity. Exit 1 on any problem."""
+    """
+    Plan stacks offline: resources, posture, policies, contract, parity, price; then the two layers above, platform and
+    workloads, and what their pods ask of the machines. Exit 1 on any problem.
+    """
     # Pulumi and its SDKs are heavy, and only this command needs them.
     try:
         from cost.report.content import TYPICAL
+        from infra.offline.layers import with_layers
         from infra.offline.plan import CLOUDS, plan_stacks
         from infra.offline.render import RENDERERS
     except ModuleNotFoundError as exc:
         raise ConfigurationInvalid(f"{exc.name} is not installed. Run: pip install 'pointsman[infra]'") from exc
     clouds = CLOUDS if cloud == "all" else (cloud,)
     with _garbage_forgotten():
-        report = _with_prices_missing(plan_stacks(clouds, profile))
+        report = with_layers(_with_prices_missing(plan_stacks(clouds, profile)))
     volume = TYPICAL.get(profile, 1_000) if tickets is None else tickets
     prices = {} if format_ is PlanFormat.JSON else {s.cloud: _priced(s, volume) for s in report.stacks}
     typer.echo(RENDERERS[format_.value](report, prices))

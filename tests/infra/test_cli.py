@@ -36,6 +36,11 @@ def test_json_is_the_shape_the_cost_model_reads() -> None:
         "depends_on",
     }
     assert [row["capability"] for row in report["parity"]] == list(CAPABILITIES)
+    assert [(row["layer"], row["problems"], row["findings"]) for row in report["layers"]] == [
+        ("platform", [], []),
+        ("workloads", [], []),
+    ]
+    assert report["nodes"][0]["asked_mib"] < report["nodes"][0]["have_mib"]
 
 
 @pytest.mark.parametrize(("style", "mark"), [("table", "posture  "), ("markdown", "| posture | gcp |")])
@@ -46,6 +51,8 @@ def test_people_get_parity_posture_contract_and_the_limits(style: str, mark: str
     assert all(name in result.stdout for name in CAPABILITIES)
     assert "pods share the node's identity" in " ".join(result.stdout.split())
     assert "It cannot see a provider's own checks" in result.stdout
+    flat = " ".join(result.stdout.split())
+    assert all(word in flat for word in ("layer platform", "layer workloads", "addons.yaml", "requests, MiB", "left"))
 
 
 def test_a_plan_is_priced_at_what_its_profile_is_meant_for() -> None:

@@ -21,12 +21,13 @@ def images() -> dict[str, str]:
     return {name: f"registry.example.com/{name}@sha256:{i:064x}" for i, name in enumerate(IMAGES, 1)}
 
 
+def rollout_for(contract: Contract) -> Rollout:
+    return Rollout(contract, images(), AUTHORITY if needs_authority(contract) else "")
+
+
 @pytest.fixture(scope="session")
 def rollouts(plans: Plans) -> dict[tuple[str, str], Rollout]:
-    contracts = {stack: Contract.model_validate(plans[stack].contract) for stack in OVERLAYS}
-    return {
-        stack: Rollout(one, images(), AUTHORITY if needs_authority(one) else "") for stack, one in contracts.items()
-    }
+    return {stack: rollout_for(Contract.model_validate(plans[stack].contract)) for stack in OVERLAYS}
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from k8s.platform.objects import after, before
+from k8s.rules import pods
 from k8s.workloads.containers import CONTAINERS
 from k8s.workloads.entry import nameless, way_in
 from k8s.workloads.objects import objects
 from k8s.workloads.pods import REDACTS, Rollout, pod
 from services.core.kit.errors import ConfigurationInvalid
 from tests.k8s.conftest import OVERLAYS, Rendered, images
-from tests.k8s.workloads.check import UNSEEN, pods, problems
+from tests.k8s.workloads.check import UNSEEN, problems
 
 Objects = list[dict[str, Any]]
 needs_crds = pytest.mark.skipif(

@@ -1,0 +1,80 @@
+"""Machines of a planned stack against what is asked of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from infra.contract import Contract
+from infra.offline.report import Nodes, Resource, StackPlan
+from k8s.room import MACHINES, asked, nodes, together, usable
+from services.core.kit.errors import ConfigurationInvalid
+
+AUTO_MODE = "m7i-flex.large"  # what Auto Mode is priced by: cost/rules/aws.py; `prod` takes the next size
+
+
+def nodes_of(stack: StackPlan) -> list[Nodes]:
+    """One row: the machines that are always there, or as many as the requests need where the plan names none."""
+    contract = Contract.model_validate(stack.contract)
+    is_small = contract.cluster.kind == "k3s"
+    wanted = together(asked(contract))
+    machine, planned = MACHINES_OF[contract.cluster.kind](stack)
+    count = planned or nodes(wanted, machine, is_small=is_small)
+    have = usable(machine, is_small=is_small).times(count)
+    return [
+        Nodes(
+            cloud=stack.cloud,
+            machine=machine,
+            count=count,
+            is_planned=bool(planned),
+            have_cpu_m=have.cpu_m,
+            have_mib=have.memory_mib,
+            asked_cpu_m=wanted.cpu_m,
+            asked_mib=wanted.memory_mib,
+            rows={name: room.memory_mib for name, room in asked(contract).items()},
+        )
+    ]
+
+
+def _eks(stack: StackPlan) -> tuple[str, int]:
+    return (AUTO_MODE.replace("large", "xlarge") if stack.profile == "prod" else AUTO_MODE), 0
+
+
+def _aks(stack: StackPlan) -> tuple[str, int]:
+    (cluster,) = _of(stack, "azure-native:containerservice:ManagedCluster")
+    (system,) = cluster.inputs["agentPoolProfiles"]
+    return system["vmSize"], int(system.get("minCount", system.get("count", 1)))
+
+
+def _gke(stack: StackPlan) -> tuple[str, int]:
+    (cluster,) = _of(stack, "gcp:container/cluster:Cluster")
+    (system,) = (r for r in _of(stack, "gcp:container/nodePool:NodePool") if r.inputs["name"] == "system")
+    zones = 1 if cluster.inputs["location"].count("-") == 2 else 3  # a region's cluster has three
+    return system.inputs["nodeConfig"]["machineType"], zones * int(system.inputs["autoscaling"]["minNodeCount"])
+
+
+def _k3s(stack: StackPlan) -> tuple[str, int]:
+    return _machine_of(stack), 1
+
+
+def _machine_of(stack: StackPlan) -> str:
+    """The first size in the one machine's template; models and vaults have sizes of their own."""
+    sizes = [size for r in stack.resources for size in _sizes(r.inputs)]
+    found = next((size for size in sizes if size in MACHINES), None)
+    if found is None:
+        raise ConfigurationInvalid(f"No machine among {sizes} is known. Add its room to MACHINES in k8s/room.py.")
+    return found
+
+
+def _sizes(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value[key] for key in ("instanceType", "machineType") if isinstance(value.get(key), str)]
+        sku = value.get("sku")
+        own += [sku["name"]] if isinstance(sku, dict) and "capacity" in sku else []
+        return own + [size for one in value.values() for size in _sizes(one)]
+    return [size for one in value for size in _sizes(one)] if isinstance(value, list) else []
+
+
+def _of(stack: StackPlan, type_: str) -> list[Resource]:
+    return [r for r in stack.resources if r.type == type_]
+
+
+MACHINES_OF: dict[str, Callable[[StackPlan], tuple[str, int]]] = {"eks": _eks, "aks": _aks, "gke": _gke, "k3s": _k3s}

@@ -1,0 +1,5 @@
+"""The layer workloads of every cloud: see infra/layers/programs.py."""
+
+from infra.layers.programs import main, workloads
+
+main(workloads)
