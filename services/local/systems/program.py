@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from services.core.kit.errors import ConfigurationInvalid, Unavailable
 START_TIMEOUT_S = 180.0  # Rails on a machine that six other things share took 40
 LOOK_S = 0.1
 LOG_TAIL_BYTES = 2_000
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # plain HTTP; to read them all would take .03 s of processor
 
 
 @dataclass
@@ -76,7 +78,8 @@ class Program:
 
     def answers(self) -> bool:
         try:
-            return httpx.get(self.url + self.answers_at, auth=self.sign_in, timeout=5).is_success
+            where = self.url + self.answers_at
+            return httpx.get(where, auth=self.sign_in, timeout=5, verify=NO_AUTHORITIES).is_success
         except httpx.HTTPError:
             return False
 
