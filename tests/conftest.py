@@ -29,7 +29,7 @@ for room in ("conformance", "inbound", "outbound", "polling"):
 
 Started = TypeVar("Started", bound=Program)
 
-# Each HTTP client reads the authorities from a file, .03 s of processor, but looks them up in a folder only when needed.
+# An HTTP client reads the authorities from a file, .03 s of processor each; in a folder it looks them up if needed.
 if "SSL_CERT_FILE" in os.environ:
     os.environ.setdefault("PIP_CERT", os.environ.pop("SSL_CERT_FILE"))
 os.environ.setdefault("SSL_CERT_DIR", ssl.get_default_verify_paths().openssl_capath)
