@@ -13,6 +13,7 @@ from services.cli import (
     cost,
     database,
     dead_letters,
+    deploy,
     docs,
     drift,
     evaluate,
@@ -54,6 +55,7 @@ app.command("plan")(plan.plan)
 app.command("preflight")(preflight.preflight)
 app.command("smoke")(smoke.smoke)
 app.command("render")(render.render)
+app.command("deploy")(deploy.deploy)
 app.add_typer(cost.app, name="cost")
 app.add_typer(history.app, name="history")
 app.add_typer(docs.app, name="docs")

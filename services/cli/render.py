@@ -41,14 +41,14 @@ def render(
         stack,
         images=read_text(images, fix) if images else None,
         authority=read_text(authority, "It is a certificate as PEM.") if authority else None,
-        rules=_rules(rules) if rules else "",
+        rules=read_rules_text(rules) if rules else "",
     )
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
 
 
-def _rules(path: Path) -> str:
+def read_rules_text(path: Path) -> str:
     """Taken whole or refused here: a pod would refuse them at its start."""
     from services.core.text.own_rules import read_rules
 

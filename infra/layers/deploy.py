@@ -1,0 +1,153 @@
+"""
+From an account to a running platform: the steps in their order, each with the command that it stands for.
+
+Each is safe to repeat, so a run that stopped goes on `--from` where it did. Pulumi does the work through its
+Automation API; whoever would rather type does the same in each folder.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from services.core.kit.errors import ConfigurationInvalid, PointsmanError
+
+STACKS = Path(__file__).parents[1] / "stacks"
+INSTALL = "https://www.pulumi.com/docs/iac/download-install/"
+# What the migrator's job needs: a first rollout makes these and the job, and the rest when the job is done.
+MIGRATION = ("Namespace", "PriorityClass", "ServiceAccount", "ConfigMap", "NetworkPolicy", "Job")
+
+
+class Step(StrEnum):
+    GROUND = "ground"
+    PLATFORM = "platform"
+    MIGRATE = "migrate"
+    WORKLOADS = "workloads"
+    SMOKE = "smoke"
+
+
+@dataclass(frozen=True)
+class Up:
+    """`pulumi up` of one stack; `targets` are URN patterns, empty for the whole of it."""
+
+    folder: str
+    stack: str
+    targets: tuple[str, ...] = ()
+    config: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> list[str]:
+        where = ["--stack", self.stack, "--cwd", f"infra/stacks/{self.folder}"]
+        told = [
+            shlex.join(["pulumi", "config", "set", key, *where]) + f" < {source}"
+            for key, source in self.sources.items()
+        ]
+        asked = [word for target in self.targets for word in ("--target", target)]
+        return [*told, shlex.join(["pulumi", "up", "--yes", *where, *asked])]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Settings are files' texts: too long for a line that people read."""
+        return {key: key.partition(":")[2] + SUFFIX[key] for key in self.config}
+
+
+SUFFIX = {"pointsman:images": ".json", "pointsman:authority": ".pem", "pointsman:rules": ".toml"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is deployed. `config` is of the workloads' stack: texts of images, authority and redaction rules."""
+
+    cloud: str
+    profile: str
+    is_small: bool
+    config: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stack(self) -> str:
+        return f"{self.cloud}-{self.profile}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step: what it stands for, or why it has nothing to do."""
+
+    step: Step
+    up: Up | None
+    commands: tuple[str, ...]
+    note: str = ""
+
+
+Raise = Callable[[Up], None]
+
+
+def works(order: Order, start: Step = Step.GROUND) -> list[Work]:
+    steps = list(Step)
+    return [_work(order, step) for step in steps[steps.index(start) :]]
+
+
+def deploy(works: Sequence[Work], run: Raise, check: Callable[[], None]) -> Iterator[Work]:
+    """
+    Carries out one after the other; each is given back when it is done.
+
+    Raises:
+        PointsmanError: a step failed; the message ends with how to go on.
+    """
+    for work in works:
+        try:
+            if work.up:
+                run(work.up)
+            elif work.step is Step.SMOKE:
+                check()
+        except PointsmanError as exc:
+            raise type(exc)(f"{exc.message} When that is put right: --from {work.step}") from exc
+        yield work
+
+
+def _work(order: Order, step: Step) -> Work:
+    if step is Step.SMOKE:
+        return Work(step, None, (f"pointsman smoke {order.cloud} --profile {order.profile}",))
+    if step is Step.MIGRATE and order.is_small:
+        return Work(step, None, (), "the machine runs the migrator itself, before the pods that wait for it")
+    up = {
+        Step.GROUND: Up(order.cloud, order.profile),
+        Step.PLATFORM: Up("platform", order.stack),
+        Step.MIGRATE: Up("workloads", order.stack, tuple(f"**:{kind}::**" for kind in MIGRATION), order.config),
+        Step.WORKLOADS: Up("workloads", order.stack, (), order.config),
+    }[step]
+    return Work(step, up, tuple(up.commands))
+
+
+def with_pulumi(say: Callable[[str], None]) -> Raise:
+    """
+    Through the Automation API, which drives Pulumi's own program.
+
+    Raises:
+        ConfigurationInvalid: that program is not installed.
+    """
+    import pulumi.automation as automation
+
+    try:
+        command = automation.PulumiCommand()
+    except FileNotFoundError as exc:
+        raise ConfigurationInvalid(
+            f"The Pulumi CLI is not installed, and every step but the last needs it. Install it ({INSTALL}), sign in "
+            "with `pulumi login`, and run this again; --dry-run prints the commands without it."
+        ) from exc
+
+    def run(up: Up) -> None:
+        folder = str(STACKS / up.folder)
+        opts = automation.LocalWorkspaceOptions(pulumi_command=command)
+        try:
+            stack = automation.create_or_select_stack(up.stack, work_dir=folder, opts=opts)
+            for key, text in up.config.items():
+                stack.set_config(key, automation.ConfigValue(text))
+            stack.up(target=list(up.targets) or None, on_output=say)
+        except automation.CommandError as exc:
+            lines = str(exc).strip().splitlines()
+            raise ConfigurationInvalid(
+                f"`pulumi up` of {up.folder}/{up.stack} failed: {lines[-1] if lines else exc}."
+            ) from exc
+
+    return run

@@ -1,0 +1,64 @@
+"""`pointsman deploy`: every layer of a stack, in order."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.output import Format, print_outcomes
+from services.cli.render import read_rules_text
+from services.cli.stack import CloudArgument, contract_text, read_text
+from services.core.kit.errors import InputInvalid
+
+
+def deploy(
+    cloud: CloudArgument,
+    profile: Annotated[str, typer.Option(help="the stack: Pulumi.<profile>.yaml in infra/stacks/<cloud>")] = "dev",
+    images: Annotated[Path | None, typer.Option(help="JSON: image -> reference with its digest")] = None,
+    authority: Annotated[Path | None, typer.Option(help="PEM of the database's authority")] = None,
+    rules: Annotated[Path | None, typer.Option(help="TOML: what you add to redaction")] = None,
+    start: Annotated[str, typer.Option("--from", help="ground, platform, migrate, workloads or smoke")] = "ground",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the commands, do nothing")] = False,
+) -> None:
+    """
+    Ground, platform, migrate, workloads, smoke: each step says which command it stands for. Exit 1 where it stops.
+
+    Examples:
+
+      pointsman deploy gcp --profile small --images images.json --dry-run
+
+      pointsman deploy aws --profile prod --images images.json --from workloads
+    """
+    from infra.layers import deploy as layers
+    from infra.preflight.local import load_settings
+
+    if start not in list(layers.Step):
+        raise InputInvalid(f"No step {start!r}. Choose one of {', '.join(layers.Step)}.")
+    config = {
+        "pointsman:images": read_text(images, "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}")
+        if images
+        else "",
+        "pointsman:authority": read_text(authority, "It is a certificate as PEM.") if authority else "",
+        "pointsman:rules": read_rules_text(rules) if rules else "",
+    }
+    given = {key: text for key, text in config.items() if text}
+    settings = load_settings(cloud, profile)
+    order = layers.Order(cloud, profile, settings.is_small, given)
+    works = layers.works(order, layers.Step(start))
+    for work in works if dry_run else ():
+        typer.echo("\n".join([f"# {work.step}{': ' + work.note if work.note else ''}", *work.commands]))
+    if dry_run:
+        return
+    run = layers.with_pulumi(typer.echo)
+    for work in works:
+        typer.secho(f"{work.step}: {'; '.join(work.commands) or work.note}", err=True)
+        list(layers.deploy([work], run, lambda: _smoke(cloud, profile)))
+
+
+def _smoke(cloud: str, profile: str) -> None:
+    from infra.smoke.run import contract_of
+    from infra.smoke.run import smoke as look
+    from infra.smoke.use import use
+
+    contract = contract_of(contract_text(cloud, profile, None), cloud)
+    print_outcomes([*look(contract), *use(contract)], Format.TABLE)

@@ -1,0 +1,145 @@
+"""`pointsman deploy`, as an engineer calls it; and its steps, carried out by a runner that notes what it is given."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from infra.layers.deploy import Order, Step, Up, Work, deploy, with_pulumi, works
+from services.cli.__main__ import app
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+from tests.k8s.conftest import images
+
+CONFIG = {"pointsman:images": "{}"}
+
+
+def test_a_dry_run_prints_the_commands_in_order(tmp_path: Path) -> None:
+    """What is printed can be typed: one `pulumi up` per layer, the migrator's part before the whole."""
+    (tmp_path / "images.json").write_text(json.dumps(images()))
+    command = ["deploy", "aws", "--profile", "prod", "--images", str(tmp_path / "images.json"), "--dry-run"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("#")] == [f"# {step}" for step in Step]
+    told = [line for line in lines if line.startswith(("pulumi up", "pointsman"))]
+    assert told[0] == "pulumi up --yes --stack prod --cwd infra/stacks/aws"
+    assert told[1] == "pulumi up --yes --stack aws-prod --cwd infra/stacks/platform"
+    assert told[2].startswith(
+        "pulumi up --yes --stack aws-prod --cwd infra/stacks/workloads --target '**:Namespace::**'"
+    )
+    assert "'**:Job::**'" in told[2]
+    assert told[3] == "pulumi up --yes --stack aws-prod --cwd infra/stacks/workloads"
+    assert told[4] == "pointsman smoke aws --profile prod"
+    assert "pulumi config set pointsman:images --stack aws-prod --cwd infra/stacks/workloads < images.json" in lines
+
+
+def test_it_goes_on_where_it_stopped() -> None:
+    done = CliRunner().invoke(app, ["deploy", "gcp", "--profile", "prod", "--from", "workloads", "--dry-run"])
+    assert [line for line in done.stdout.splitlines() if line.startswith("#")] == ["# workloads", "# smoke"]
+    with pytest.raises(InputInvalid, match="No step 'roof'"):
+        CliRunner().invoke(app, ["deploy", "gcp", "--from", "roof"], catch_exceptions=False)
+
+
+def test_on_small_the_machine_migrates_by_itself() -> None:
+    found = {work.step: work for work in works(Order("azure", "small", is_small=True))}
+    assert (found[Step.MIGRATE].up, found[Step.MIGRATE].commands) == (None, ())
+    assert "the machine runs the migrator itself" in found[Step.MIGRATE].note
+
+
+def test_without_pulumi_it_says_so_before_anything_is_done(tmp_path: Path) -> None:
+    """As a process with no such program on its path: no traceback, the way out, exit 1."""
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "deploy", "aws", "--profile", "prod"],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1
+    assert "The Pulumi CLI is not installed" in said
+    assert "--dry-run prints the commands" in said
+    assert "Traceback" not in said
+
+
+def test_a_step_that_fails_says_how_to_go_on() -> None:
+    """The steps before it stay done; none after it is begun."""
+    order = Order("gcp", "prod", is_small=False, config=CONFIG)
+    begun: list[Up] = []
+
+    def run(up: Up) -> None:
+        begun.append(up)
+        if up.folder == "workloads":
+            raise ConfigurationInvalid("No room.")
+
+    done: list[Work] = []
+    with pytest.raises(ConfigurationInvalid, match=r"No room\. When that is put right: --from migrate"):
+        done.extend(deploy(works(order), run, lambda: None))
+    assert [up.folder for up in begun] == ["gcp", "platform", "workloads"]
+
+
+# A Pulumi that notes what it is asked: the Automation API drives it as it would the real one.
+PULUMI = """#!/bin/sh
+echo "$PWD $*" >> "$NOTED"
+case "$*" in
+  *version) echo v3.250.0 ;;
+  "--non-interactive up"*) [ -z "$BROKEN" ] || { echo "error: no room on the machines" >&2; exit 255; } ;;
+  *"stack output"*|*"config --"*|*"config --json"*) echo '{}' ;;
+  *"stack history"*) cat "$HISTORY" ;;
+esac
+exit 0
+"""
+TIME = "2026-11-22T00:00:00.000Z"
+HISTORY = json.dumps(
+    [
+        {
+            "kind": "update",
+            "result": "succeeded",
+            "message": "",
+            "version": 1,
+            "resourceChanges": {},
+            "environment": {},
+            "config": {},
+            "startTime": TIME,
+            "endTime": TIME,
+        }
+    ]
+)
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    program = tmp_path / "bin" / "pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
+    (tmp_path / "history").write_text(HISTORY)
+    monkeypatch.setenv("HISTORY", str(tmp_path / "history"))
+    return tmp_path / "noted"
+
+
+def test_pulumis_own_program_is_asked_for_the_stack_its_settings_and_its_targets(pulumi: Path) -> None:
+    """Through the Automation API, in the folder of the layer."""
+    (migrate,) = [w for w in works(Order("aws", "prod", False, CONFIG)) if w.step is Step.MIGRATE]
+    assert migrate.up
+    with_pulumi(lambda _: None)(migrate.up)
+    noted = pulumi.read_text()
+    assert "infra/stacks/workloads --non-interactive stack" in noted
+    assert "config set pointsman:images" in noted
+    (up,) = [line for line in noted.splitlines() if " up " in line]
+    assert "aws-prod" in up
+    assert "--target=**:Job::**" in up or "--target **:Job::**" in up
+
+
+def test_what_pulumi_refuses_is_said_in_a_line(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROKEN", "1")
+    with pytest.raises(
+        ConfigurationInvalid, match=r"`pulumi up` of platform/aws-prod failed: .*no room on the machines"
+    ):
+        with_pulumi(lambda _: None)(Up("platform", "aws-prod"))
