@@ -129,6 +129,27 @@ def compare(
     print_table(["closed by", one, second.version, "tickets"], found.differ)
 
 
+@app.command("card")
+def card(
+    version: VersionArgument,
+    out: Annotated[Path, typer.Option(help="A folder for the pages; made when it is not there.")] = Path("card"),
+) -> None:
+    """
+    Model card and data card with their plots, as the training wrote them: what it is for, how good it is, where it is
+    weakest, what it learnt from.
+
+    Examples:
+
+      pointsman models card router-20261121T193435-9ecc82bf --out cards
+    """
+    from services.core.kit.objects import open_store
+
+    with open_platform() as settings, connect(settings) as conn:
+        record = registry.find(conn, version)
+        names = registry.fetch_card(open_store(settings.objects_url), record, out)
+    typer.echo("\n".join(str(out / name) for name in names))
+
+
 @app.command("canary")
 def canary(format: FormatOption = Format.TABLE) -> None:
     """

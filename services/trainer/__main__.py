@@ -27,7 +27,7 @@ from services.trainer.progress import bars
 from services.trainer.rules import read_rules
 from services.trainer.run import STAGES
 from services.trainer.service import Outcome, Registry, train
-from services.trainer.settings import TrainerSettings
+from services.trainer.settings import Torchrun, TrainerSettings
 
 
 def main() -> None:
@@ -35,13 +35,32 @@ def main() -> None:
     try:
         settings = _settings(arguments)
         configure_logs("trainer", settings.log_level)
-        report = _act(arguments, settings)
+        report = _act_together(arguments, settings)
     except PointsmanError as exc:
         sys.exit(f"trainer: {exc}")
+    if report is None:
+        return
     sys.stdout.write(json.dumps(report) + "\n")
     if arguments.promote and not report.get("canary") and not report.get("promoted", False):
         failed = "; ".join(f"{gate['name']}: {gate['detail']}" for gate in report["gates"] if not gate["passed"])
         sys.exit(f"trainer: {report['version']} is registered but not promoted. Gates not passed: {failed}")
+
+
+def _act_together(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, Any] | None:
+    """Under torchrun the first process acts and the others (None) fine-tune with it; else there is one."""
+    if Torchrun().world_size == 1:
+        return _act(arguments, settings)
+    from services.trainer.finetune import dismiss, follow
+    from services.trainer.team import join, leave
+
+    team, report = join(), None
+    if team.leads:
+        report = _act(arguments, settings)
+        dismiss(team)
+    else:
+        follow(team)
+    leave()
+    return report
 
 
 def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, Any]:

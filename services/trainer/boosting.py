@@ -29,6 +29,8 @@ def boost(
         "early_stopping": False,
         "random_state": seed,
     }
+    unknown = np.isnan(features).all(axis=0)
+    features = np.where(unknown, 0.0, features)  # nothing to split: no tree will ask for it
     if not quantiles:
         return export([HistGradientBoostingClassifier(**growth).fit(features, truth)])
     models = [HistGradientBoostingRegressor(loss="quantile", quantile=q, **growth) for q in quantiles]

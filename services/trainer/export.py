@@ -13,6 +13,7 @@ from services.trainer.checkpoint import Checkpoints
 from services.trainer.config import FitConfig, Progress, epochs_for
 from services.trainer.finetune import TuneConfig, build_module, finetune, load_base
 from services.trainer.prepare import Split
+from services.trainer.team import join
 
 OPSET = 17
 FLOAT_FILE = "encoder.float.onnx"
@@ -45,6 +46,7 @@ def export_tuned(
         ),
         checkpoints=Checkpoints(checkpoint, config.checkpoint_s),
         progress=lambda fraction, detail: progress(stage, 0.8 * fraction, detail),
+        team=join(),
     )
     export_graph(tuned.module, tuned.tokenizer, folder)
     facts = {"epochs": tuned.epochs, "finetune_seconds": round(tuned.seconds, 1)}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.trainer.checkpoint import Checkpoints, Position
+from services.trainer.team import ALONE, Team
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,31 @@ class TuneConfig:
     max_tokens: int = 128
     threads: int = 1
     seed: int = 20261120
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One process's part: rows `places` of `total`, their texts and labels."""
+
+    config: TuneConfig
+    groups: int
+    total: int
+    places: NDArray[np.int64]
+    texts: tuple[str, ...]
+    labels: NDArray[np.int32]
+
+
+class Rows:
+    """The rows of a shard by their place among all: tokens and labels of its own, the length of every one."""
+
+    def __init__(self, shard: Shard, tokenizer: Any, team: Team) -> None:
+        limit = shard.config.max_tokens
+        tokens = tokenizer(list(shard.texts), truncation=True, max_length=limit)["input_ids"] if shard.texts else []
+        self.tokens = dict(zip(shard.places.tolist(), tokens, strict=True))
+        self.label = dict(zip(shard.places.tolist(), shard.labels.tolist(), strict=True))
+        self.lengths = np.zeros(shard.total, np.int64)
+        for places, lengths in team.gather((shard.places, [len(ids) for ids in tokens])):
+            self.lengths[places] = lengths
 
 
 @dataclass(frozen=True)
@@ -94,39 +120,68 @@ def finetune(
     *,
     checkpoints: Checkpoints,
     progress: Callable[[float, str], None],
+    team: Team = ALONE,
 ) -> Tuned:
     """
     Trains encoder and head on all of `texts`; `progress` gets the fraction done and a line of detail.
 
-    Where a run was killed it goes on from the last checkpoint, and ends with the very weights it would have had.
+    Where a run was killed it goes on from the last checkpoint, and ends with the very weights it would have had. The
+    other processes of a team are in `follow`.
     """
+    parts = [_shard(texts, labels, groups, config, place, team.size) for place in range(team.size)]
+    return _tune(team.hand_out(parts), team, checkpoints, progress)
+
+
+def follow(team: Team) -> None:
+    """What every process of a team but the first does: each fine-tuning with its shard, until it is dismissed."""
+    while (shard := team.hand_out(())) is not None:
+        _tune(shard, team, None, lambda fraction, detail: None)
+
+
+def dismiss(team: Team) -> None:
+    """Ends `follow` in the others."""
+    if team.size > 1:
+        team.hand_out([None] * team.size)
+
+
+def _shard(
+    texts: Sequence[str], labels: NDArray[np.int32], groups: int, config: TuneConfig, place: int, size: int
+) -> Shard:
+    own = np.arange(place, len(texts), size)
+    return Shard(config, groups, len(texts), own, tuple(texts[at] for at in own), labels[own])
+
+
+def _tune(shard: Shard, team: Team, checkpoints: Checkpoints | None, progress: Callable[[float, str], None]) -> Tuned:
     import torch
 
-    torch.manual_seed(config.seed)
+    config = shard.config
+    torch.manual_seed(config.seed + team.rank)  # each drops out other units
     torch.set_num_threads(config.threads)
     encoder, tokenizer = load_base(config.base_model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    module = build_module(encoder, groups).to(device)
+    module = build_module(encoder, shard.groups).to(device)
     encoder.embeddings.word_embeddings.weight.requires_grad_(False)  # half the parameters, hardly any of the gain
-    tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)["input_ids"]
-    _place_prototypes(module, tokens, labels)
-    epochs, seconds = _train(module, tokens, labels, config, checkpoints=checkpoints, progress=progress)
+    rows = Rows(shard, tokenizer, team)
+    _place_prototypes(module, rows, team)
+    epochs, seconds = _train(module, rows, config, team, checkpoints=checkpoints, progress=progress)
     return Tuned(module.to("cpu").eval(), tokenizer, epochs, seconds)
 
 
-def _place_prototypes(module: Any, tokens: list[list[int]], labels: NDArray[np.int32]) -> None:
+def _place_prototypes(module: Any, rows: Rows, team: Team) -> None:
     """Starts the head at each group's mean embedding: the first step already knows what k-NN knows."""
     import torch
 
     device = module.prototypes.device
     sums = torch.zeros_like(module.prototypes)
-    order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
+    order = sorted(rows.tokens, key=lambda at: len(rows.tokens[at]))
     with torch.inference_mode(), _autocast(module):
         for start in range(0, len(order), 2 * BATCH):
-            rows = order[start : start + 2 * BATCH]
-            embedding = module.embed(*_pad([tokens[i] for i in rows], device))
-            sums.index_add_(0, torch.as_tensor(labels[rows], device=device).long(), embedding.float())
+            some = order[start : start + 2 * BATCH]
+            embedding = module.embed(*_pad([rows.tokens[at] for at in some], device))
+            target = torch.as_tensor([rows.label[at] for at in some], device=device)
+            sums.index_add_(0, target.long(), embedding.float())
     with torch.no_grad():
+        team.add_up([sums])
         module.prototypes.copy_(torch.nn.functional.normalize(sums, dim=-1))
 
 
@@ -154,54 +209,80 @@ class Pace:
 
 def _train(
     module: Any,
-    tokens: list[list[int]],
-    labels: NDArray[np.int32],
+    rows: Rows,
     config: TuneConfig,
+    team: Team,
     *,
-    checkpoints: Checkpoints,
+    checkpoints: Checkpoints | None,
     progress: Callable[[float, str], None],
 ) -> tuple[float, float]:
     """Runs the loop; epochs and seconds actually spent, those before a kill included."""
     module.train()
     optimiser = _build_optimiser(module)
     rates = [group["lr"] for group in optimiser.param_groups]
-    begun = checkpoints.resume(module, optimiser)
-    per_epoch, step = math.ceil(len(tokens) / BATCH), begun.step
+    begun = checkpoints.resume(module, optimiser) if checkpoints else Position()
+    begun = _agree(begun, module, optimiser, team)
+    per_epoch, step = math.ceil(len(rows.lengths) / BATCH), begun.step
     pace = Pace(config, per_epoch, spent_s=begun.seconds)
-    for step, rows in enumerate(islice(_batches(tokens, config.seed), begun.step, None), begun.step):
-        if (done := pace.done(step)) >= 1:
+    for step, places in enumerate(islice(_batches(rows.lengths, config.seed), begun.step, None), begun.step):
+        if (done := team.tell(pace.done(step))) >= 1:  # by the clock of the first
             break
-        checkpoints.save_when_due(module, optimiser, Position(step, pace.seconds))
+        if checkpoints:
+            checkpoints.save_when_due(module, optimiser, Position(step, pace.seconds))
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * _triangle(done)
-        _step(module, optimiser, tokens, labels, rows)
+        _step(module, optimiser, rows, places, team)
         progress(done, f"epoch {step / per_epoch:.1f}")
     progress(1.0, f"{step / per_epoch:.1f} epochs")
     return step / per_epoch, pace.seconds
 
 
-def _step(
-    module: Any, optimiser: Any, tokens: list[list[int]], labels: NDArray[np.int32], rows: NDArray[np.int64]
-) -> None:
+def _agree(begun: Position, module: Any, optimiser: Any, team: Team) -> Position:
+    """Where the first process goes on from a checkpoint, the others take its weights and its optimiser's state."""
+    if (begun := team.tell(begun)).step:
+        module_state, optimiser_state = team.tell((module.state_dict(), optimiser.state_dict()))
+        if not team.leads:
+            module.load_state_dict(module_state)
+            optimiser.load_state_dict(optimiser_state)
+    return begun
+
+
+def _step(module: Any, optimiser: Any, rows: Rows, places: NDArray[np.int64], team: Team) -> None:
     import torch
 
     optimiser.zero_grad(set_to_none=True)
-    _backward(module, tokens, labels, rows)
+    own = team.owns(places)
+    if len(own):
+        _backward(module, rows, own, of=len(places))
+    _add_gradients(module, team)
     torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     optimiser.step()
 
 
-def _backward(module: Any, tokens: list[list[int]], labels: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
-    """Gradients of one batch, in slices of at most SLICE_TOKENS padded tokens: memory follows the slice."""
+def _add_gradients(module: Any, team: Team) -> None:
+    if team.size == 1:
+        return
+    import torch
+
+    trained = [value for value in module.parameters() if value.requires_grad]
+    for value in trained:
+        if value.grad is None:  # none of the batch lies here
+            value.grad = torch.zeros_like(value)
+    team.add_up([value.grad for value in trained])
+
+
+def _backward(module: Any, rows: Rows, own: NDArray[np.int64], *, of: int) -> None:
+    """Gradients of a batch of `of` rows, in slices of at most SLICE_TOKENS padded tokens: memory follows the slice."""
     import torch
 
     device = module.prototypes.device
-    longest = max(len(tokens[i]) for i in rows)
-    for part in np.array_split(rows, math.ceil(len(rows) * longest / SLICE_TOKENS)):
+    longest = max(len(rows.tokens[at]) for at in own.tolist())
+    for part in np.array_split(own, math.ceil(len(own) * longest / SLICE_TOKENS)):
+        places = part.tolist()
         with _autocast(module):
-            _, logits = module(*_pad([tokens[i] for i in part], device))
-        target = torch.as_tensor(labels[part], device=device).long()
-        loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / len(rows)
+            _, logits = module(*_pad([rows.tokens[at] for at in places], device))
+        target = torch.as_tensor([rows.label[at] for at in places], device=device).long()
+        loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / of
         loss.backward()
 
 
@@ -223,12 +304,11 @@ def _triangle(done: float) -> float:
     return min((done + WARM_UP_SHARE / 10) / WARM_UP_SHARE, (1 - done) / (1 - WARM_UP_SHARE))
 
 
-def _batches(tokens: list[list[int]], seed: int) -> Iterator[NDArray[np.int64]]:
+def _batches(lengths: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.int64]]:
     """Endless shuffled batches of texts of like length, so that little is spent on padding."""
     random = np.random.default_rng(seed)
-    lengths = np.array([len(ids) for ids in tokens])
     while True:
-        order = random.permutation(len(tokens))
+        order = random.permutation(len(lengths))
         batches = []
         for start in range(0, len(order), POOL_BATCHES * BATCH):
             pool = order[start : start + POOL_BATCHES * BATCH]

@@ -35,8 +35,11 @@ from services.core.models.manifest import (
     write_manifest,
 )
 from services.core.models.neighbours import MAX_NEIGHBOURS, Neighbours, save_neighbours
+from services.core.models.registry import Gate
 from services.core.models.texts import text_key
+from services.trainer.cards import Story, write_cards
 from services.trainer.config import FitConfig, Progress
+from services.trainer.evidence import gather
 from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
 from services.trainer.heads import fit_heads, judge_heads
 from services.trainer.judge import Judged, judge
@@ -50,7 +53,8 @@ SPLIT = TypeAdapter(Split)
 JUDGED = TypeAdapter(Judged)
 HEAD_RULES = TypeAdapter(dict[str, HeadRules])
 SPLIT_FILE, FACTS_FILE, JUDGED_FILE, SCORES_FILE = "split.json", "facts.json", "judged.json", "scores.safetensors"
-HEADS_JUDGED_FILE = "heads.json"
+HEADS_JUDGED_FILE, CURVE_FILE = "heads.json", "curve.json"
+CURVE_SHARES = (0.125, 0.25, 0.5)
 MEMBER = "member."
 
 Read = Callable[[], Sequence[Example]]
@@ -85,7 +89,9 @@ def fit(examples: Sequence[Example], out: Path, config: FitConfig, progress: Pro
         raise ConfigurationInvalid(f"{out} exists already. Name a folder that does not, or remove it.")
     with open_run(out.parent / f".fit-{out.name}", identify(dataset_sha256(examples), config)) as run:
         fit_stages(run, lambda: examples, config, progress)
+        story = read_story(run)
         (run.folder / "export").rename(out)
+        write_cards(story, out)
         run.discard()
     manifest = read_manifest(out)
     progress("done", 1.0, manifest.model_version)
@@ -165,10 +171,29 @@ def _evaluate(folder: Path, run: Run, config: FitConfig, progress: Progress) -> 
     members = {"linear": linear.score([row.text for row in split.held_out]), "neighbours": votes}
     if "logits" in embedded:
         members["encoder"] = embedded["logits"][n:]
+    curve = _learning_curve(split, members["linear"], config)
+    (folder / CURVE_FILE).write_text(json.dumps(curve))
     kept = {"similarity": similarity, "embeddings": embedded["embedding"]}
     kept |= {MEMBER + name: np.ascontiguousarray(values) for name, values in members.items()}
     save_file(kept, folder / SCORES_FILE)
     progress("evaluate", 1.0, f"{len(split.held_out)} held-out tickets scored")
+
+
+def _learning_curve(split: Split, whole: NDArray[np.float32], config: FitConfig) -> list[tuple[int, float]]:
+    """Share of held-out tickets that the linear member has right after so many tickets; `whole`: its scores of all."""
+    if not split.held_out:
+        return []
+    truth, asked = _indexes(split, split.held_out), [row.text for row in split.held_out]
+    order = np.random.default_rng(config.seed).permutation(len(split.train))
+    found = []
+    for share in CURVE_SHARES:
+        rows = [split.train[at] for at in order[: round(share * len(order))]]
+        known, labels = np.unique(_indexes(split, rows), return_inverse=True)
+        if len(known) < 2:
+            continue
+        part = fit_linear([row.text for row in rows], labels.astype(np.int32), groups=len(known), seed=config.seed)
+        found.append((len(rows), float((known[part.score(asked).argmax(axis=1)] == truth).mean())))
+    return [*found, (len(split.train), float((whole.argmax(axis=1) == truth).mean()))]
 
 
 def _calibrate(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
@@ -187,6 +212,14 @@ def _calibrate(folder: Path, run: Run, config: FitConfig, progress: Progress) ->
     rules = judge_heads(rows, _load_scores(run)["embeddings"], np.arange(len(rows)) >= len(split.train), config.seed)
     (folder / HEADS_JUDGED_FILE).write_bytes(HEAD_RULES.dump_json(rules))
     progress("calibrate", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}" + _say_heads(rules))
+
+
+def read_story(run: Run, gates: Sequence[Gate] = ()) -> Story:
+    """What the cards tell of a run whose stages are done."""
+    judged, split = read_judged(run), _read_split(run)
+    curve = json.loads((run.folder / "evaluate" / CURVE_FILE).read_bytes())
+    manifest = read_manifest(run.folder / "export")
+    return Story(manifest, split, judged.rows, gather(judged.rows, split.labels).reliability, curve, gates)
 
 
 def _say_heads(rules: dict[str, HeadRules]) -> str:

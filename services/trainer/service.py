@@ -12,9 +12,10 @@ from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
+from services.trainer.cards import write_cards
 from services.trainer.config import FitConfig, Progress
 from services.trainer.evidence import changes, gather
-from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted, read_judged
+from services.trainer.fit import Fitted, Read, fit_stages, identify, read_fitted, read_judged, read_story
 from services.trainer.gates import Candidate, check
 from services.trainer.rules import GateRules
 from services.trainer.run import STAGES, Run, open_run
@@ -87,6 +88,7 @@ def _bring_in(
     registry.record_evidence(place.conn, version, _evidence(run, candidate))
     passed = all(gate.passed for gate in found)
     registry.record_gates(place.conn, version, found)
+    _tell_people(run, place, version, found)
     failed = ", ".join(gate.name for gate in found if not gate.passed)
     progress("gates", 1.0, f"not passed: {failed}" if failed else f"{len(found)} passed")
     if promote and not passed:
@@ -115,6 +117,12 @@ def _keep(run: Run, place: Registry, version: str) -> Path:
         shutil.copytree(run.folder / "export", part)
         part.rename(folder)
     return folder
+
+
+def _tell_people(run: Run, place: Registry, version: str, gates: Sequence[registry.Gate]) -> None:
+    """Model card and data card, beside the bundle here and in the object store."""
+    for page in sorted(write_cards(read_story(run, gates), place.work_dir / version).iterdir()):
+        place.store.put(f"models/{version}/{registry.CARD_FOLDER}/{page.name}", page.read_bytes())
 
 
 def _tell_rejected(place: Registry, version: str, gates: Sequence[registry.Gate]) -> None:

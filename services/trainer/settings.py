@@ -3,9 +3,18 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.core.kit.settings import PlatformSettings
 from services.trainer.config import EncoderChoice, FitConfig, Window
+
+
+class Torchrun(BaseSettings):
+    """What torchrun (or a Kubeflow TrainJob) tells each process that it starts, by its own names."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    world_size: int = 1
 
 
 class TrainerSettings(PlatformSettings):

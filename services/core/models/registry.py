@@ -27,6 +27,7 @@ from services.core.models.texts import signed
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+CARD_FOLDER = "card"  # beside a bundle's files
 SELECT = (
     "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, canary,"
     " cardinality(erased_keys) as erased"
@@ -226,6 +227,23 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
             folder.rename(Path(scratch, "damaged"))
         part.rename(folder)
     return folder
+
+
+def fetch_card(store: "ObjectStore", record: ModelRecord, folder: Path) -> list[str]:
+    """
+    The version's cards and plots into `folder`; their names.
+
+    Raises:
+        NotFound: it was trained before there were cards.
+    """
+    prefix = f"{record.uri}/{CARD_FOLDER}/"
+    paths = sorted(found["path"] for page in store.list(prefix) for found in page)
+    if not paths:
+        raise NotFound(f"Model {record.version} has no card: it was trained before there were any. Train again.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        (folder / Path(path).name).write_bytes(_get(store, path))
+    return [Path(path).name for path in paths]
 
 
 def read_lineage(folder: Path) -> frozenset[int]:

@@ -13,7 +13,7 @@ from services.core.models.bundle import load_bundle
 from services.core.models.heads import HOURS
 from services.core.models.manifest import HEADS_FILE, read_manifest
 from services.trainer.fit import fit
-from services.trainer.heads import judge_heads, tasks_of
+from services.trainer.heads import KINDS, fit_heads, judge_heads, tasks_of
 from services.trainer.prepare import Example, Targets, with_queue
 from services.trainer.rehearse import rehearse
 from tests.services.trainer.bundles import START, frozen_config, heads_bundle, made_up_tickets, timed_tickets
@@ -80,6 +80,22 @@ def test_a_word_that_hardly_anybody_uses_is_no_class():
     ]
     task = next(task for task in tasks_of(rows) if task.name == "priority")
     assert task.labels == ("low", "urgent")
+
+
+def test_without_any_times_words_are_learnt_all_the_same():
+    """Hour, weekday and queue are unknown of every ticket; no table beside them."""
+    words = [(row, Targets(priority=row.targets.priority)) for row in timed_tickets(300)]
+    rows = [replace(row, at=None, facts=Facts(), targets=targets) for row, targets in words]
+    embeddings = np.random.default_rng(1).normal(size=(len(rows), 8)).astype(np.float32)
+    embeddings[:, 0] += [3.0 if row.targets.priority == "urgent" else 0.0 for row in rows]
+    held_out = np.arange(len(rows)) % 4 == 0
+    rules = judge_heads(rows, embeddings, held_out, 1)
+    assert set(rules) == {"priority"}
+    assert rules["priority"].metrics["accuracy"] > 0.85
+    for kind in KINDS:
+        chosen = {"priority": rules["priority"].model_copy(update={"kind": kind})}
+        head = fit_heads(rows, embeddings, chosen, 1)["priority"]
+        assert np.isfinite(head.score([Facts(opened_at=START)], embeddings[:1])).all()
 
 
 def test_too_few_tickets_teach_nothing():
