@@ -12,6 +12,7 @@ from services.core.kit import audit
 from services.core.kit.database import Connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal
+from services.core.models.registry import EARLIER, OFFER, SERVE
 
 LISTED_MAX = 30
 CHANGED_SHOWN = 50
@@ -27,17 +28,6 @@ select version, status, metrics, gates, canary, created_at, promoted_at, evidenc
 from models where version = %s
 """
 CHAMPION = "select version from models where status = 'champion'"
-# The one that `pointsman models rollback` goes back to.
-EARLIER = """
-select version from models where status = 'archived' and promoted_at is not null
-  and promoted_at < coalesce((select promoted_at from models where status = 'champion'), 'infinity')
-order by promoted_at desc limit 1
-"""
-SERVE = "select model_serve(%s, %s, %s) as before"
-OFFER = """
-insert into catalogue (kind, name) select 'group', jsonb_array_elements_text(manifest -> 'labels') from models
-where version = %s on conflict do nothing
-"""
 OWN = 'select "group", least, by, at from thresholds where version = %s'
 SET = """
 insert into thresholds (version, "group", least, by) values (%(version)s, %(group)s, %(least)s, %(by)s)

@@ -132,6 +132,7 @@ RAG: Rights = {
 TRAINER: Rights = {
     **_LOOK,
     **_APPEND,
+    "function public.model_serve(text, boolean, text)": "execute",
     "public.canary_answers": "select, insert",
     "public.decisions": READ,
     "public.catalogue": "select, insert",

@@ -35,7 +35,7 @@ ABOUT = {  # what of a manifest's metrics is shown, and what it means
     "accuracy": ("Right group", "of held-out tickets"),
     "macro_f1": ("Macro-F1", "mean over groups, small ones count as much as large ones"),
     "ece": ("Calibration error", "between the probability that is said and the share that is right"),
-    "ece_floor": ("… of a perfect model", "with as few tickets: no model can be shown to be better than this"),
+    "ece_floor": ("… of a perfect model", "on as few tickets: no model can be shown to be better than this"),
     "auto_coverage": ("Routed without a person", "of held-out tickets"),
     "auto_precision": ("Right of these", "cross-fitted thresholds"),
     "escalated": ("Unlike all known tickets", "given to a person whatever the probability"),
@@ -187,7 +187,7 @@ def _data_facts(split: Split, manifest: Manifest, rows: Sequence[Example]) -> It
     for name in ("hours", "breached", "priority", "impact", "urgency"):
         known = sum(getattr(row.targets, name) not in (None, "") for row in rows)
         if known:
-            yield f"With {name}", f"{known:,}"
+            yield f"Known {name}", f"{known:,}"
     yield "Identity", f"<code>{manifest.dataset_sha256}</code>"
 
 

@@ -27,6 +27,19 @@ from services.core.models.texts import signed
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+# Of the schema's function: version, whether it goes back, why it may serve where its gates were not passed.
+SERVE = "select model_serve(%s, %s, %s) as before"
+WHY_NOT_ASKED = "the caller has asked the gates"
+OFFER = """
+insert into catalogue (kind, name) select 'group', jsonb_array_elements_text(manifest -> 'labels') from models
+where version = %s on conflict do nothing
+"""
+# The one that a rollback goes back to. promoted_at stays: going back twice goes back two champions, not to and fro.
+EARLIER = """
+select version from models where status = 'archived' and promoted_at is not null
+  and promoted_at < coalesce((select promoted_at from models where status = 'champion'), 'infinity')
+order by promoted_at desc limit 1
+"""
 CARD_FOLDER = "card"  # beside a bundle's files
 SELECT = (
     "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, canary,"
@@ -129,19 +142,13 @@ def promote(conn: Connection[Any], version: str) -> ModelRecord:
     """
     Makes `version` the champion and archives the one before; its groups may be answered, unless they are switched off.
 
-    Promoting the champion changes nothing.
+    Promoting the champion changes nothing. The gates are the caller's to ask.
     """
-    record = _lock(conn, version)
-    if record.status == "champion":
-        return record
-    before = champion(conn)
     with conn.transaction():
-        conn.execute("update models set status = 'archived' where status = 'champion'")
-        conn.execute(
-            "update models set status = 'champion', promoted_at = clock_timestamp() where version = %s", (version,)
-        )
-        _offer_groups(conn, record.manifest.labels)
-        _tell(conn, "model.promoted", record, before)
+        before = _serve(conn, version, is_back=False)
+        if before != version:
+            conn.execute(OFFER, (version,))
+            _tell(conn, "model.promoted", find(conn, version), before)
     return find(conn, version)
 
 
@@ -169,19 +176,12 @@ def rollback(conn: Connection[Any]) -> str:
     Raises:
         NotFound: there is none to go back to.
     """
-    present = champion(conn)
-    row = conn.cursor(row_factory=dict_row).execute(
-        "select version from models where status = 'archived' and promoted_at is not null"
-        " and promoted_at < coalesce(%s, 'infinity'::timestamptz) order by promoted_at desc limit 1",
-        (present.promoted_at if present else None,),
-    ).fetchone()  # fmt: skip
+    row = conn.cursor(row_factory=dict_row).execute(EARLIER).fetchone()
     if row is None:
         raise NotFound("There is no earlier champion to go back to. Train another: pointsman train")
     with conn.transaction():
-        conn.execute("update models set status = 'archived' where status = 'champion'")
-        # promoted_at stays: going back twice goes back two champions, not to and fro
-        conn.execute("update models set status = 'champion' where version = %s", (row["version"],))
-        _tell(conn, "model.rolled_back", find(conn, row["version"]), present)
+        before = _serve(conn, row["version"], is_back=True)
+        _tell(conn, "model.rolled_back", find(conn, row["version"]), before)
     return row["version"]
 
 
@@ -259,16 +259,17 @@ def _lock(conn: Connection[Any], version: str) -> ModelRecord:
     return find(conn, version)
 
 
-def _offer_groups(conn: Connection[Any], groups: Sequence[str]) -> None:
-    """The label catalogue learns the names that it does not have."""
-    conn.cursor().executemany(
-        "insert into catalogue (kind, name) values ('group', %s) on conflict do nothing", [(group,) for group in groups]
-    )
+def _serve(conn: Connection[Any], version: str, *, is_back: bool) -> str | None:
+    """Puts it into service; the champion before."""
+    find(conn, version)
+    row = conn.cursor(row_factory=tuple_row).execute(SERVE, (version, is_back, WHY_NOT_ASKED)).fetchone()
+    assert row is not None  # a select without from has one row
+    return row[0]
 
 
-def _tell(conn: Connection[Any], action: str, record: ModelRecord, before: ModelRecord | None) -> None:
+def _tell(conn: Connection[Any], action: str, record: ModelRecord, before: str | None) -> None:
     """Which model decides from now on, and which files it is made of."""
-    detail = {"before": before.version if before else None, "files": dict(record.manifest.files)}
+    detail = {"before": before, "files": dict(record.manifest.files)}
     audit.append_now(conn, audit.Entry("operator", action, f"model/{record.version}", detail))
 
 

@@ -82,6 +82,8 @@ def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
         assert [subject for subject, _ in told] == [f"model/{newest}"]
         assert all(f"{gate}: " in second.stderr for gate in told[0][1]["gates"].split(", "))
         store = open_store(f"file://{tmp_path}/objects")
+        assert "data.html" in registry.fetch_card(store, champion, tmp_path / "cards")
+        assert "macro_f1" in (tmp_path / "cards" / "model.html").read_text()  # its gates are in it
         assert load_bundle(registry.fetch(store, champion, tmp_path / "cache")).version == report["version"]
 
 

@@ -108,7 +108,7 @@ def test_foreign_manifest_is_explained(content: str | None, tmp_path: Path):
 
 def test_bundle_holds_no_code():
     """Only ONNX, safetensors and JSON: nothing that runs when it is read."""
-    assert {path.suffix for path in small_bundle().iterdir()} == {".onnx", ".safetensors", ".json"}
+    assert {path.suffix for path in small_bundle().iterdir() if path.is_file()} == {".onnx", ".safetensors", ".json"}
 
 
 def test_newer_manifest_fields_are_ignored(tmp_path: Path):

@@ -135,3 +135,16 @@ def test_missing_object_is_named(conn, store, bundles, tmp_path):
 def test_folder_that_is_no_bundle_is_refused(conn, store, tmp_path):
     with pytest.raises(InputInvalid, match=r"manifest\.json"):
         registry.register(conn, store, tmp_path)
+
+
+def test_cards_come_from_beside_the_bundle(conn, store, bundles, tmp_path: Path):
+    """Those of this version; of one that was trained before there were cards it is said."""
+    registry.register(conn, store, bundles[0])
+    record = registry.find(conn, "v0")
+    with pytest.raises(NotFound, match="before there were any"):
+        registry.fetch_card(store, record, tmp_path / "cards")
+    for name in ("model.html", "reliability.png"):
+        store.put(f"models/v0/card/{name}", name.encode())
+    store.put("models/v01/card/other.html", b"")
+    assert registry.fetch_card(store, record, tmp_path / "cards") == ["model.html", "reliability.png"]
+    assert (tmp_path / "cards" / "model.html").read_bytes() == b"model.html"
