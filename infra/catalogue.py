@@ -29,7 +29,8 @@ class Bill(StrEnum):
 @dataclass(frozen=True)
 class Capability:
     """
-    `empty` says when a stack may go without it; a rule of that name in rules/equivalence.py decides.
+    `empty` says when a stack may go without it: where the contract holds nothing at `only_with`, or a condition of that
+    name in rules/equivalence.py.
     `unchecked` says why `smoke` does not look at it, for all clouds (`*`) or for one; `unlimited` why `preflight` asks
     for no quota of it.
     `bill` is None where it costs nothing. `gives` is what somebody may be granted on it (infra/grants.py says who);
@@ -39,6 +40,7 @@ class Capability:
     name: str
     bill: Bill | None
     empty: str = ""
+    only_with: str = ""
     unchecked: dict[str, str] = field(default_factory=dict)
     unlimited: dict[str, str] = field(default_factory=dict)
     gives: tuple[Access, ...] = ()
@@ -115,6 +117,7 @@ CATALOGUE = (
         "ci",
         None,
         empty="no repository is named",
+        only_with="ci.principal",
         unchecked={"*": "the next push tells"},
         unlimited=_FEW,
         closed="it pushes",
@@ -126,6 +129,11 @@ GIVER = {access: capability.name for capability in CATALOGUE for access in capab
 def words_of(cloud: str, access: Access) -> Callable[..., Any]:
     """`words` of the file that builds what is granted: a cloud's words for an access stand beside the thing itself."""
     return import_module(f"infra.{cloud}.{GIVER[access]}").words
+
+
+def admit_of(cloud: str, access: Access) -> Callable[..., Any] | None:
+    """`admit` of the same file, where a grant is a resource that the thing itself keeps for each principal."""
+    return getattr(import_module(f"infra.{cloud}.{GIVER[access]}"), "admit", None)
 
 
 CAPABILITIES = tuple(capability.name for capability in CATALOGUE)

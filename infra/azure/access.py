@@ -1,6 +1,7 @@
 """Role assignments. Built-in roles only, each at the narrowest scope Azure knows: a container, a topic, an account."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pulumi import Input, Output, Resource
@@ -37,6 +38,16 @@ class Role(StrEnum):
     SERVICE_BUS_RECEIVER = "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
     SERVICE_BUS_SENDER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
     STORAGE_BACKUP = "e5e2a7ff-d759-4cd2-bb51-3152d37e2eb1"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who is let in: `id` and `name` are Entra's."""
+
+    label: str
+    id: Input[str]
+    name: Input[str]
+    kind: authorization.PrincipalType = authorization.PrincipalType.SERVICE_PRINCIPAL
 
 
 def identity(scope: Scope, foundation: AzureFoundation, label: str) -> managedidentity.UserAssignedIdentity:

@@ -4,10 +4,11 @@ from pulumi import Input, Output
 from pulumi_azure_native import dbforpostgresql as pg
 
 from infra.azure import private
-from infra.azure.access import Role
+from infra.azure.access import Principal, Role
 from infra.azure.foundation import AzureFoundation
 from infra.azure.observability import diagnose
-from infra.capabilities import Database, Ground, Scope
+from infra.capabilities import Database, Ground, Reach, Scope
+from infra.grants import Access
 from infra.settings import DatabaseSize
 
 VERSION = "17"
@@ -60,8 +61,22 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Database:
 
 
 def words(*_: object) -> list[tuple[Role, Input[str]]]:
-    """None: users are made inside the server, its administrator is a resource of its own (identity.py)."""
+    """None: users are made inside the server by the migrator, its administrator is a resource of its own (`admit`)."""
     return []
+
+
+def admit(scope: Scope, reach: Reach[AzureFoundation], label: str, who: Principal, what: Access) -> None:
+    if what is Access.DATABASE_ADMIN:
+        pg.AdministratorsMicrosoftEntra(
+            scope.name(label),
+            resource_group_name=reach.ground.foundation.group,
+            server_name=reach.stores.database.server,
+            object_id=who.id,
+            principal_name=who.name,
+            principal_type=pg.PrincipalType.SERVICE_PRINCIPAL,
+            tenant_id=reach.ground.foundation.tenant,
+            opts=scope.own(),
+        )
 
 
 def _server(scope: Scope, ground: Ground[AzureFoundation]) -> pg.Server:

@@ -4,26 +4,15 @@ One managed identity per container, federated to its service account by the clus
 In `small` there is no issuer; the node's identity carries the same grants for all.
 """
 
-from dataclasses import dataclass
-
-from pulumi import Input
-from pulumi_azure_native import dbforpostgresql as pg
 from pulumi_azure_native import managedidentity
 from pulumi_azure_native.authorization import PrincipalType
 
 from infra.azure import access
+from infra.azure.access import Principal
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Cluster, Edge, Ground, Identity, Reach, Scope, Stores
-from infra.catalogue import words_of
+from infra.catalogue import admit_of, words_of
 from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Access, namespace_of
-
-
-@dataclass(frozen=True)
-class Principal:
-    label: str
-    id: Input[str]
-    name: Input[str]
-    kind: PrincipalType = PrincipalType.SERVICE_PRINCIPAL
 
 
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
@@ -78,23 +67,9 @@ def _operators(scope: Scope, reach: Reach) -> None:
 
 
 def _grant(scope: Scope, reach: Reach[AzureFoundation], who: Principal, what: Access) -> None:
-    """The cloud's words for one access. Plain database users are made in SQL by the migrator, not here."""
-    if what is Access.DATABASE_ADMIN:
-        _database_admin(scope, reach, who)
-        return
+    """Roles at a place (`words`), or what the thing's own file makes for each principal (`admit`)."""
     for i, (role, at) in enumerate(words_of("azure", what)(reach, what)):
         label = f"{who.label}-{what}-{i}" if i else f"{who.label}-{what}"
         access.assign(scope, reach.ground.foundation, label, role, to=who.id, at=at, kind=who.kind)
-
-
-def _database_admin(scope: Scope, reach: Reach[AzureFoundation], who: Principal) -> None:
-    pg.AdministratorsMicrosoftEntra(
-        scope.name(f"{who.label}-{Access.DATABASE_ADMIN}"),
-        resource_group_name=reach.ground.foundation.group,
-        server_name=reach.stores.database.server,
-        object_id=who.id,
-        principal_name=who.name,
-        principal_type=pg.PrincipalType.SERVICE_PRINCIPAL,
-        tenant_id=reach.ground.foundation.tenant,
-        opts=scope.own(),
-    )
+    if admit := admit_of("azure", what):
+        admit(scope, reach, f"{who.label}-{what}", who, what)

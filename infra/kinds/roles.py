@@ -22,6 +22,12 @@ def roles(cloud: str) -> Roles:
     return Roles.model_validate(yaml.safe_load(_FILE.read_text("utf-8"))[cloud])
 
 
+def granting_types(cloud: str) -> frozenset[str]:
+    """Types that are a grant by themselves: they name an identity, and act under none."""
+    words = (word for verbs in roles(cloud).services.values() for many in verbs.values() for word in many)
+    return frozenset(word for word in words if word.count(":") > 1)
+
+
 def verb_of(access: str) -> str:
     """`bus-publish` -> `publish`; a log-in has no verb of its own."""
     return access.rpartition("-")[2] if "-" in access else "use"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from infra.kinds import Service, kinds, module_of
+from infra.kinds.roles import granting_types
 from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, dig, rule
 
@@ -107,16 +108,16 @@ _ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 _AZURE_NAMES_ONLY = (
     _ASSIGNMENT,
     "azure-native:dataprotection:BackupPolicy",
-    "azure-native:dbforpostgresql:AdministratorsMicrosoftEntra",
     "azure-native:managedidentity:FederatedIdentityCredential",
 )
 
 
 def _azure_grants(stack: Stack) -> Iterator[Breach]:
     identities = {r.urn: r for r in stack.of(*_AZURE_IDENTITY)}
+    grants_themselves = granting_types(stack.cloud)
     for r in stack.resources:
         mine = [identities[urn] for urn in r.depends_on if urn in identities]
-        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY) or r.type in _OURS:
+        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY, *_OURS) or r.type in grants_themselves:
             continue
         for identity in mine:
             grants = [a for a in stack.of(_ASSIGNMENT) if _is_for(a, identity)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from pydantic import ValidationError
 
-from infra.catalogue import CAPABILITIES
+from infra.catalogue import CAPABILITIES, CATALOGUE
 from infra.contract import Contract
 from infra.kinds import kinds, unknown_kind
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
@@ -14,6 +14,7 @@ from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
 def same_capabilities(stack: Stack) -> Iterator[Breach]:
     there = {r.capability for r in stack.resources}
     empty = {name for name, is_so in MAY_BE_EMPTY.items() if is_so(stack)}
+    empty |= {c.name for c in CATALOGUE if c.only_with and not dig(stack.contract, c.only_with)}
     for name in sorted(set(CAPABILITIES) - there - empty):
         yield absent(stack, f"Capability {name} builds nothing here")
     for name in sorted(there - set(CAPABILITIES)):
@@ -25,10 +26,9 @@ def _own_registry(stack: Stack) -> bool:
     return host.endswith((".amazonaws.com", ".azurecr.io", ".pkg.dev"))
 
 
-# When a stack may go without a capability; infra/catalogue.py says why.
+# When a stack may go without a capability, where it is not one value of the contract; infra/catalogue.py says why.
 MAY_BE_EMPTY: dict[str, Callable[[Stack], bool]] = {
     "backup": lambda stack: stack.profile == "small",
-    "ci": lambda stack: not dig(stack.contract, "ci.principal"),
     "edge": lambda stack: stack.profile == "small",
     "models": lambda stack: not stack.has_llm,
     "network": lambda stack: not stack.has_own_network,
