@@ -23,7 +23,9 @@ _NAMES = re.compile(
     r"|public_?(access|network|ly|ip$)",
     re.IGNORECASE,
 )
-_WALLS = re.compile(r"security_?groups?(_?ids|_?names)?$", re.IGNORECASE)  # AWS: without one it is the default's
+# AWS: without them it stands in the account's default network, behind the default's group.
+_WALLS = re.compile(r"(security_?groups?(_?ids|_?names)?|subnet_?ids?|subnets|subnet_?group_?name)$", re.IGNORECASE)
+_NAMES_ANOTHER = re.compile(r"(Ids?|Names?|Groups?|subnets)$")  # set or not: whom it names is no choice of ours
 _AWAY = re.compile(r"^(psc[A-Z]|desired\w*(Connections|Endpoints)$|authorizedNetwork$|privateNetwork$|connectMode$)")
 _VALUES = re.compile(r"plain|encrypt|tls|ssl|prefer", re.IGNORECASE)  # an enumeration's words, whatever its name
 _TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|status|prevention|ids?)$", re.IGNORECASE)
@@ -44,7 +46,7 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
         *(
             f"{where}: {path} is a switch: say which values it may have (`is`)"
             for path, ok in service.asked
-            if path in switches and not ok and not _WALLS.search(path)
+            if path in switches and not ok and not _NAMES_ANOTHER.search(path)
         ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
         *(f"{where} lives in Google's own network: say in `way` how ours reaches it" for _ in _far(type_, service)),

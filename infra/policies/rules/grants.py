@@ -54,13 +54,19 @@ def logins_name_users(stack: Stack) -> Iterator[Breach]:
 def _unnamed(stack: Stack, policy: Resource, statement: dict[str, Any], made_by: str) -> Iterator[str]:
     """A user's ARN ends in its name, whole or behind a prefix: `dbuser:db-1/worker`, `user:pointsman-prod-worker`."""
     named, begun = _listed(statement.get("Resource")), f"{policy.name.rpartition('-')[0]}-"
-    ours = [who for who in GRANTS if policy.name.endswith((f"-{who}", "-workloads"))]
+    about = {access for access in Access if _is_about(statement, access)}
+    ours = [w for w in GRANTS if policy.name.endswith((f"-{w}", "-workloads")) and (not about or about & GRANTS[w])]
     users = [str(r.inputs.get("userId") or r.inputs.get("userName") or r.name) for r in stack.of(made_by)]
     for who in ours:
         if not any(_is_of(who, text) for text in named):
             yield f"{statement.get('Sid')} lets {who} in and names no user of {who}: add its ARN to `words`"
         if ":" in made_by and not any(_is_of(who, user) for user in users):
             yield f"{statement.get('Sid')} lets {who} in, and no {made_by} of {begun}{who} is made"
+    for user in stack.of(made_by):
+        if not any(
+            user.urn in r.depends_on for r in stack.resources if r.type.startswith("aws:") and r.type != _DOCUMENT
+        ):
+            yield f"{user.name} may log in to nothing: name it where its group is made"
     if ":" in made_by and not any(not any(_is_of(who, text) for who in ours) for text in named):
         yield f"{statement.get('Sid')} names users alone: add the ARN of what they log in to"
 

@@ -146,6 +146,7 @@ def shut_lets_us_in(stack: Stack) -> Iterator[Breach]:
 
 _GROUP = "aws:ec2/securityGroup:SecurityGroup"
 _INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+_SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 _OF_A_GROUP = (_GROUP, _INGRESS, "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
 
 
@@ -156,8 +157,16 @@ def groups_are_used(stack: Stack) -> Iterator[Breach]:
         users = {r.type for r in stack.resources if group.urn in r.depends_on and r.type.startswith("aws:")}
         if not users - {*_OF_A_GROUP}:
             yield group.urn, "Nothing stands behind this security group; name it where the service is made"
+        if not group.inputs.get("vpcId"):
+            yield group.urn, "This security group belongs to the account's default network; give it a vpcId"
         if _INGRESS not in users and not group.inputs.get("ingress"):
             yield group.urn, "This security group lets nobody in; add a SecurityGroupIngressRule"
+
+    for way in stack.of(_INGRESS):
+        if not any(way.inputs.get(source) for source in _SOURCES):
+            yield way.urn, f"Says not who comes in; give it one of {', '.join(_SOURCES)}"
+        if way.inputs.get("ipProtocol") != "-1" and None in (way.inputs.get("fromPort"), way.inputs.get("toPort")):
+            yield way.urn, "Says not where one comes in; give it fromPort and toPort"
 
 
 def _unlinked(stack: Stack) -> Iterator[Resource]:
