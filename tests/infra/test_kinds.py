@@ -106,6 +106,7 @@ def test_a_switch_that_nobody_speaks_of_is_an_error(cloud: str) -> None:
         ("gcp:redis/instance:Instance", {}, "nothing of authEnabled"),
         ("aws:elasticache/replicationGroup:ReplicationGroup", {}, "nothing of securityGroupIds"),
         ("aws:elasticache/serverlessCache:ServerlessCache", {}, "nothing of securityGroupIds"),
+        ("aws:elasticache/replicationGroup:ReplicationGroup", {}, "nothing of subnetGroupName"),
         ("gcp:memorystore/instance:Instance", {}, "say in `way` how ours reaches it"),
         ("gcp:redis/instance:Instance", {}, "say in `way` how ours reaches it"),
         ("gcp:redis/cluster:Cluster", {}, "say in `way` how ours reaches it"),

@@ -96,6 +96,10 @@ def add(type_: str, inputs: dict[str, Any], *, name: str = "extra") -> Mutate:
     return make
 
 
+def both(first: Mutate, second: Mutate) -> Mutate:
+    return lambda plan: second(first(plan))
+
+
 def promise(path: str, value: Any) -> Mutate:
     """Change one value of the contract."""
     return lambda plan: plan.model_copy(update={"contract": _set(plan.contract, path.split("."), value)})
@@ -144,7 +148,7 @@ ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 DB_USER, CACHE_LOGIN = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-1/", "elasticache:Connect"
 READER = "/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 BLOB_GRANT, OWN_ROLE = "gcp:storage/bucketIAMMember:BucketIAMMember", "gcp:projects/iAMCustomRole:IAMCustomRole"
-INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+GROUP, INGRESS = "aws:ec2/securityGroup:SecurityGroup", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 OWNER = "/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 LAUNCH, SCALE_SET, TEMPLATE = (
     "aws:ec2/launchTemplate:LaunchTemplate",
@@ -326,6 +330,12 @@ MISTAKES = (
     Mistake("IAM-007", "gcp", "a role of ours", put(OWN_ROLE, "permissions", ["dns.changes.get"], name="-prove-names")),
     Mistake("IAM-008", "aws", "a log-in without its users", say("-worker", "Database", Resource=[DB_USER + "gateway"])),
     Mistake("IAM-008", "aws", "a log-in nobody knows", say("-worker", "Database", Action=["redshift:Login"])),
+    Mistake(
+        "IAM-008",
+        "aws",
+        "a user in no group",
+        both(say("-worker", "Database", Action=[CACHE_LOGIN]), add("aws:elasticache/user:User", {"userId": "worker"})),
+    ),
     Mistake("IAM-008", "aws", "users of a cache that are not made", say("-worker", "Database", Action=[CACHE_LOGIN])),
     Mistake(
         "STO-001", "aws", "no block", drop("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", name="-documents")
@@ -502,6 +512,10 @@ MISTAKES = (
     Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),
     Mistake("NET-008", "aws", "a group before nothing", forget(RDS, "securityGroup:SecurityGroup")),
     Mistake("NET-008", "aws", "a group that lets nobody in", drop(INGRESS, name="-database")),
+    Mistake("NET-008", "aws", "a group of another network", put(GROUP, "vpcId", None)),
+    Mistake("NET-008", "aws", "a way in for nobody", put(INGRESS, "cidrIpv4", None, name="-database")),
+    Mistake("NET-008", "aws", "a way in to nowhere", put(INGRESS, "fromPort", None, name="-database")),
+    Mistake("NET-006", "aws", "in the default network", put(RDS, "dbSubnetGroupName", None)),
     Mistake("NET-006", "aws", "behind the default group", put(RDS, "vpcSecurityGroupIds", None)),
     Mistake("DEP-004", "gcp", "no peering anywhere", drop("gcp:servicenetworking/connection:Connection")),
     Mistake("DEP-004", "gcp", "no peering", forget(SQL, "servicenetworking")),
@@ -563,6 +577,10 @@ MISTAKES = (
     Mistake("NET-006", "gcp", "a bucket that may be public", put(GCS, "publicAccessPrevention", "inherited")),
     *(
         Mistake("EQ-003", c, "a type nobody knows", add(f"{c}:quantum/cache:Cache", {}))
+        for c in ("aws", "azure", "gcp")
+    ),
+    *(
+        Mistake("EQ-001", c, "built, and the contract is silent", promise("ci.principal", ""))
         for c in ("aws", "azure", "gcp")
     ),
     *(Mistake("EQ-001", c, "no bus", without("bus")) for c in ("aws", "azure", "gcp")),
