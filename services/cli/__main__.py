@@ -18,6 +18,7 @@ from services.cli import (
     drift,
     evaluate,
     history,
+    incidents,
     labels,
     models,
     plan,
@@ -68,6 +69,7 @@ app.add_typer(labels.app, name="labels")
 app.add_typer(models.app, name="models")
 app.add_typer(sla.app, name="sla")
 app.add_typer(drift.app, name="drift")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

@@ -44,6 +44,8 @@ GATEWAY: Rights = {
     "public.executors": READ,
     "public.gaps": READ,
     "public.history": 'select ("group", created_at, solved_at)',  # how long closed tickets took
+    "public.incidents": "select, update (state, closed_by, closed_at)",
+    "public.incident_tickets": READ,
     "public.labels": ALL,  # an answer that is taken back takes its label along
     "public.llm_calls": READ,
     "public.messages": "select (id, text)",
@@ -70,6 +72,7 @@ WORKER: Rights = {
     "public.desk_writes": "select, insert, delete",
     **_APPEND,
     "public.api_keys": "select (id, name, secret_hash, role, revoked_at, expires_at, opened_by)",
+    "public.arrivals": ALL,
     "public.audit": READ,
     "public.audit_log": READ,
     "public.audit_pending": READ,
@@ -83,6 +86,8 @@ WORKER: Rights = {
     "public.event_positions": WRITE,
     "public.executors": ALL,
     "public.history": "select, delete",  # an erasure reaches what was imported
+    "public.incidents": WRITE,
+    "public.incident_tickets": "select, insert, delete",
     "public.labels": WRITE,
     "public.llm_cache": "select, insert, delete",
     "public.llm_calls": "select, insert",

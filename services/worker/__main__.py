@@ -36,6 +36,7 @@ from services.worker.serving import build_server, serve_until
 from services.worker.settings import WorkerSettings
 from services.worker.sla import watch_sla
 from services.worker.steps import Outside
+from services.worker.surge import watch_surges
 from services.worker.upkeep import upkeep
 from services.worker.workflows import register
 
@@ -102,6 +103,7 @@ async def run(settings: WorkerSettings) -> None:
             explain(pool, router, stop=stop),
             watch_sla(pool, stop=stop),
             watch_drift(pool, router, stop=stop),
+            watch_surges(pool, router, stop=stop),
             link_chain(pool, stop=stop),
             anchor_chain(outside, publisher, stop=stop),
             tell(outside, stop=stop),

@@ -85,6 +85,8 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      letters as (delete from outbox where ticket_id = %(id)s),
      waiting as (delete from reviews where ticket_id = %(id)s and state = 'open'),
      whys as (delete from review_reasons where ticket_id = %(id)s),
+     arrived as (delete from arrivals where ticket_id = %(id)s),
+     incidents as (delete from incident_tickets where ticket_id = %(id)s),
      reasons as (update decisions set decision = decision || '{"priority_reason": "", "summary": null}'
                  where ticket_id = %(id)s),
      checkpoints as (delete from dbos.operation_outputs o using dbos.workflow_status w

@@ -2,7 +2,7 @@
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
     python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|drift|
-                           all] [--quick] [--tickets N] [--format table|json] [--keep]
+                           surge|all] [--quick] [--tickets N] [--format table|json] [--keep]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them. Behind a figure stands that of the last landing (`was`):
@@ -117,6 +117,12 @@ def measure_drift(size: Size) -> list[Row]:
     return drift.measure(is_quick=size.is_quick)
 
 
+def measure_surges(size: Size) -> list[Row]:
+    from tests.bench import surge
+
+    return surge.measure(is_quick=size.is_quick)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
@@ -128,6 +134,7 @@ ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "conversations": measure_conversations,
     "conversations-large": measure_large_conversations,
     "drift": measure_drift,
+    "surge": measure_surges,
 }
 
 

@@ -49,7 +49,7 @@ def measure(*, is_quick: bool) -> list[Row]:
     folder = Path(os.environ.get("POINTSMAN_DATA", ""))
     if not (folder / "jira_tickets").is_dir():
         sys.exit("bench: POINTSMAN_DATA does not name the folder with the public tickets.")
-    seeds = 1 if is_quick else 4
+    seeds = 1 if is_quick else 2
     rows = _told("incidents", _incidents(folder), seeds * 3)
     with tempfile.TemporaryDirectory(prefix="pointsman-drift-") as made:
         encoder = open_frozen(Path(made))

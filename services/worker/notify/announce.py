@@ -57,6 +57,13 @@ from sla_alerts s where s.at > %(since)s
 union all
 select 'drift:' || f.kind || ':' || f.since, 'drift', f.at, null, null, null, null, f.kind, f.since::text
 from drift_findings f where f.at > %(since)s
+union all
+select 'surge:' || i.id, 'surge', i.at, m.team, null, null, null, i.id::text, m.tickets::text
+from incidents i cross join lateral (
+    select count(*) as tickets, mode() within group (order by d."group") as team from incident_tickets t
+    left join lateral (select "group" from decisions where ticket_id = t.ticket_id order by id desc limit 1) d on true
+    where t.incident_id = i.id) m
+where i.at > %(since)s
 """
 UNTOLD = f"""
 select * from ({HAPPENED}) happened

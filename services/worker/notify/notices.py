@@ -21,8 +21,9 @@ WORDS: Mapping[EventKind, tuple[str, str]] = {
     "failed_gate": ("model that failed its gates", "models that failed their gates"),
     "sla_risk": ("ticket that may miss its SLA", "tickets that may miss their SLA"),
     "drift": ("shift in the tickets", "shifts in the tickets"),
+    "surge": ("incident suggested", "incidents suggested"),
 }
-PATHS: Mapping[EventKind, str] = {"drift": "/drift"}
+PATHS: Mapping[EventKind, str] = {"drift": "/drift", "surge": "/incidents"}
 LEAST: Mapping[EventKind, Severity] = {"escalation": Severity.INFO, "sla_risk": Severity.WARNING}
 BY_PRIORITY = {"urgent": Severity.CRITICAL, "high": Severity.WARNING}
 
@@ -155,10 +156,16 @@ def _drift(row: Mapping[str, Any]) -> str:
     return f"{SHIFTED[row['name']]}, since {row['why']}. See: pointsman drift report"
 
 
+def _surge(row: Mapping[str, Any]) -> str:
+    team = f", most of them for {row['team'][:TEAM_MAX_CHARS]}" if row["team"] else ""
+    return f"{row['why']} alike tickets in a short time{team}: incident {row['name']}. See: pointsman incidents list"
+
+
 SAYS: Mapping[EventKind, Callable[[Mapping[str, Any]], str]] = {
     "escalation": _escalation,
     "dead_letter": _dead_letter,
     "failed_gate": _failed_gate,
     "sla_risk": _sla_risk,
     "drift": _drift,
+    "surge": _surge,
 }

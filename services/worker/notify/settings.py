@@ -11,7 +11,7 @@ from services.core.connectors.settings import HttpUrl, PlainSecret, WebhookSecre
 from services.core.contracts.sla import DAYS, Weekday, is_zone
 from services.core.kit.smtp import Smtp
 
-EventKind = Literal["escalation", "dead_letter", "failed_gate", "sla_risk", "drift"]
+EventKind = Literal["escalation", "dead_letter", "failed_gate", "sla_risk", "drift", "surge"]
 
 
 class Severity(StrEnum):

@@ -68,6 +68,7 @@ FROZEN = {
     "versions/0025_tickets_of_conversations.py": "e251ecfb29416c45",
     "versions/0026_sla.py": "1c285386a237a8c9",
     "versions/0027_drift.py": "c86a4d86fea76722",
+    "versions/0028_surges.py": "0a12c06552014ff0",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")

@@ -1,0 +1,118 @@
+"""Surges: alike tickets that come at once make one incident, which grows; what comes every day makes none."""
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import psycopg
+import pytest
+
+from services.core.contracts.surge import SurgeRules
+from services.core.drift.surges import p_max, poisson_tail
+from services.core.kit.database import Pool, build_pool
+from services.core.models.client import RouterClient
+from services.worker import repository
+from services.worker.notify.announce import announce_once
+from services.worker.surge import look_once
+from tests.services.worker.test_drift import Router
+from tests.services.worker.test_notices import letters, settings
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TOPICS = [f"{word}{n}" for n in range(60) for word in ("topic", "thing", "matter")]
+TAKE_IN = """
+insert into tickets (connector, external_id, subject, body, state, created_at)
+values ('generic', gen_random_uuid()::text, %s, '', 'triaged', %s) returning id
+"""
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    made = Router()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """A database in which a week of a hundred unlike tickets has been seen, ten of them about a password."""
+    with psycopg.connect(database) as conn:
+        conn.execute("insert into models (version, status, uri, manifest) values ('m1', 'champion', '', '{}')")
+    async with build_pool(database, min_size=1, max_size=3) as pool:
+        yield pool
+
+
+async def past(pool: Pool, router: Router, database: str, *, usual: int = 0) -> None:
+    """Eighteen hours of unlike tickets, one each ten minutes; `usual` more of them are about a password."""
+    chance = random.Random(1)
+    for n in range(108):
+        came(database, " ".join(chance.sample(TOPICS, 4)), minutes_ago=60 + n * 10)
+    for n in range(usual):
+        came(database, "password reset please", minutes_ago=61 + n * 1_080 / usual)
+    assert await look(pool, router, NOW - timedelta(minutes=45)) == 0
+
+
+def came(database: str, subject: str, *, minutes_ago: float) -> int:
+    with psycopg.connect(database) as conn:
+        row = conn.execute(TAKE_IN, (subject, NOW - timedelta(minutes=minutes_ago))).fetchone()
+        assert row
+        return row[0]
+
+
+async def look(pool: Pool, router: Router, now: datetime = NOW) -> int:
+    async with httpx.AsyncClient() as http:
+        return await look_once(pool, RouterClient(router.url, http, 60), now=now)
+
+
+def members(database: str) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    with psycopg.connect(database) as conn:
+        for incident, ticket in conn.execute("select incident_id, ticket_id from incident_tickets").fetchall():
+            found.setdefault(incident, set()).add(ticket)
+    return found
+
+
+async def test_a_surge_makes_one_incident_that_grows(pool: Pool, router: Router, database: str) -> None:
+    """With its tickets and no others; told once; an erased ticket leaves it."""
+    found = settings()
+    assert await announce_once(pool, found, now=datetime.now(UTC)) == 0
+    await past(pool, router, database)
+    storm = {came(database, f"vpn down again {n}", minutes_ago=20 - n) for n in range(8)}
+    came(database, "unlike topic7 thing3", minutes_ago=5)
+    assert await look(pool, router) == 1
+    assert list(members(database).values()) == [storm]
+    assert await announce_once(pool, found, now=datetime.now(UTC)) == 1
+    (letter,) = await letters(pool)
+    assert letter["payload"]["title"].startswith("8 alike tickets in a short time: incident ")
+    assert letter["payload"]["lines"][0]["path"] == "/incidents"
+    later = {came(database, f"vpn down again {n}", minutes_ago=-n) for n in range(1, 3)}
+    assert await look(pool, router, NOW + timedelta(minutes=5)) == 0
+    assert list(members(database).values()) == [storm | later]
+    async with pool.connection() as conn:
+        await repository.erase(conn, min(storm))
+    assert list(members(database).values()) == [(storm | later) - {min(storm)}]
+
+
+async def test_what_comes_every_day_is_no_incident(pool: Pool, router: Router, database: str) -> None:
+    """Eight about a password in half an hour, where a hundred came in the hours before; unlike ones neither."""
+    await past(pool, router, database, usual=100)
+    for n in range(8):
+        came(database, "password reset please", minutes_ago=20 - n)
+    for n in range(12):
+        came(database, f"{TOPICS[3 * n]} {TOPICS[3 * n + 1]} word{n}", minutes_ago=15)
+    assert await look(pool, router) == 0
+    assert members(database) == {}
+
+
+async def test_before_there_is_a_past_nothing_is_claimed(pool: Pool, router: Router, database: str) -> None:
+    """A first import of alike tickets is no incident."""
+    for n in range(20):
+        came(database, "vpn down", minutes_ago=n)
+    assert await look(pool, router) == 0
+
+
+def test_chance_is_poissons() -> None:
+    """Six where a half is expected; the rules leave a look its share of the false alarms."""
+    assert poisson_tail(6, 0.5) == pytest.approx(1.416e-5, rel=1e-3)
+    assert poisson_tail(1, 2.0) == pytest.approx(0.8647, rel=1e-3)
+    assert p_max(SurgeRules()) == pytest.approx(30 / (7 * 1440))
