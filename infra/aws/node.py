@@ -13,7 +13,7 @@ from pulumi import Output, Resource
 from infra.aws import access
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Cluster, Ground, Scope, Stores
-from infra.node import CERTIFICATES, boot_script
+from infra.node import CERTIFICATES, STATUS, boot_script
 
 # arm64 by GiB, cheapest spot first in us-east-1 (design/adr/0051); the images are built for arm64 and amd64.
 MACHINES = {
@@ -74,7 +74,7 @@ def _role(
         ),
         access.Allow(["s3:ListBucket"], [deploy]),  # without it S3 says 403 of what is not there
         access.Allow(["s3:GetObject"], [Output.concat(deploy, "/*")]),
-        access.Allow(["s3:PutObject"], [Output.concat(deploy, "/", CERTIFICATES)]),
+        access.Allow(["s3:PutObject"], [Output.concat(deploy, "/", name) for name in (CERTIFICATES, STATUS)]),
         access.Allow(["kms:Decrypt", "kms:GenerateDataKey"], [ground.keys.data]),
     ]
     if stores.registry.repositories:

@@ -11,7 +11,7 @@ from infra.capabilities import Cluster, Ground, Scope, Stores
 from infra.gcp import access
 from infra.gcp.foundation import GcpFoundation
 from infra.gcp.network import EDGE_TAG
-from infra.node import CERTIFICATES, boot_script
+from infra.node import CERTIFICATES, STATUS, boot_script
 
 # by GiB; the one of 8 costs 18 USD a month on spot in us-central1 (design/adr/0051)
 MACHINE = {4: "e2-medium", 8: "n2d-standard-2", 16: "n2d-standard-4"}
@@ -66,13 +66,15 @@ def _grants(scope: Scope, stores: Stores, account: gcp.serviceaccount.Account) -
         opts=scope.own(),
     )
     deploy = stores.objects.names["deploy"]
-    kept = Output.concat('resource.name == "projects/_/buckets/', deploy, "/objects/", CERTIFICATES, '"')
+    written = Output.concat('"projects/_/buckets/', deploy, "/objects/")
+    names = [Output.concat("resource.name == ", written, name, '"') for name in (CERTIFICATES, STATUS)]
+    kept = Output.concat(names[0], " || ", names[1])
     gcp.storage.BucketIAMMember(
         scope.name("node-certificates"),
         bucket=deploy,
         role="roles/storage.objectUser",
         member=member,
-        condition={"title": "certificates", "expression": kept},
+        condition={"title": "certificates-and-status", "expression": kept},
         opts=scope.own(),
     )
     if stores.registry.id:

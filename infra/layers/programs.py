@@ -17,6 +17,7 @@ from k8s.pages import as_yaml
 from k8s.platform.charts import charts
 from k8s.platform.objects import addons, after, before
 from k8s.workloads.objects import objects
+from k8s.workloads.run import as_yaml as rendered
 from k8s.workloads.run import rollout_of
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -68,12 +69,11 @@ def workloads(contract: Contract) -> None:
     rollout = rollout_of(
         contract, images=config.get("images"), authority=config.get("authority"), rules=config.get("rules") or ""
     )
-    found = objects(rollout)
     if contract.cluster.kind == "k3s":
-        bucket.put(contract, bucket.WORKLOADS, as_yaml([*after(contract), *found]))
+        bucket.put(contract, bucket.WORKLOADS, rendered(rollout))
         return
     cluster, behind = Cluster.of(contract), []
-    for one in found:
+    for one in objects(rollout):
         made = cluster.apply(one, behind=behind)
         if one["kind"] in ("Namespace", "Job"):
             behind = [*behind, made]

@@ -12,7 +12,11 @@ ADDONS, WORKLOADS = "addons.yaml", "manifests.yaml"
 CERTIFICATES = "certificates.yaml"
 """What the node writes to the deploy bucket, and reads back when the machine is another."""
 
+STATUS = "status.txt"
+"""What it says there of each file that it was given: applied, or refused and why."""
+
 _SHARED = {
+    "status": STATUS,
     "absent": "44",  # what a cloud's `fetch` returns for an object that is not there, apart from every other failure
     "certificates": CERTIFICATES,
     "k3s_version": K3S_VERSION,

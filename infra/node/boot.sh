@@ -99,10 +99,28 @@ if [ ! -e restored ]; then
   fi
   touch restored
 fi
-target=/var/lib/rancher/k3s/server/manifests/pointsman.yaml
-if fetched $manifests && ! cmp -s $manifests.new "$$target"; then
-  mkdir -p "$${target%/*}"
-  mv $manifests.new "$$target"  # k3s applies what lies in this folder
+kubectl create namespace $namespace --dry-run=client -o yaml | kubectl apply -f -
+note() {  # name words: the last word on each file, for those who put it there
+  { grep -v "^$$1: " status.txt 2>/dev/null || true; echo "$$1: $$2"; } > status.new
+  mv status.new status.txt
+}
+take() {  # name target: k3s applies what lies in its folder, so only what the API server would take whole gets there
+  local target="/var/lib/rancher/k3s/server/manifests/$$2"
+  fetched "$$1" || return 0
+  if cmp -s "$$1.new" "$$target"; then note "$$1" applied; return 0; fi
+  if kubectl apply --server-side --force-conflicts --dry-run=server -f "$$1.new" > "$$1.said" 2>&1; then
+    mkdir -p "$${target%/*}"
+    mv "$$1.new" "$$target"
+    note "$$1" applied
+  else  # kinds that a chart has not brought yet look the same: the next minute asks again
+    note "$$1" "refused, the last good one stays: $$(grep -i error "$$1.said" | head -n 1 || true)"
+    tail -n 1 status.txt >&2
+  fi
+}
+take $addons pointsman-addons.yaml
+take $manifests pointsman.yaml
+if [ -s status.txt ] && ! cmp -s status.txt status.kept; then
+  keep status.txt $status && cp status.txt status.kept || echo "status.txt was not kept" >&2
 fi
 kubectl get secrets -A --field-selector type=kubernetes.io/tls,metadata.namespace!=kube-system -o yaml |
   grep -vE '^ +(uid|resourceVersion|creationTimestamp):' > $certificates.new

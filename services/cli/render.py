@@ -1,11 +1,15 @@
 """`pointsman render`: the Kubernetes objects of a stack's workloads."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.stack import CloudArgument, ContractOption, ProfileOption, contract_text, read_text
+from services.core.kit.errors import InputInvalid
+
+if TYPE_CHECKING:
+    from infra.contract import Contract
 
 
 def render(
@@ -21,6 +25,7 @@ def render(
     rules: Annotated[
         Path | None, typer.Option(help="TOML: what you add to redaction; worker and chat start with it")
     ] = None,
+    addons: Annotated[bool, typer.Option("--addons", help="`small`: the other file, with the charts")] = False,
 ) -> None:
     """
     Print what runs in the cluster, as YAML, in the order in which it is applied.
@@ -36,6 +41,9 @@ def render(
     from k8s.workloads.run import as_yaml, rollout_of
 
     stack = contract_of(contract_text(cloud, profile, contract), cloud)
+    if addons:
+        typer.echo(addons_text(stack), nl=False)
+        return
     fix = "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}"
     rollout = rollout_of(
         stack,
@@ -46,6 +54,19 @@ def render(
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
+
+
+def addons_text(contract: "Contract") -> str:
+    """
+    Raises:
+        InputInvalid: on a managed cluster Pulumi installs charts: there is no such file.
+    """
+    from k8s.pages import as_yaml
+    from k8s.platform.objects import addons
+
+    if contract.cluster.kind != "k3s":
+        raise InputInvalid("Only `small` takes its add-ons as a file. Elsewhere: pulumi up in infra/stacks/platform.")
+    return as_yaml(addons(contract))
 
 
 def read_rules_text(path: Path) -> str:

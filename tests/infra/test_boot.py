@@ -56,6 +56,7 @@ case "$*" in
   "kubectl get secrets"*) [ -e /cluster/tls.yaml ] && cat /cluster/tls.yaml || echo "items: []" ;;
   "kubectl apply -f certificates.yaml.new") cat certificates.yaml.new > /cluster/tls.yaml ;;
   "kubectl apply -f -") cat > /dev/null ;;
+  *"--dry-run=server -f "*) ! grep -q BAD "${@: -1}" || { echo "error: no matches for kind BAD" >&2; exit 1; } ;;
 esac
 """
 LOG = 'echo "${0##*/} $*" >> /log'
@@ -280,3 +281,36 @@ def test_a_bucket_that_is_away_starts_nothing_new(machine: Callable[[], Machine]
     node.run("/opt/pointsman/sync.sh")
     assert node.has("var/lib/rancher/k3s/server/manifests/pointsman.yaml")
     assert "tls.key" in node.text("bucket/certificates.yaml")
+
+
+def test_a_bad_file_leaves_the_last_good_state_and_is_reported(machine: Callable[[], Machine]) -> None:
+    """What the API server would refuse never reaches k3s; the bucket says why, and a good file mends it."""
+    folder = "var/lib/rancher/k3s/server/manifests"
+    node = finished(machine())
+    node.write("bucket/addons.yaml", "kind: HelmChart")
+    node.write("bucket/manifests.yaml", "kind: Deployment")
+    node.run("/opt/pointsman/sync.sh")
+    assert node.text(f"{folder}/pointsman-addons.yaml") == "kind: HelmChart"
+    assert node.text("bucket/status.txt").splitlines() == ["addons.yaml: applied", "manifests.yaml: applied"]
+    node.write("bucket/manifests.yaml", "kind: BAD")
+    told = node.run("/opt/pointsman/sync.sh")
+    assert node.text(f"{folder}/pointsman.yaml") == "kind: Deployment"
+    assert "refused, the last good one stays: error: no matches for kind BAD" in told.stderr
+    assert node.text("bucket/status.txt").splitlines()[-1].startswith("manifests.yaml: refused")
+    assert "addons.yaml: applied" in node.text("bucket/status.txt")
+    node.write("bucket/manifests.yaml", "kind: StatefulSet")
+    node.run("/opt/pointsman/sync.sh")
+    assert node.text(f"{folder}/pointsman.yaml") == "kind: StatefulSet"
+    assert "refused" not in node.text("bucket/status.txt")
+
+
+def test_addons_come_before_workloads(machine: Callable[[], Machine]) -> None:
+    """A bad list of add-ons holds nothing else up; the order is the order in which k3s hears of them."""
+    node = finished(machine())
+    node.write("bucket/addons.yaml", "kind: BAD")
+    node.write("bucket/manifests.yaml", "kind: Deployment")
+    node.run("/opt/pointsman/sync.sh")
+    asked = [line.split()[-1] for line in node.log() if "--dry-run=server" in line]
+    assert asked == ["addons.yaml.new", "manifests.yaml.new"]
+    assert not node.has("var/lib/rancher/k3s/server/manifests/pointsman-addons.yaml")
+    assert node.has("var/lib/rancher/k3s/server/manifests/pointsman.yaml")

@@ -56,3 +56,16 @@ def test_rules_that_a_process_would_refuse_are_refused_before_the_rollout(files:
     assert "poeple" in str(refused.exception)
     (files / "rules.toml").write_text('keep = ["Quillon"]')
     assert 'keep = ["Quillon"]' in CliRunner().invoke(app, command).stdout
+
+
+def test_small_is_two_files(files: Path, rollouts: Rollouts) -> None:
+    """Charts in one; what waits for their kinds stands before the workloads in the other."""
+    (files / "small.json").write_text(rollouts["gcp", "small"].contract.model_dump_json())
+    command = ["render", "gcp", "--contract", str(files / "small.json"), "--authority", str(files / "ca.pem")]
+    charts = list(yaml.safe_load_all(CliRunner().invoke(app, [*command, "--addons"]).stdout))
+    assert {one["kind"] for one in charts} == {"Namespace", "HelmChart"}
+    done = CliRunner().invoke(app, [*command, "--images", str(files / "images.json")])
+    kinds = [one["kind"] for one in yaml.safe_load_all(done.stdout)]
+    assert kinds.index("ClusterSecretStore") < kinds.index("Deployment")
+    managed = ["render", "aws", "--contract", str(files / "contract.json"), "--addons"]
+    assert "infra/stacks/platform" in str(CliRunner().invoke(app, managed).exception)
