@@ -12,7 +12,7 @@ from services.core.kit import audit
 from services.core.kit.database import Connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal
-from services.core.models.registry import EARLIER, OFFER, SERVE
+from services.core.models.promotion import EARLIER, OFFER, SERVE
 
 LISTED_MAX = 30
 CHANGED_SHOWN = 50

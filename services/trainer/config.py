@@ -40,6 +40,7 @@ class FitConfig:
 
     `base_model`: folder or hub name of any BERT-like encoder; None: MiniLM-L6 from the wheel.
     `encoder`: `auto` fine-tunes from 200 rows on; `frozen` is the cold start.
+    `heads`: False for a first model that is soon replaced: neither heads beside the group nor a learning curve.
     """
 
     epochs: int | None = None
@@ -50,6 +51,7 @@ class FitConfig:
     base_model: str | None = None
     max_tokens: int = 128
     encoder: EncoderChoice = "auto"
+    heads: bool = True
     target_precision: float = 0.95
     held_out_share: float = 0.15
     checkpoint_s: float = 60.0

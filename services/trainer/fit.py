@@ -171,7 +171,7 @@ def _evaluate(folder: Path, run: Run, config: FitConfig, progress: Progress) -> 
     members = {"linear": linear.score([row.text for row in split.held_out]), "neighbours": votes}
     if "logits" in embedded:
         members["encoder"] = embedded["logits"][n:]
-    curve = _learning_curve(split, members["linear"], config)
+    curve = _learning_curve(split, members["linear"], config) if config.heads else []
     (folder / CURVE_FILE).write_text(json.dumps(curve))
     kept = {"similarity": similarity, "embeddings": embedded["embedding"]}
     kept |= {MEMBER + name: np.ascontiguousarray(values) for name, values in members.items()}
@@ -209,7 +209,8 @@ def _calibrate(folder: Path, run: Run, config: FitConfig, progress: Progress) ->
     (folder / JUDGED_FILE).write_bytes(JUDGED.dump_json(judged))
     progress("calibrate", 0.5, f"accuracy {judged.metrics.get('accuracy', 0):.3f}")
     rows = split.train + split.held_out
-    rules = judge_heads(rows, _load_scores(run)["embeddings"], np.arange(len(rows)) >= len(split.train), config.seed)
+    held_out, embeddings = np.arange(len(rows)) >= len(split.train), _load_scores(run)["embeddings"]
+    rules = judge_heads(rows, embeddings, held_out, config.seed) if config.heads else {}
     (folder / HEADS_JUDGED_FILE).write_bytes(HEAD_RULES.dump_json(rules))
     progress("calibrate", 1.0, f"accuracy {judged.metrics.get('accuracy', 0):.3f}" + _say_heads(rules))
 

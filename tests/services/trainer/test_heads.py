@@ -16,6 +16,7 @@ from services.trainer.fit import fit
 from services.trainer.heads import KINDS, fit_heads, judge_heads, tasks_of
 from services.trainer.prepare import Example, Targets, with_queue
 from services.trainer.rehearse import rehearse
+from services.trainer.settings import TrainerSettings
 from tests.services.trainer.bundles import START, frozen_config, heads_bundle, made_up_tickets, timed_tickets
 
 
@@ -31,6 +32,16 @@ def test_a_bundle_of_groups_alone_has_no_heads(tmp_path: Path):
     assert manifest.heads == {}
     assert HEADS_FILE not in manifest.files
     assert load_bundle(tmp_path / "bundle").infer(["vpn"], [Facts()]).predictions[0].outlook is None
+
+
+def test_a_first_model_that_is_soon_replaced_has_none(tmp_path: Path):
+    """A new installation routes sooner."""
+    config = replace(frozen_config(), heads=False)
+    assert TrainerSettings().fit_config(encoder="frozen").heads is False
+    assert TrainerSettings().fit_config().heads is True
+    manifest = fit(timed_tickets(240), tmp_path / "bundle", config, lambda stage, fraction, detail: None)
+    assert manifest.heads == {}
+    assert not (tmp_path / "bundle" / "card" / "learning_curve.png").exists()
 
 
 def test_a_head_reads_what_is_known_of_the_ticket():
