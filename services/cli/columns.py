@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from services.core.kit.errors import InputInvalid
 
 GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower case with _ for spaces and hyphens
-    "subject": ("subject", "title", "short_description", "summary"),
-    "body": ("body", "description", "text", "content", "message", "instruction"),
+    "subject": ("subject", "title", "short_description", "summary", "complaint_type"),
+    "body": ("body", "description", "text", "content", "message", "instruction", "descriptor"),
     "group": (
         "group",
         "group_name",
@@ -20,6 +20,8 @@ GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower ca
         "category",
         "label",
         "department",
+        "agency_name",
+        "agency",
     ),
     "priority": ("priority", "ticket_priority"),
     "external_id": ("id", "ticket_id", "number", "external_id", "key", "unique_key", "issue_key"),

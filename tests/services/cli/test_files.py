@@ -319,3 +319,21 @@ def test_real_exports_are_read_without_a_map(
     assert sum(isinstance(row, BadRow) for row in rows) == bad
     assert not any(isinstance(record, Malformed) for _, record in records(file))
     assert len({row.external_id for row in rows if isinstance(row, Row)}) == total - bad
+
+
+def test_city_requests_are_read_without_a_map(tmp_path: Path) -> None:
+    """New York's 311 export: the agency is the group, its American times are read, a bad date is named by its line."""
+    header = "Unique Key,Created Date,Closed Date,Agency,Complaint Type,Descriptor,Borough"
+    lines = [
+        "6001,11/20/2026 08:05:00 PM,11/21/2026 09:00:00 AM,NYPD,Noise - Residential,Loud Music/Party,BROOKLYN",
+        "6002,no day,,DOT,Street Condition,Pothole,QUEENS",
+    ]
+    good, bad = rows_of(write(tmp_path, "311.csv", "\n".join([header, *lines]) + "\n"))
+    assert isinstance(good, Row)
+    assert (good.external_id, good.group, good.subject, good.body) == (
+        "6001", "NYPD", "Noise - Residential", "Loud Music/Party",
+    )  # fmt: skip
+    assert good.created_at == datetime(2026, 11, 20, 20, 5, tzinfo=UTC)
+    assert good.solved_at == datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert isinstance(bad, BadRow)
+    assert (bad.line, "created_at" in bad.why) == (3, True)
