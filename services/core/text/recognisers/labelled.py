@@ -28,6 +28,7 @@ _NUMBER = (
 _NUMBERED = ("NATIONAL_ID", "TAX_ID", "BANK_ACCOUNT", "DEVICE_ID", "EMPLOYEE_ID", "LICENSE_PLATE")
 _MIN_DIGITS = {"LICENSE_PLATE": 1}
 _USUAL_MIN_DIGITS = 4
+_WITH_LETTERS = frozenset(("rfc",))  # a Mexican tax number begins with letters; RFC 2822 is a standard
 _PASSWORD_WORDS = "password passwd passcode passphrase pwd pw passwort kennwort mdp contraseña wachtwoord hasło senha"  # noqa: S105  words for one, none itself
 _PASSWORD = frozenset(_PASSWORD_WORDS.split())
 _PASSWORD_MIN_CHARS = 5
@@ -68,7 +69,10 @@ def _numbers(text: str) -> Iterator[Span]:
     if not any(map(str.isdigit, text)):
         return
     for match in _NUMBER_LABELS.pattern.finditer(text):
-        entity = _NUMBER_LABELS.entity[match["label"].lower()]
+        label = match["label"].lower()
+        entity = _NUMBER_LABELS.entity[label]
+        if label in _WITH_LETTERS and not any(map(str.isalpha, match["value"])):
+            continue
         for group in ("value", "second"):
             value = match[group]
             if value and sum(map(str.isdigit, value)) >= _MIN_DIGITS.get(entity, _USUAL_MIN_DIGITS):

@@ -128,3 +128,11 @@ FAMILY_NAME = re.compile(
     r"|[aeiouäö]nen|gård|qvist|quist|ström|strøm|mann|meier|meyer|maier|escu|eanu|ský|ská|poulos|akis|idis|oğlu"
     r"|oglu|yan|shvili|adze|ffy)"
 )
+
+# "cordiali saluti,\nmate musatti"
+_LOWER_WORD = r"[^\W\d_A-Z]{2,20}(?:['’-][^\W\d_A-Z]{1,20})?"
+LOWER_SIGNATURE = re.compile(
+    rf"(?m:^)[ >]{{0,4}}(?i:{_CLOSING})[ ,.!]{{0,3}}\n[ >]{{0,4}}"
+    rf"({_LOWER_WORD}(?: {_LOWER_WORD}){{1,2}})[ .]{{0,2}}(?m:$)"
+)
+CLOSING = re.compile(rf"(?:{_CLOSING})\b", re.I)

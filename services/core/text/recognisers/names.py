@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from services.core.text.recognisers import name_cues as cues
 from services.core.text.recognisers.lexicon import places, words
 from services.core.text.recognisers.span import Span, is_small
+from services.core.text.vocabulary import is_word
 
 _WORD = re.compile(cues.WORD + r"|[^\W\d_]+")
 _SMALL_FOLLOWING = re.compile(r" ([^\W\d_]{2,20}(?:['’-][^\W\d_]{2,20})?)(?!\w)")
@@ -33,6 +34,7 @@ class Names:
         yield from _by_family_name(text)
         yield from _family_name_first(text)
         yield from _signed(text)
+        yield from _signed_in_small(text)
         yield from _enumerated(text)
 
 
@@ -163,6 +165,27 @@ def _signed(text: str) -> Iterator[Span]:
     match = cues.LAST_LINE.search(text)
     if match and all(map(_is_name_like, re.findall(cues.WORD, match[1]))) and match[1].lower() not in places():
         yield Span(*match.span(1), "PERSON")
+
+
+def _signed_in_small(text: str) -> Iterator[Span]:
+    """Two or three words alone on the line under a closing, in a text without capitals."""
+    if not is_small(text):
+        return
+    for match in cues.LOWER_SIGNATURE.finditer(text):
+        if not cues.CLOSING.match(match[1]) and _could_be_a_name(_WORD.findall(match[1])):
+            yield Span(*match.span(1), "PERSON")
+
+
+def _could_be_a_name(parts: list[str]) -> bool:
+    """No word is an everyday one; after a first name also words of the dictionary may follow: "mark baker"."""
+    others = [part for part in parts if part not in cues.LINKS and not _is_known_name(part)]
+    return not any(map(_is_common, others)) and (
+        is_first_name(parts[0]) or not any(is_word(part, "en") for part in others)
+    )
+
+
+def _is_known_name(word: str) -> bool:
+    return word.lower() in words("first_names") or word.lower() in words("family_names")
 
 
 def _enumerated(text: str) -> Iterator[Span]:

@@ -8,8 +8,9 @@ from services.core.kit.errors import ConfigurationInvalid
 from services.core.text.recognisers.lean_import import lean_import
 from services.core.text.recognisers.lexicon import words
 from services.core.text.recognisers.names import is_first_name, is_mistyped, is_ordinary_word, is_technical
-from services.core.text.recognisers.places import is_place
+from services.core.text.recognisers.places import is_language, is_place
 from services.core.text.recognisers.span import Span
+from services.core.text.vocabulary import is_word
 
 _ENTITY = {
     "PERSON": "PERSON",
@@ -29,8 +30,12 @@ _WORD_BEFORE_WORD = re.compile(r"\S+(?=\s+([^\W\d_]))")
 _SIGNS = re.compile(r"[()\[\]{}<>=/\\|;_$#@&+]")
 _SIGNS_MAX, _CHARS_PER_SIGN = 5, 12  # a line with more signs than these is code, markup or a path
 _QUESTION_MARKS = re.compile(r"\?{2,}")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _PIECE = re.compile(r"(?:(?!['’]s?\s|\s(?:of|and|und|et|y)\s)[^\n,;:])+")
-_CODE = re.compile(r"[()\[\]{}<>=/\\|@#$%*+~^_\"]|[a-zß-ÿ][A-Z](?!\w*ez\b)|\w\.\w\w|::|--|^\W|\d[a-z]|[a-z]\d", re.U)
+_CODE = re.compile(
+    r"[()\[\]{}<>=/\\|@#$%*+~^_\"]|[a-zß-ÿ][A-Z](?!\w*ez\b)|\b(?!IJ)[A-Z]{2,}[a-zß-ÿ]{2}|\w\.\w\w|::|--|^\W|\d[a-z]|[a-z]\d",
+    re.U,
+)
 _CAMEL_NAME = re.compile(r"\b(?:Mc|Mac|De|Di|La|Le|Van|O['’])(?=[A-Z][a-z])")
 _ACRONYM_MAX_CHARS = 6  # longer words in capitals may be a town: KATRINEHOLM
 _CODE_BEFORE = frozenset("_/\\=.@#$<`[{")
@@ -58,6 +63,7 @@ class NamedEntities:
     def __init__(self, package: str) -> None:
         self._pipeline = load_pipeline(package)
         self._language = self._pipeline.lang
+        is_word("", "en")  # the dictionary is read now, .6 s, and not while a ticket waits
 
     def find_many(self, lines: Sequence[tuple[str, str]]) -> list[list[Span]]:
         """Reads only lines that could hold a name: on the others the answer is known to be nothing."""
@@ -186,9 +192,35 @@ def _judge(text: str, piece: tuple[int, int], entity: str, foreign: bool) -> Ite
         return
     if (entity != "PERSON" and _SHORT_ACRONYM.match(value)) or (entity == "PERSON" and any(map(str.isdigit, value))):
         return
+    if not foreign and _says_something_else(text, start, end, entity):
+        return
     if foreign and (len(tokens) < 2 or not tokens[1][0].isupper()) and not is_place(value):
         return
     yield Span(start, end, entity)
+
+
+def _says_something_else(text: str, start: int, end: int, entity: str) -> bool:
+    """
+    Every word is in the dictionary and none of them is anybody's name: headings and sentence starts are capitalised in
+    tickets. What stands around a person, and the lists of people and places, know better.
+    """
+    value = text[start:end]
+    if entity == "NRP":
+        return is_language(text, start, end) or (value.lower() not in words("peoples") and is_word(value, "en"))
+    if is_place(value) or (entity == "PERSON" and _stands_like_a_person(text, start, end)):
+        return False
+    parts = _LETTERS.findall(value)
+    return bool(parts) and all(is_word(part, "en") and not _is_anybodys(part) for part in parts)
+
+
+def _stands_like_a_person(text: str, start: int, end: int) -> bool:
+    before = text[max(0, start - 24) : start]
+    return bool(_PERSON_AFTER.match(text[end : end + 24]) or _PERSON_BEFORE.search(before))
+
+
+def _is_anybodys(word: str) -> bool:
+    lower = word.lower()
+    return lower in words("first_names") or lower in words("family_names")
 
 
 def _inside_code(text: str, start: int, end: int) -> bool:
@@ -228,7 +260,7 @@ def _entity_in_context(text: str, start: int, end: int, entity: str) -> str:
     if entity == "PERSON" or len(tokens) > 4 or is_place(value) or value.lower() in words("peoples"):
         return entity
     before = text[max(0, start - 24) : start]
-    if is_first_name(tokens[0]) or _PERSON_AFTER.match(text[end : end + 24]) or _PERSON_BEFORE.search(before):
+    if is_first_name(tokens[0]) or _stands_like_a_person(text, start, end):
         return "PERSON"
     full_name = 2 <= len(tokens) <= 3 and all(token[0].isupper() for token in tokens)
     foreign_letters = not value.isascii()

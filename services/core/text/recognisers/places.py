@@ -32,6 +32,15 @@ _ZIP_AFTER = re.compile(r"(?: \([^()\n]{1,20}\))?,? (\d{4,6})\b(?![.,]\d)")
 _CUED = re.compile(rf"\b(?i:{_CUES}) {_PLACE}")
 _AFTER_PREPOSITION = {language: re.compile(rf"(?<!\w){words_}{_PLACE}") for language, words_ in _PREPOSITION.items()}
 
+_LANGUAGE_BEFORE = re.compile(
+    r"\b(?:in|into|to|from|speaks?|auf|ins|en|language|locale|translat\w{2,4})[:=]? [\"'(]?$", re.I
+)
+_LANGUAGE_AFTER = re.compile(
+    r"[\"')]? (?:language|locale|translations?|version|texts?|keyboard|layout|letters?|characters?|words?|umlauts?|docs"
+    r"|documentation|spelling|grammar|alphabet|speak(?:er|ing)s?|model|dictionary|wikipedia|names?|sentences?)\b",
+    re.I,
+)
+
 
 class Places:
     """LOCATION and NRP; capitalised, or in any case when the whole text has no capitals."""
@@ -50,7 +59,7 @@ class Places:
                 yield Span(match.start(), end, "LOCATION")
                 if zip_code := _ZIP_AFTER.match(text, end):
                     yield Span(*zip_code.span(1), "ZIP_CODE")
-            elif match.group().lower() in words("peoples"):
+            elif match.group().lower() in words("peoples") and not is_language(text, *match.span()):
                 yield Span(match.start(), match.end(), "NRP")
 
 
@@ -58,6 +67,11 @@ def _cued(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
     for match in pattern.finditer(text):
         if not any(is_ordinary_word(word) or is_technical(word) for word in match["place"].split()):
             yield Span(*match.span("place"), "LOCATION")
+
+
+def is_language(text: str, start: int, end: int) -> bool:
+    """What stands around says that the word is a language: "in German", "the Spanish translation"."""
+    return bool(_LANGUAGE_BEFORE.search(text[max(0, start - 24) : start]) or _LANGUAGE_AFTER.match(text, end))
 
 
 def is_place(name: str) -> bool:

@@ -232,3 +232,38 @@ def test_every_process_numbers_alike() -> None:
         for seed in ("1", "2", "3", "4")
     }
     assert len(answers) == 1
+
+
+TECHNICAL = (
+    "Build Failed: Connection Pool Exhausted after the Upgrade.\nHandler and Queue are listed in the Changelog.",
+    "CPython, PyPI and KServe are pinned; SQLAlchemy is not. See RFC 2822 and RFC 5321.",
+    "The German translation and the text in Spanish are cut off. Requests to the Histogram page fail.",
+)
+
+
+@pytest.mark.parametrize("text", TECHNICAL)
+def test_capitals_of_headings_tools_and_languages_name_nobody(redactor: Redactor, text: str) -> None:
+    """The dictionary, the spelling of identifiers and the words around a language say so."""
+    assert redactor.find(text, "en") == []
+
+
+def test_a_name_that_is_a_word_stays_a_name_where_it_stands_like_one(redactor: Redactor) -> None:
+    """After a greeting, a title or a first name; and a German is not a German keyboard."""
+    hidden = redactor.redact("Dear Hunter,\nMr Baker asked Maria Cook. A German with a German keyboard called.").fields[
+        "text"
+    ]
+    assert not {"Hunter", "Baker", "Cook"} & set(hidden.replace(",", " ").split())
+    assert hidden.count("German") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("il mouse non va.\ncordiali saluti,\nmate musatti\ntel. 33611541689", "mate musatti"),
+        ("de muis is stuk.\nmet vriendelijke groet,\nbruno de grunt", "bruno de grunt"),
+    ],
+)
+def test_a_signature_in_small_letters_is_a_name(redactor: Redactor, text: str, name: str) -> None:
+    """Under a closing; what is said there in everyday words is none."""
+    assert name not in redactor.redact(text).fields["text"]
+    assert redactor.redact("it is broken.\nthanks,\nplease call back").fields["text"].endswith("please call back")
