@@ -8,6 +8,7 @@ from infra.contract import Contract
 from k8s.platform.charts import charts
 from k8s.platform.objects import addons, after, before
 from k8s.workloads.containers import CONTAINERS
+from k8s.workloads.walls import TELEMETRY
 
 Object = dict[str, Any]
 WAY_IN = ("Certificate", "Gateway", "HTTPRoute", "HealthCheckPolicy", "TargetGroupBinding")
@@ -24,7 +25,13 @@ def platform_pages(contract: Contract) -> dict[str, str]:
     if contract.cluster.kind == "k3s":
         return {"addons.yaml": as_yaml(addons(contract)), "platform.yaml": as_yaml(after(contract))}
     listed = [chart.model_dump(mode="json", exclude={"source", "installs", "memory_mib"}) for chart in charts(contract)]
-    return {"charts.yaml": as_yaml(listed), "platform.yaml": as_yaml([*before(contract), *after(contract)])}
+    found = [*before(contract), *after(contract)]
+    told = [one for one in found if one["metadata"].get("namespace") == TELEMETRY]
+    return {
+        "charts.yaml": as_yaml(listed),
+        "platform.yaml": as_yaml([one for one in found if one not in told]),
+        "watch.yaml": as_yaml(told),
+    }
 
 
 def page(one: Object) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from infra.contract import Contract
 from k8s.platform.charts import Chart, charts, names
+from k8s.platform.watch import watched
 from services.core.kit.errors import ConfigurationInvalid
 
 Object = dict[str, Any]
@@ -26,7 +27,7 @@ def after(contract: Contract) -> list[Object]:
     found = [_store(contract)] if contract.secrets.connectors else []
     if "envoy" in names(contract):
         found += [_issuer(contract), *_gateway_class(contract)]
-    return found
+    return found + (watched(contract) if "prometheus" in names(contract) else [])
 
 
 def addons(contract: Contract) -> list[Object]:

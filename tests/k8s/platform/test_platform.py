@@ -13,6 +13,8 @@ from infra.grants import PLATFORM
 from k8s.platform.charts import Chart, charts
 from k8s.platform.collector import collector
 from k8s.platform.objects import addons, after, before
+from k8s.platform.watch import WATCH
+from k8s.rules import pods
 from k8s.workloads.environment import COLLECTOR
 from k8s.workloads.pods import Rollout
 from k8s.workloads.walls import ENVOY, KEDA, TELEMETRY
@@ -153,3 +155,39 @@ def test_node_pools_come_before_every_chart(rollouts: Rollouts) -> None:
     found: list[dict[str, Any]] = before(contract_of(("aws", "prod"), rollouts))
     assert [one["metadata"]["name"] for one in found if one["kind"] == "NodePool"] == ["workers", "gpu"]
     assert found[0]["kind"] == "NodePool"
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_prometheus_is_told_of_every_pod_that_alerts_ask_about(
+    cloud: str, rendered: Rendered, rollouts: Rollouts
+) -> None:
+    """By the job's name that rules ask for, at a port that is open; else an alert would be silent for ever."""
+    contract = contract_of((cloud, "prod"), rollouts)
+    told = {(one["kind"], one["metadata"]["name"]): one for one in after(contract)}
+    rules = (WATCH / "alerts.yaml").read_text("utf-8")
+    asked = set(re.findall(r'job="([a-z]+)"', rules))
+    assert asked
+    assert asked <= {name for kind, name in told if kind == "PodMonitor"}
+    for (kind, name), one in told.items():
+        if kind == "PodMonitor":
+            chosen = one["spec"]["selector"]["matchLabels"]
+            ports = {
+                port["name"]
+                for _, carried, spec in pods(rendered[cloud, "prod"])
+                if chosen.items() <= carried.items()
+                for container in spec["containers"]
+                for port in container["ports"]
+            }
+            assert one["spec"]["podMetricsEndpoints"][0]["port"] in ports
+            assert chosen[one["spec"]["jobLabel"]] == name
+    assert told["PrometheusRule", "pointsman"]["spec"] == yaml.safe_load(rules)
+    sidecar = by_name(contract)["prometheus"].values["grafana"]["sidecar"]["dashboards"]
+    boards = [one for (kind, _), one in told.items() if kind == "ConfigMap"]
+    assert [list(one["data"]) for one in boards] == [["platform.json"], ["tickets.json"]]
+    assert all(sidecar["label"] in one["metadata"]["labels"] for one in boards)
+
+
+def test_small_has_no_prometheus_and_is_told_of_none(rollouts: Rollouts) -> None:
+    """A kind that nobody installs would leave the rest of the file waiting."""
+    kinds = {one["kind"] for one in after(contract_of(("aws", "small"), rollouts))}
+    assert not kinds & {"PodMonitor", "PrometheusRule"}

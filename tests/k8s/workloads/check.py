@@ -23,6 +23,8 @@ UNSEEN = {
     ("cert-manager.io/v1", "ClusterIssuer"),
     ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy"),
     ("karpenter.sh/v1", "NodePool"),
+    ("monitoring.coreos.com/v1", "PodMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
 }
 DEFINED = (
     "inferenceservices",
