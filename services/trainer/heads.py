@@ -46,6 +46,7 @@ FOLDS = 5
 RIDGE = 300.0
 DECIDES_PRECISION = 0.8
 DECIDES_ROWS_MIN = 20
+GAIN_MIN = 0.02  # what chance alone may show on few unseen rows
 ECE_MAX = 0.05  # beyond what chance alone shows
 
 Kind = Literal["linear", "boosted"]
@@ -67,8 +68,16 @@ class Task:
 def judge_heads(
     rows: Sequence[Example], embeddings: NDArray[np.float32], held_out: NDArray[np.bool_], seed: int
 ) -> dict[str, HeadRules]:
-    """For each head that these rows can teach: the better kind, its calibration and its figures on unseen rows."""
-    return {task.name: _judge(task, rows, embeddings, held_out, seed) for task in tasks_of(rows, held_out)}
+    """
+    For each head that these rows can teach: the better kind, its calibration and its figures on unseen rows. One that
+    is hardly better than saying the same of every ticket is left out.
+    """
+    judged = {task.name: _judge(task, rows, embeddings, held_out, seed) for task in tasks_of(rows, held_out)}
+    return {name: rule for name, rule in judged.items() if _is_of_use(rule)}
+
+
+def _is_of_use(rule: HeadRules) -> bool:
+    return rule.metrics[f"loss_{rule.kind}"] <= (1 - GAIN_MIN) * rule.metrics["loss_none"]
 
 
 def fit_heads(
@@ -152,11 +161,21 @@ def _judge(
     conclude = _conclude_hours if task.name == HOURS else _conclude_classes
     found = {kind: conclude(task, values, truth, learnt.truth) for kind, values in scores.items()}
     best = min(KINDS, key=lambda kind: found[kind][0])
-    others = {f"loss_{kind}": found[kind][0] for kind in KINDS}
+    others = {f"loss_{kind}": found[kind][0] for kind in KINDS} | {
+        "loss_none": _loss_of_none(task, truth, learnt.truth)
+    }
     rule = found[best][1]
     return rule.model_copy(
         update={"kind": best, "categories": task.categories, "metrics": {**rule.metrics, **others, "rows": len(truth)}}
     )
+
+
+def _loss_of_none(task: Task, truth: NDArray[np.float64], learnt: NDArray[np.float64]) -> float:
+    """What the median of hours, or the share of each class, would lose."""
+    if not task.labels:
+        return float(np.abs(np.expm1(np.median(learnt)) - np.expm1(truth)).mean())
+    shares = np.bincount(learnt.astype(int), minlength=len(task.labels)) / len(learnt)
+    return float(-np.log(shares[truth.astype(int)]).mean())
 
 
 def _conclude_hours(
@@ -170,7 +189,7 @@ def _conclude_hours(
     error = float(np.abs(hours_of(scores, 0.0)[:, 1] - hours).mean())
     figures = {
         "mae_h": error,
-        "mae_median_h": float(np.abs(np.expm1(np.median(learnt)) - hours).mean()),
+        "mae_median_h": _loss_of_none(task, truth, learnt),
         "coverage": float(np.concatenate(covered).mean()),
     }
     return error, HeadRules(kind="linear", margin=_margin(scores, truth), metrics=figures)
