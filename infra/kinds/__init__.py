@@ -50,8 +50,8 @@ class Way(_Closed):
 
 class Claim(_Closed):
     """
-    Where an input stands and what it must be (empty: anything that is set), or why there is none. `also`: switches
-    beside it that would undo it, each with what it must be.
+    Where an input stands and what it must be (empty: anything that is set), or why there is none, or which other type
+    `says` it. `also`: switches beside it that would undo it, each with what it must be.
     """
 
     at: str = ""
@@ -61,11 +61,16 @@ class Claim(_Closed):
     when: When | None = None
     endpoint: str = Field("", description="of a private way in: why it takes no private endpoint of its own (Azure)")
     none: str = ""
+    says: str = Field("", description="the type whose record answers; it must be planned wherever this one is")
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
-        if bool(self.at) == bool(self.none):
-            raise ValueError("say either `at` (where it stands) or `none` (why there is none)")
+    def one_of_them(self) -> Self:
+        if bool(self.at) + bool(self.none) + bool(self.says) != 1:
+            raise ValueError(
+                "say one of `at` (where it stands), `none` (why there is none), `says` (the type that says)"
+            )
+        if self.none.startswith("its ") and self.none.endswith(" says"):
+            raise ValueError(f"`none: {self.none}` is believed by everybody: name the type as `says`")
         return self
 
     @property
@@ -94,6 +99,12 @@ class Service(_Closed):
 
     def claim(self, question: Question) -> Claim:
         return getattr(self, question)
+
+    @property
+    def answered_by(self) -> tuple[str, ...]:
+        """Types that say what this one does not."""
+        said = (self.claim(question).says for question in QUESTIONS)
+        return tuple(dict.fromkeys(type_ for type_ in said if type_))
 
     @property
     def asked(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
@@ -126,6 +137,13 @@ class Kinds(_Closed):
         )
         if missing := sorted(modules - set(self.answers_for)):
             raise ValueError(f"answers_for lacks {', '.join(missing)}: what must be switched on before a type of it?")
+        return self
+
+    @model_validator(mode="after")
+    def who_says_is_recorded(self) -> Self:
+        for type_, service in self.services.items():
+            if unknown := sorted(set(service.answered_by) - set(self.services)):
+                raise ValueError(f"{type_}: {', '.join(unknown)} should say it, and has no record among the services")
         return self
 
     @property

@@ -138,14 +138,23 @@ def test_every_claim_of_every_record_has_a_rule_that_bites(plans: Plans, cloud: 
                         assert list(RULES[BY_QUESTION[question]].findings(stack)), (profile, type_, question, path)
 
 
-@pytest.mark.parametrize("claim", ["{}", "{at: kmsKeyId, none: no reason}"])
-def test_a_claim_says_where_or_why_not(claim: str, tmp_path: Path) -> None:
-    """Neither is forgetting, both is a contradiction."""
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("{}", "say one of `at`"),
+        ("{at: kmsKeyId, none: no reason}", "say one of `at`"),
+        ("{none: no reason, says: 'aws:sns/topic:Topic'}", "say one of `at`"),
+        ("{none: its topic says}", "name the type as `says`"),
+        ("{says: 'aws:sns/topic:Topic'}", "aws:sns/topic:Topic should say it, and has no record"),
+    ],
+)
+def test_a_claim_says_where_or_why_not_or_who_says_it(claim: str, words: str, tmp_path: Path) -> None:
+    """Nothing is forgetting, two are a contradiction, and somebody who is nobody says nothing."""
     file = tmp_path / "kinds.yaml"
     other = "{none: because}"
-    fields = f"{{key: {claim}, tls: {other}, private: {other}, tags: {other}}}"
+    fields = f"{{key: {claim}, tls: {other}, private: {other}, login: {other}, tags: {other}}}"
     file.write_text(f"services: {{'aws:sqs/queue:Queue': {fields}}}\nsettings: {{}}\n")
-    with pytest.raises(ConfigurationInvalid, match="say either `at`"):
+    with pytest.raises(ConfigurationInvalid, match=re.escape(words)):
         read_kinds(file)
 
 

@@ -44,6 +44,16 @@ def known_kinds(stack: Stack) -> Iterator[Breach]:
     yield from ((r.urn, unknown_kind(r.type, stack.cloud)) for r in stack.resources if r.type not in known)
 
 
+@rule("EQ-004", "what answers for a resource's key, TLS, way in or log-in is planned with it")
+def somebody_says_it(stack: Stack) -> Iterator[Breach]:
+    """Else the posture would believe of a cache what only its database says, and there would be no database."""
+    records, planned = kinds(stack.cloud).services, {r.type for r in stack.resources}
+    for r in stack.resources:
+        for type_ in records[r.type].answered_by if r.type in records else ():
+            if type_ not in planned:
+                yield r.urn, f"{type_} says what {r.type} does not, and there is none"
+
+
 @rule("EQ-002", "the contract is valid")
 def valid_contract(stack: Stack) -> Iterator[Breach]:
     if not stack.contract:

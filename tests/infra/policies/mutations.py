@@ -579,6 +579,9 @@ MISTAKES = (
         Mistake("EQ-003", c, "a type nobody knows", add(f"{c}:quantum/cache:Cache", {}))
         for c in ("aws", "azure", "gcp")
     ),
+    Mistake("EQ-004", "aws", "a backup plan without a vault", drop("aws:backup/vault:Vault")),
+    Mistake("EQ-004", "azure", "traces without a workspace", drop("azure-native:operationalinsights:Workspace")),
+    Mistake("EQ-004", "gcp", "a subscription to nothing", drop("gcp:pubsub/topic:Topic")),
     *(
         Mistake("EQ-001", c, "built, and the contract is silent", promise("ci.principal", ""))
         for c in ("aws", "azure", "gcp")
