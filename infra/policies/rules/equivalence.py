@@ -15,7 +15,7 @@ def same_capabilities(stack: Stack) -> Iterator[Breach]:
     there = {r.capability for r in stack.resources}
     empty = {name for name, is_so in MAY_BE_EMPTY.items() if is_so(stack)}
     empty |= {c.name for c in CATALOGUE if c.only_with and not dig(stack.contract, c.only_with)}
-    for c in (c for c in CATALOGUE if c.only_with and c.name in empty & there):
+    for c in (c for c in CATALOGUE if stack.contract and c.only_with and c.name in empty & there):
         yield absent(stack, f"Capability {c.name} is built, and the contract says nothing at {c.only_with}")
     for name in sorted(set(CAPABILITIES) - there - empty):
         yield absent(stack, f"Capability {name} builds nothing here")

@@ -34,6 +34,7 @@ class Zendesk:
         config = uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_config=None, date_header=False)
         self.server = uvicorn.Server(config)
         socket = config.bind_socket()
+        socket.listen()  # calls wait in it until the thread has begun
         self.url = f"http://127.0.0.1:{socket.getsockname()[1]}"
         self.thread = Thread(target=self.server.run, kwargs={"sockets": [socket]})
         self.thread.start()
