@@ -23,6 +23,7 @@ from services.cli import (
     models,
     plan,
     preflight,
+    prompts,
     rag,
     redact,
     render,
@@ -67,6 +68,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(labels.app, name="labels")
 app.add_typer(models.app, name="models")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(sla.app, name="sla")
 app.add_typer(drift.app, name="drift")
 app.add_typer(incidents.app, name="incidents")

@@ -1,0 +1,77 @@
+"""`pointsman prompts`: whether prompts and the configured models are good enough to decide."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.cli.output import Format, FormatOption, print_json, print_table
+from services.core.kit.settings import read_settings
+from services.core.llm.build import build_llm
+from services.core.llm.config import LlmConfig
+from services.core.llm.exam.judge import SHIPPED, Report, judge_priorities, judge_summaries, read_rows
+
+app = typer.Typer(
+    help="Measure the prompts with the models that are configured.\n\nExample: pointsman prompts evaluate",
+    no_args_is_help=True,
+)
+
+
+class LlmSettings(BaseSettings):
+    """The models alone: as the worker has them, from POINTSMAN_LLM."""
+
+    model_config = SettingsConfigDict(env_prefix="POINTSMAN_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    llm: LlmConfig = LlmConfig()
+
+
+@app.callback()
+def group() -> None:
+    """Keeps `evaluate` a word of its own."""
+
+
+@app.command("evaluate")
+def evaluate(
+    tickets: Annotated[
+        Path, typer.Option("--set", help="Your own tickets as JSONL; left out: the set that ships.")
+    ] = SHIPPED,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """
+    Ask the models of POINTSMAN_LLM each ticket of a set, beside the rules, and hold the answers to the gates of
+    services/core/llm/gates.toml. Each ticket is billed as usual. Exit code 1 when a gate is not passed.
+
+    A line of the set: {"subject", "body", "impact", "urgency", "issue", "comments": [["agent", "..."]], "orders"}.
+
+    Example: POINTSMAN_LLM__PRIORITY=openai:qwen3 POINTSMAN_LLM__OPENAI__BASE_URL=http://127.0.0.1:8000/v1 pointsman
+    prompts evaluate
+    """
+    reports = asyncio.run(_judge(tickets))
+    if format is Format.JSON:
+        print_json([asdict(report) for report in reports])
+    else:
+        print_table(["task", "model", "prompt", "figure", "found", "rules"], _figures(reports))
+        print_table(["task", "gate", "passed", "why"], _gates(reports))
+    if not all(gate.passed for report in reports for gate in report.gates):
+        raise typer.Exit(1)
+
+
+async def _judge(tickets: Path) -> list[Report]:
+    rows, llm = read_rows(tickets), build_llm(read_settings(LlmSettings).llm)
+    return [await judge_priorities(llm.prioritiser, rows), await judge_summaries(llm.summariser, rows)]
+
+
+def _figures(reports: list[Report]) -> list[tuple[str, ...]]:
+    rows = []
+    for report in reports:
+        who = (report.task, report.model, report.prompt or "none")
+        rows += [(*who, name, f"{value:.3f}", f"{report.rules[name]:.3f}") for name, value in report.figures.items()]
+        rows.append((*who, "USD a ticket", "not known" if report.usd is None else f"{report.usd:.6f}", "0"))
+    return rows
+
+
+def _gates(reports: list[Report]) -> list[tuple[str, ...]]:
+    return [(g.task, g.name, "yes" if g.passed else "NO", g.detail) for report in reports for g in report.gates]
