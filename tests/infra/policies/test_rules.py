@@ -24,7 +24,7 @@ REQUIRED = {
     "SEC": 1,
     "OPS": 6,
     "LLM": 3,
-    "EQ": 3,
+    "EQ": 4,
 }
 
 
