@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,8 @@ from services.cli.output import Format, FormatOption, print_json, print_table
 from services.core.kit.settings import read_settings
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
-from services.core.llm.exam.judge import SHIPPED, Report, judge_priorities, judge_summaries, read_rows
+from services.core.llm.exam.judge import SHIPPED, Report, Row, judge_priorities, judge_summaries, read_rows
+from services.core.text.redact import Redactor, build_redactor
 
 app = typer.Typer(
     help="Measure the prompts with the models that are configured.\n\nExample: pointsman prompts evaluate",
@@ -60,8 +62,24 @@ def evaluate(
 
 
 async def _judge(tickets: Path) -> list[Report]:
-    rows, llm = read_rows(tickets), build_llm(read_settings(LlmSettings).llm)
+    llm = build_llm(read_settings(LlmSettings).llm)
+    rows = [_redacted(row) for row in read_rows(tickets)]
     return [await judge_priorities(llm.prioritiser, rows), await judge_summaries(llm.summariser, rows)]
+
+
+def _redacted(row: Row) -> Row:
+    """As the worker would hand it to a model: a set of one's own holds names."""
+    comments = tuple((who, _hide(text)) for who, text in row.comments)
+    return row.model_copy(update={"subject": _hide(row.subject), "body": _hide(row.body), "comments": comments})
+
+
+def _hide(text: str) -> str:
+    return _redactor().redact(text, None).fields["text"]
+
+
+@cache
+def _redactor() -> Redactor:
+    return build_redactor()
 
 
 def _figures(reports: list[Report]) -> list[tuple[str, ...]]:

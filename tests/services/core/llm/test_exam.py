@@ -79,6 +79,17 @@ def test_without_a_model_the_rules_are_shown_and_nothing_is_refused() -> None:
     assert all(report["figures"] == report["rules"] for report in json.loads(done.stdout))
 
 
+def test_no_name_of_a_set_of_ones_own_reaches_the_model(stub: Stub, tmp_path: Path) -> None:
+    """Redacted as the worker does it, whatever the destination."""
+    row = ROWS[0].model_copy(update={"body": "Write to maria.kowalska@example.com, the VPN is down."})
+    file = tmp_path / "mine.jsonl"
+    file.write_text(row.model_dump_json(), "utf-8")
+    stub.script(priority(row), summary(row))
+    evaluate(stub, "--set", str(file))
+    assert len(stub.asked) == 2
+    assert not any("maria.kowalska" in asked.text for asked in stub.asked)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [("", "holds no ticket"), ('{"subject": "x"}', "line 1"), ("{", "line 1")],
