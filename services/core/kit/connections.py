@@ -22,6 +22,37 @@ class HeadTooLarge(Exception):
     """Ends the parsing; never leaves this module."""
 
 
+class JoinedWrites:
+    """
+    A transport that sends together what is written in one turn of the loop: uvicorn writes head and body of an answer
+    apart, which costs two calls of the system and two packets.
+
+    State: what was written in this turn.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(b"".join(self._written))
+            self._written = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class BoundedConnection(HttpToolsProtocol):
     """
     A connection that is closed when a head does not come in time, is too large, or its answer is not taken.
@@ -37,7 +68,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # ty: ignore[invalid-argument-type]  # as one is used
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
