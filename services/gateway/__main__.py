@@ -5,6 +5,7 @@ from functools import partial
 
 import uvicorn
 
+from services.core.kit.collecting import settle
 from services.core.kit.connections import BoundedConnection
 from services.core.kit.errors import PointsmanError
 from services.core.kit.schema import refuse_foreign
@@ -22,8 +23,10 @@ def main() -> None:
     except PointsmanError as exc:
         sys.exit(f"gateway: {exc}")
     configure_logs("gateway", settings.log_level)
+    app = build_app(settings)
+    settle()
     uvicorn.run(
-        build_app(settings),
+        app,
         host=settings.gateway_host,
         port=settings.gateway_port,
         http=partial(BoundedConnection, head_timeout_s=settings.head_timeout_s),  # ty: ignore[invalid-argument-type]  # only called

@@ -23,6 +23,7 @@ from services.core.answer.decide import Rules
 from services.core.answer.gate import read_calibration
 from services.core.answer.written import Writer
 from services.core.connectors.registry import build_connectors
+from services.core.kit.collecting import settle
 from services.core.kit.database import Pool, build_pool, connection
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 from services.core.kit.limits import Limits
@@ -118,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             rhythm = {"shadow": settings.shadow, "every_s": settings.rag_poll_s, "stop": stop}
             work.append(drafts.keep_drafting(outside, settings.rag_draft_groups, **rhythm))
         loops = asyncio.gather(*work)
+        settle()
         try:
             yield
         finally:

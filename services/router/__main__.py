@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from services.core.kit.collecting import settle
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 from services.core.kit.schema import refuse_foreign
 from services.core.kit.telemetry import configure_logs, configure_traces
@@ -42,7 +43,9 @@ def _serve(settings: RouterSettings) -> None:
         settings.head_timeout_s,
         settings.body_timeout_s,
     )
-    RouterServer(model, address).run(follow)
+    server = RouterServer(model, address)
+    settle()
+    server.run(follow)
 
 
 def _settings(arguments: argparse.Namespace) -> RouterSettings:

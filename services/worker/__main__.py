@@ -11,6 +11,7 @@ import uvloop
 from services.core.bus.build import build_publisher, kind_of
 from services.core.connectors.registry import build_connectors
 from services.core.kit import outbox, workflows
+from services.core.kit.collecting import settle
 from services.core.kit.database import build_pool
 from services.core.kit.errors import PointsmanError
 from services.core.kit.objects import refuse_unknown
@@ -92,6 +93,7 @@ async def run(settings: WorkerSettings) -> None:
         metrics = build_server(
             build_metrics_app(), host=settings.worker_metrics_host, port=settings.worker_metrics_port
         )
+        settle()
         await asyncio.gather(
             serve_until(questions, stop),
             serve_until(metrics, stop),
