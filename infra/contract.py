@@ -5,9 +5,9 @@ A reference (ARN, URL, resource id, secret name) says where a thing is; the cons
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from infra.settings import Cloud, Digest, Profile
 from services.core.kit.errors import ConfigurationInvalid
@@ -193,6 +193,22 @@ class Contract(Part):
     observability: Observability
     ci: Ci
     options: Options
+
+    @property
+    def is_small(self) -> bool:
+        """One machine with k3s, which pods share."""
+        return self.profile is Profile.SMALL
+
+    @model_validator(mode="after")
+    def promises_agree(self) -> Self:
+        """What is said in two places is one fact, or nobody should read it."""
+        if self.is_small != (self.cluster.kind == "k3s"):
+            raise ValueError(f"profile {self.profile} and cluster.kind {self.cluster.kind} do not go together")
+        if self.is_small != bool(self.cluster.deploy):
+            raise ValueError(f"cluster.deploy is {self.cluster.deploy!r}: k3s is fed from there, and nothing else is")
+        if self.options.event_lake != bool(self.objects.lake):
+            raise ValueError(f"options.event_lake is {self.options.event_lake}, and objects.lake {self.objects.lake!r}")
+        return self
 
 
 def read_contract(text: str) -> Contract:

@@ -38,13 +38,18 @@ class Way(_Closed):
     """
 
     through: str = ""
+    at: str = Field(
+        "", description="the input that names our network, or the connection: without it nothing leads there"
+    )
     where: Mapping[str, str] = {}
     none: str = ""
 
     @model_validator(mode="after")
     def one_of_both(self) -> Self:
-        if bool(self.through) == bool(self.none):
-            raise ValueError("say either `through` (the type that leads there) or `none` (why it needs none)")
+        if bool(self.through) == bool(self.none) or bool(self.through) != bool(self.at):
+            raise ValueError(
+                "say `through` (the type that leads there) and `at` (the input that names it), or `none` (why not)"
+            )
         return self
 
 
@@ -94,6 +99,9 @@ class Service(_Closed):
     unasked: Mapping[str, str] = Field({}, description="switch -> why no claim asks for it (infra/offline/switches.py)")
     way: Way | None = Field(None, description="asked of each type that lives in Google's own network")
     stateful: bool = False
+    kept: tuple[str, ...] = Field((), description="switches by which its cloud refuses to delete it; on but in dev")
+    audit: str = Field("", description="Google: the service whose log of who read what it is, if not its API's")
+    unlogged: Mapping[str, str] = Field({}, description="`*` or profile -> why nobody writes down who opened it")
     free: str = Field("", description="why it costs nothing; else `hourly`, or a rule in cost/rules")
     hourly: Hourly | None = None
 
@@ -146,6 +154,10 @@ class Kinds(_Closed):
                 raise ValueError(f"{type_}: {', '.join(unknown)} should say it, and has no record among the services")
         return self
 
+    def api_of(self, type_: str) -> str:
+        """Google's word for who answers for a type; one of a module that nobody entered is taken for its API's."""
+        return self.answers_for.get(module_of(type_), module_of(type_))
+
     @property
     def switched_on(self) -> tuple[str, ...]:
         """APIs or resource providers that the types of the records need, and the others."""
@@ -195,7 +207,7 @@ def read_kinds(path: Path) -> Kinds:
 def keepers(cloud: str) -> tuple[str, ...]:
     """The parts of a cloud (`answers_for`) that keep something under our key: each has an agent that must be let in."""
     known = kinds(cloud)
-    return tuple(sorted({known.answers_for[module_of(type_)] for type_, s in known.services.items() if s.key.at}))
+    return tuple(sorted({known.api_of(type_) for type_, s in known.services.items() if s.key.at}))
 
 
 def unknown_kind(type_: str, cloud: str) -> str:

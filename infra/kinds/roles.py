@@ -1,20 +1,44 @@
-"""What a grant must hold to be enough for its access, in each cloud's words: the data of rules IAM-007 and IAM-008."""
+"""What a grant must hold to be enough, in each cloud's words: the data of rules IAM-007 to IAM-009 and DEP-003."""
 
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _FILE = Path(__file__).parent / "roles.yaml"
 
 
-class Roles(BaseModel):
+class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+class Acts(_Closed):
+    """
+    A type that acts under an identity it names, or by its service's own agent (Google): each word it `needs`, and on
+    what: a type, `itself`, or `anywhere`; or which rule has `weighed` them. One that acts under none `names` it: why.
+    """
+
+    needs: Mapping[str, str] = {}
+    weighed: str = ""
+    names: str = ""
+    when: str = Field("", description="the input without which it does not act")
+
+    @model_validator(mode="after")
+    def one_of_them(self) -> Self:
+        if bool(self.needs) + bool(self.weighed) + bool(self.names) != 1:
+            raise ValueError("say what it `needs`, which rule has `weighed` that, or why it merely `names` an identity")
+        return self
+
+
+class Roles(_Closed):
     services: Mapping[str, Mapping[str, frozenset[str]]]
     users: Mapping[str, str] = {}
+    identities: tuple[str, ...] = Field(min_length=1, description="types that a grant may be given to")
+    acts: Mapping[str, Acts]
+    whole: Mapping[str, str] = {}
 
 
 @cache

@@ -22,7 +22,7 @@ from infra.offline.recorder import Program, Recording, record
 from infra.offline.report import Parity, Report, Resource, StackPlan
 from infra.offline.schema_check import check_inputs
 from infra.offline.strays import stray_values
-from infra.offline.switches import silences
+from infra.offline.switches import placeless, silences
 from infra.policies.rules import check_stack
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -73,6 +73,7 @@ def plan_stack(program: Program) -> StackPlan:
         *_missing(simulated),
         *_contract_problems(contract),
         *_silent_records(cloud, simulated),
+        *_without_a_place(cloud, simulated),
     ]
     draft = StackPlan(
         cloud=cloud,
@@ -148,6 +149,13 @@ def _contract_problems(contract: dict[str, Any]) -> list[str]:
 def _silent_records(cloud: str, recording: Recording) -> list[str]:
     types, services = {r.type for r in recording.resources.values()}, kinds(cloud).services
     return [line for type_ in sorted(types & set(services)) for line in silences(cloud, type_, services[type_])]
+
+
+def _without_a_place(cloud: str, recording: Recording) -> list[str]:
+    services = kinds(cloud).services
+    known = [r for r in recording.resources.values() if r.type in services]
+    where = [(r, placeless(cloud, r.type, services[r.type], r.inputs)) for r in known]
+    return [f"{r.type} {r.name}: say {path}, or it lies wherever Google puts it" for r, path in where if path]
 
 
 def _parity(stacks: Sequence[StackPlan]) -> tuple[Parity, ...]:

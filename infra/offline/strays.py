@@ -1,4 +1,4 @@
-"""Finds stand-ins that leaked as None: text such as `sb://None`, or a null inside a JSON document."""
+"""Finds stand-ins that leaked: text such as `sb://None`, a null inside a JSON document, a text that is empty."""
 
 import json
 import re
@@ -11,9 +11,30 @@ from infra.offline.recorder import Recording
 _LEAK = re.compile(r"(?<![A-Za-z0-9])None(?![A-Za-z0-9])")
 
 
+_EMPTY = {  # where nothing means something
+    "prefix": "S3: a rule for every object",
+    "ttl": "Pub/Sub: a subscription that never ends",
+    "loadBalancingScheme": "Google: a private service connect address takes none",
+    "availabilityZone": "Azure: wherever there is room",
+}
+
+
 def stray_values(recording: Recording) -> list[str]:
-    found = [s for r in recording.resources.values() if r.custom for s in _walk(r.inputs, f"{r.type} {r.name}")]
+    made = [(r, f"{r.type} {r.name}") for r in recording.resources.values() if r.custom]
+    found = [s for r, where in made for s in (*_walk(r.inputs, where), *_empty(r.inputs, where, ""))]
     return sorted([*found, *_walk(recording.outputs, "output")])
+
+
+def _empty(value: Any, path: str, key: str) -> Iterator[str]:
+    """A field of a capability that its builder forgot is an empty text, and a cloud takes some: an alarm of nothing."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _empty(item, f"{path}.{name}", name)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _empty(item, f"{path}[{i}]", key)
+    elif value == "" and key not in _EMPTY:
+        yield f"{path}: an empty text; what is it taken from, or what does it mean there (infra/offline/strays.py)?"
 
 
 def _walk(value: Any, path: str) -> Iterator[str]:

@@ -4,10 +4,11 @@ record must speak of each (infra/kinds). A switch beside the key that nobody men
 promised.
 """
 
+import collections.abc as cabc
 import enum
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from infra.offline.sdk import args_class, input_fields
 
 _DEPTH = 1  # `properties.disableLocalAuth`; what lies deeper belongs to machines and sidecars
 _NAMES = re.compile(
-    r"encrypt|tls|ssl|https|auth(?!or(?!iz))|password|shared_?key|anonymous|local_?account|admin_?user|insecure|user_?group"
+    r"encrypt|key_?source|tls|ssl|https|auth(?!or(?!iz))|password|shared_?key|anonymous|local_?account|admin_?user|insecure|user_?group"
     r"|public_?(access|network|ly|ip$)",
     re.IGNORECASE,
 )
@@ -29,6 +30,9 @@ _NAMES_ANOTHER = re.compile(r"(Ids?|Names?|Groups?|subnets)$")  # set or not: wh
 _AWAY = re.compile(r"^(psc[A-Z]|desired\w*(Connections|Endpoints)$|authorizedNetwork$|privateNetwork$|connectMode$)")
 _VALUES = re.compile(r"plain|encrypt|tls|ssl|prefer", re.IGNORECASE)  # an enumeration's words, whatever its name
 _TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|status|prevention|ids?)$", re.IGNORECASE)
+_PLACES = ("location", "region", "zone")
+_TAGS = ("userLabels", "resourceLabels", "labels", "tags")
+_KEEPS = re.compile(r"^(enableD|d)eletionProtection(Enabled)?$|^enablePurgeProtection$")
 _WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
 
 
@@ -50,6 +54,12 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
         ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
         *(f"{where} lives in Google's own network: say in `way` how ours reaches it" for _ in _far(type_, service)),
+        *(f"{where}.tags: it takes them as {path}; ask for it (`at`)" for path in _untagged(type_, service)),
+        *(
+            f"{where} can refuse to be deleted: name {path} in `kept`, or say in `unasked` why not"
+            for path in _kept(type_)
+            if path not in {*service.kept, *service.unasked}
+        ),
     ]
 
 
@@ -61,10 +71,18 @@ def switches_of(type_: str) -> tuple[str, ...]:
     return tuple(path for path in found if type_.startswith("aws:") or not _WALLS.search(path))
 
 
+def placeless(cloud: str, type_: str, service: Service, inputs: Mapping[str, Any]) -> str:
+    """The input that would say where Google keeps it, and does not; elsewhere provider or group say it for all."""
+    cls = args_class(type_)
+    known = [name for name in _PLACES if cls and name in input_fields(cls)] if cloud == "gcp" else []
+    is_said = any(inputs.get(name) for name in known) or set(known) & set(service.unasked)
+    return "" if is_said or not known else known[0]
+
+
 def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
     """Inputs that the record names and the type does not have: they would read as "not set"."""
     known = input_fields(args_class(type_))
-    spoken = {*(path for path, _ in service.asked), *service.unasked}
+    spoken = {*(path for path, _ in service.asked), *service.unasked, *service.kept}
     spoken |= {claim.when.at for claim in map(service.claim, QUESTIONS) if claim.when}
     return tuple(sorted(path for path in spoken if path.split(".")[0] not in known))
 
@@ -72,16 +90,36 @@ def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
 def _far(type_: str, service: Service) -> list[str]:
     """The input by which a type of Google's is joined to our network, where no record says through what."""
     cls = args_class(type_)
-    found = [path for path in _paths(cls, 2) if _AWAY.search(path)] if cls and service.way is None else []
+    found = [path for path in _paths(cls, "", 2) if _AWAY.search(_last(path))] if cls and service.way is None else []
     return found[:1] if type_.startswith("gcp:") else []
 
 
-def _paths(cls: type, depth: int) -> Iterator[str]:
+def _untagged(type_: str, service: Service) -> list[str]:
+    """Where a type takes tags and its record claims that it carries none."""
+    cls = args_class(type_)
+    known = input_fields(cls) if cls and service.tags.none and not service.unasked.get("tags") else {}
+    return [name for name in _TAGS if name in known and any(_is_map(m) for m in members(known[name][0]))][:1]
+
+
+def _is_map(option: Any) -> bool:
+    return typing.get_origin(option) in (dict, cabc.Mapping)
+
+
+def _kept(type_: str) -> list[str]:
+    cls = args_class(type_)
+    return [path for path in _paths(cls, "", 2) if _KEEPS.search(_last(path))] if cls else []
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _paths(cls: type, prefix: str, depth: int) -> Iterator[str]:
     for name, (tp, _) in input_fields(cls).items():
-        yield name
+        yield prefix + name
         for inner in members(tp) if depth else ():
             if isinstance(inner, type) and _types.is_input_type(inner):
-                yield from _paths(inner, depth - 1)
+                yield from _paths(inner, f"{prefix}{name}.", depth - 1)
 
 
 def _weak(service: Service) -> Iterator[tuple[str, Any]]:

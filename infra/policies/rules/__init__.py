@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from infra.offline.report import Finding, StackPlan
 from infra.policies.rules import (  # noqa: F401, each enters its rules into the registry
+    agents,
     bus,
     database,
     dependencies,
@@ -19,6 +20,7 @@ from infra.policies.rules import (  # noqa: F401, each enters its rules into the
     registry,
     secrets,
     storage,
+    ways,
 )
 from infra.policies.rules.base import RULES, Company, Stack
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from infra.kinds import kinds
 from infra.offline.report import Resource
-from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
+from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
 
 _RDS = ("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
 _FLEXIBLE = "azure-native:dbforpostgresql:Server"
@@ -18,7 +19,8 @@ def backups(stack: Stack) -> Iterator[Breach]:
     yield from must(stack.of(_FLEXIBLE), "backup.backupRetentionDays", at_least(days), message)
     path = "settings.backupConfiguration"
     yield from must(stack.of(_SQL), f"{path}.backupRetentionSettings.retainedBackups", at_least(days), message)
-    yield from must(stack.of(_SQL), f"{path}.pointInTimeRecoveryEnabled", is_true, "No point-in-time recovery")
+    for switch in ("enabled", "pointInTimeRecoveryEnabled"):
+        yield from must(stack.of(_SQL), f"{path}.{switch}", is_true, "No point-in-time recovery")
 
 
 @rule("DB-002", "in prod the database survives the loss of a zone", profiles=("prod",))
@@ -31,11 +33,14 @@ def highly_available(stack: Stack) -> Iterator[Breach]:
     yield from must(stack.of(_SQL), "settings.availabilityType", equals("REGIONAL"), "The instance is in one zone")
 
 
-@rule("DB-003", "the database refuses to be deleted", profiles=("small", "prod"))
+@rule(
+    "DB-003", "database, cluster and whatever else its cloud can keep refuse to be deleted", profiles=("small", "prod")
+)
 def deletion_protection(stack: Stack) -> Iterator[Breach]:
-    message = "The database can be deleted by one command; set protect"
-    yield from must(stack.of(*_RDS), "deletionProtection", is_true, message)
-    yield from must(stack.of(_SQL), "deletionProtection", is_true, message)
+    message = "Can be deleted by one command; set protect"
+    for type_, record in kinds(stack.cloud).services.items():
+        for path in record.kept:
+            yield from must(stack.of(type_), path, is_true, message)
     yield from ((r.urn, message) for r in stack.of(_FLEXIBLE) if not r.protect)  # Azure has no such switch: Pulumi's
 
 
@@ -53,6 +58,38 @@ def logs_exported(stack: Stack) -> Iterator[Breach]:
         names = {f["name"] for f in dig(r.inputs, "settings.databaseFlags") or []}
         if "log_min_duration_statement" not in names:
             yield r.urn, "The database logs no slow statements"
+
+
+@rule("DB-005", "the database's log holds no value of a statement: they are text of tickets")
+def log_holds_no_values(stack: Stack) -> Iterator[Breach]:
+    servers = stack.of("aws:rds/clusterParameterGroup:ClusterParameterGroup", "aws:rds/parameterGroup:ParameterGroup")
+    told = {r.urn: r.inputs.get("parameters") for r in servers}
+    told |= {r.urn: dig(r.inputs, "settings.databaseFlags") for r in stack.of(_SQL)}
+    if stack.of(_FLEXIBLE):
+        settings = [r.inputs for r in stack.of("azure-native:dbforpostgresql:Configuration")]
+        told[stack.of(_FLEXIBLE)[0].urn] = [{"name": s.get("configurationName"), **s} for s in settings]
+    for urn, said in told.items():
+        if not any(s.get("name") == _VALUES and str(s.get("value")) == "0" for s in said or []):
+            yield urn, f"Values of slow statements would be logged; set {_VALUES} to 0"
+
+
+_VALUES = "log_parameter_max_length"
+
+
+@rule("DB-006", "the database that the contract names is made")
+def database_is_made(stack: Stack) -> Iterator[Breach]:
+    named = dig(stack.contract, "database.name")
+    made = [r.inputs.get(path) for type_, path in _NAMES.items() for r in stack.of(type_)]
+    if stack.contract and named not in made and COMPUTED not in (named, *made):
+        yield absent(stack, f"The contract names the database {named!r}; made are {made}")
+
+
+_NAMES = {
+    "aws:rds/cluster:Cluster": "databaseName",
+    "aws:rds/instance:Instance": "dbName",
+    "azure-native:dbforpostgresql:Database": "databaseName",
+    "gcp:sql/database:Database": "name",
+}
 
 
 def _identifier(resource: Resource) -> str:

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from infra.kinds import Service, kinds, module_of
-from infra.kinds.roles import granting_types
+from infra.kinds import Service, kinds
+from infra.kinds.roles import roles
 from infra.offline.report import Resource
+from infra.policies.rules.agents import AGENT, OURS, is_grant
 from infra.policies.rules.base import Breach, Stack, dig, rule
 
 WAIT = "pulumi-python:dynamic/infra:Wait"
-_OURS = (WAIT, "pulumi-python:dynamic/infra:Guard")  # act under no identity
 _SERVICE = "gcp:projects/service:Service"
-_AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
 
 
 @rule("DEP-001", "everything on Google Cloud waits until its API is on", clouds=("gcp",))
@@ -25,10 +24,9 @@ def api_is_on(stack: Stack) -> Iterator[Breach]:
 
 
 def _api(resource: Resource) -> str:
-    if resource.type == _AGENT:
+    if resource.type == AGENT:
         return str(resource.inputs.get("service")).removesuffix(".googleapis.com")
-    module = module_of(resource.type)
-    return kinds("gcp").answers_for.get(module, module)
+    return kinds("gcp").api_of(resource.type)
 
 
 _CLUSTERS = (
@@ -67,60 +65,29 @@ def grants_count(stack: Stack) -> Iterator[Breach]:
     yield from _GRANTS[stack.cloud](stack)
 
 
-_ROLE = "aws:iam/role:Role"
-_AWS_GRANTS = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment")
-_AWS_ACTS = (
-    "aws:autoscaling/group:Group",
-    "aws:backup/selection:Selection",
-    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
-    "aws:ec2/flowLog:FlowLog",
-    "aws:eks/cluster:Cluster",
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation",
-)
-_AWS_NAMES_ONLY = (
-    "aws:eks/accessEntry:AccessEntry",
-    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
-    "aws:iam/instanceProfile:InstanceProfile",
-    *_AWS_GRANTS,
-    *_OURS,
-)
+def _acts(stack: Stack, resource: Resource) -> bool:
+    """Under an identity, by its record (`acts` of roles.yaml); IAM-009 asks for the record."""
+    record = roles(stack.cloud).acts.get(resource.type)
+    return record is not None and not record.names
 
 
 def _aws_grants(stack: Stack) -> Iterator[Breach]:
     """The provider itself repeats a call until IAM knows of a role; what it cannot know is which policies belong."""
-    roles = {r.urn: r for r in stack.of(_ROLE)}
-    for r in stack.resources:
+    known = {r.urn: r for r in stack.of(*roles("aws").identities)}
+    grants = [r for r in stack.resources if is_grant(stack, r)]
+    for r in (r for r in stack.resources if _acts(stack, r)):
         ahead = stack.waits_for(r)
-        if r.type in _AWS_ACTS:
-            mine = {urn for urn in roles if urn in ahead and roles[urn].capability == r.capability}
-            own = [g for g in stack.of(*_AWS_GRANTS) if g.capability == r.capability and mine & set(g.depends_on)]
-            missing = [g.name for g in own if g.urn not in ahead]
-            yield from ((r.urn, f"Does not wait for {name}, a grant of its role") for name in missing)
-        elif r.type not in _AWS_NAMES_ONLY and set(roles) & set(r.depends_on):
-            yield r.urn, "Uses a role, and no rule knows whether it must wait for its grants; add it to one of the two"
-
-
-_AZURE_IDENTITY = (
-    "azure-native:managedidentity:UserAssignedIdentity",
-    "azure-native:dataprotection:BackupVault",
-)
-_ASSIGNMENT = "azure-native:authorization:RoleAssignment"
-_AZURE_NAMES_ONLY = (
-    _ASSIGNMENT,
-    "azure-native:dataprotection:BackupPolicy",
-    "azure-native:managedidentity:FederatedIdentityCredential",
-)
+        mine = {urn for urn in known if urn in ahead and known[urn].capability == r.capability}
+        own = [g for g in grants if g.capability == r.capability and mine & set(g.depends_on)]
+        missing = [g.name for g in own if g.urn not in ahead]
+        yield from ((r.urn, f"Does not wait for {name}, a grant of its role") for name in missing)
 
 
 def _azure_grants(stack: Stack) -> Iterator[Breach]:
-    identities = {r.urn: r for r in stack.of(*_AZURE_IDENTITY)}
-    grants_themselves = granting_types(stack.cloud)
-    for r in stack.resources:
-        mine = [identities[urn] for urn in r.depends_on if urn in identities]
-        if r.type in (*_AZURE_NAMES_ONLY, *_AZURE_IDENTITY, *_OURS) or r.type in grants_themselves:
-            continue
-        for identity in mine:
-            grants = [a for a in stack.of(_ASSIGNMENT) if _is_for(a, identity)]
+    known = {r.urn: r for r in stack.of(*roles("azure").identities)}
+    for r in (r for r in stack.resources if _acts(stack, r)):
+        for identity in (known[urn] for urn in r.depends_on if urn in known):
+            grants = [g for g in stack.resources if is_grant(stack, g) and _is_for(g, identity)]
             yield from _not_waited_for(stack, r, grants)
 
 
@@ -130,14 +97,28 @@ def _is_for(grant: Resource, identity: Resource) -> bool:
 
 _KEY = "gcp:kms/cryptoKey:CryptoKey"
 _KEY_GRANT = "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember"
+_USE_KEY = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 
 
 def _gcp_grants(stack: Stack) -> Iterator[Breach]:
     """Google's service agents encrypt for us: whoever names our key waits until they may."""
     keys = {r.urn for r in stack.of(_KEY)}
     for r in stack.resources:
-        if keys & set(r.depends_on) and r.type not in (_KEY_GRANT, *_OURS):
+        if keys & set(r.depends_on) and r.type != _KEY_GRANT and not r.type.startswith(OURS):
             yield from _not_waited_for(stack, r, stack.of(_KEY_GRANT))
+            if not _may_encrypt(stack, r):
+                yield (
+                    r.urn,
+                    f"Google's agent of {_api(r)} encrypts it, and may not use our key (infra/gcp/foundation.py)",
+                )
+
+
+def _may_encrypt(stack: Stack, resource: Resource) -> bool:
+    record = kinds("gcp").services.get(resource.type)
+    if record is None or not record.key.at:
+        return True
+    grants = [g for g in stack.of(_KEY_GRANT) if g.name.endswith(f"-key-{_api(resource)}")]
+    return any(g.inputs.get("role") == _USE_KEY for g in grants)
 
 
 def _not_waited_for(stack: Stack, resource: Resource, grants: Iterable[Resource]) -> Iterator[Breach]:
@@ -186,6 +167,8 @@ def unreached(stack: Stack, records: Mapping[str, Service]) -> Iterator[Breach]:
     for type_, way in ways.items() if stack.has_own_network else ():
         for r in stack.of(type_):
             ahead = stack.waits_for(r)
+            if not dig(r.inputs, way.at):
+                yield r.urn, f"Nobody could reach it: {way.at} names no network of ours"
             if not any(n.urn in ahead and way.where.items() <= n.inputs.items() for n in stack.of(way.through)):
                 said = "".join(f", {key} {value}" for key, value in way.where.items())
                 yield r.urn, f"Nobody could reach it: it waits for no {way.through.split(':')[-1]}{said}"

@@ -60,7 +60,11 @@ def keys_rotate(stack: Stack) -> Iterator[Breach]:
 
 
 def _rotates(actions: list | None) -> bool:
-    return any(dig(a, "action.type") in ("rotate", "Rotate") for a in actions or [])
+    """An action without a time to it is none."""
+    return any(
+        str(dig(a, "action.type")).lower() == "rotate" and a.get("trigger") and any(a["trigger"].values())
+        for a in actions or []
+    )
 
 
 def _within_a_year(period: str | None) -> bool:

@@ -122,17 +122,29 @@ def _by_name(stack: Stack, who: str, what: Access) -> frozenset[str]:
     begun = f"-{who}-{what.value}"
     near = [(r, r.name.partition(begun)[2]) for r in stack.resources if r.capability == "identity" and begun in r.name]
     mine = [r for r, rest in near if not rest or (rest[0] == "-" and what.value + rest not in _VALUES)]
-    return frozenset(word for r in mine for word in _said(stack, r))
+    return frozenset(word for r in mine for word in said(stack, r))
 
 
-def _said(stack: Stack, grant: Resource) -> list[str]:
+def said(stack: Stack, grant: Resource) -> list[str]:
     """`roles/pubsub.publisher` -> `pubsub:publisher`; a role of ours is its permissions; or the type itself."""
+    if stack.cloud == "aws":
+        return _actions(grant)
     if made := [r for r in stack.of(_CUSTOM) if r.urn in grant.depends_on]:
         return [p.replace(".", ":", 1) for role in made for p in role.inputs.get("permissions") or []]
     role = str(grant.inputs.get("role") or grant.inputs.get("roleDefinitionId") or grant.type)
     if role.startswith("roles/"):
         return [role.removeprefix("roles/").replace(".", ":", 1)]
     return [role if role == grant.type else role.rpartition("/")[2]]
+
+
+def _actions(grant: Resource) -> list[str]:
+    """The name of a managed policy, or the actions of a document; a statement about no resource says nothing."""
+    if "policyArn" in grant.inputs:
+        return [str(grant.inputs["policyArn"]).rpartition("/")[2]]
+    if grant.inputs.get("policy") == COMPUTED:
+        return [COMPUTED]
+    statements = policy_statements(grant.inputs.get("policy"))
+    return [action for s in statements if _listed(s.get("Resource")) for action in _listed(s.get("Action"))]
 
 
 def _listed(value: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from infra.kinds.roles import roles
 from infra.policies.rules.base import (
     COMPUTED,
     Breach,
@@ -14,6 +15,7 @@ from infra.policies.rules.base import (
     rule,
 )
 from infra.policies.rules.encryption import policy_statements
+from infra.policies.rules.grants import said
 
 # These actions know no resource, so AWS insists on "*" for them.
 _WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
@@ -57,6 +59,13 @@ def no_wildcards(stack: Stack) -> Iterator[Breach]:
         raised = [p for p in r.inputs.get("permissions") or [] if "*" in p or p.endswith(".setIamPolicy")]
         if raised:
             yield r.urn, f"The role allows {raised}; name the permissions, and never the right to grant more"
+    for r in stack.of("gcp:projects/iAMMember:IAMMember"):
+        wide = [word for word in said(stack, r) if word not in roles("gcp").whole and word != COMPUTED]
+        if wide and not dig(r.inputs, "condition.expression"):
+            yield (
+                r.urn,
+                f"{wide} counts in the whole project: narrow it to a resource, or say why not (roles.yaml, whole)",
+            )
 
 
 def _wide(statement: dict[str, Any]) -> Iterator[str]:

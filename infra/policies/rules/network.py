@@ -23,7 +23,7 @@ from infra.policies.rules.base import (
 EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
 _WEB = {"80", "443"}
 # Azure's own services reach these as trusted ones, ours never do: the vault of keys, the audit log's account.
-_AZURE_ITS_OWN = ("-keys", "aud")
+AZURE_ITS_OWN = ("-keys", "aud")
 _AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager", "sns", "sts")
 
 
@@ -176,5 +176,5 @@ def _unlinked(stack: Stack) -> Iterator[Resource]:
         claim = service.private
         if claim.at and not claim.endpoint:
             yield from (
-                r for r in asked(stack.of(type_), claim) if r.urn not in linked and not r.name.endswith(_AZURE_ITS_OWN)
+                r for r in asked(stack.of(type_), claim) if r.urn not in linked and not r.name.endswith(AZURE_ITS_OWN)
             )

@@ -5,7 +5,8 @@ from typing import Any
 
 from infra.kinds import kinds
 from infra.offline.report import Resource
-from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, must, rule
+from infra.policies.rules.base import Breach, Stack, absent, at_least, dig, is_set, must, rule
+from infra.policies.rules.network import AZURE_ITS_OWN
 
 _BUDGETS = {
     "aws:budgets/budget:Budget": ("notifications", "threshold", 100),
@@ -71,11 +72,34 @@ def destroyed_when_full(stack: Stack) -> Iterator[Breach]:
                 yield r.urn, f"{path} must be {wanted} in {stack.profile}"
 
 
+@rule("OPS-007", "who opened what holds our data is written down", clouds=("azure", "gcp"))
+def opened_is_logged(stack: Stack) -> Iterator[Breach]:
+    """AWS's trail takes the calls to every service; here each is asked for."""
+    told = {urn for r in stack.of(_DIAGNOSTIC) if r.inputs.get("logs") for urn in r.depends_on}
+    audited = {str(r.inputs.get("service")) for r in stack.of("gcp:projects/iAMAuditConfig:IAMAuditConfig")}
+    for type_, record in kinds(stack.cloud).services.items():
+        asked = (record.login.at if stack.cloud == "azure" else record.stateful) and not (
+            {"*", stack.profile} & set(record.unlogged)
+        )
+        api = f"{record.audit or kinds(stack.cloud).api_of(type_)}.googleapis.com"
+        for r in stack.of(type_) if asked else ():
+            if stack.cloud == "azure" and r.urn not in told and not r.name.endswith(AZURE_ITS_OWN):
+                yield r.urn, "Nobody writes down who opened it: `diagnose` it, or say in `unlogged` of its record why"
+            if stack.cloud == "gcp" and api not in audited:
+                yield r.urn, f"Reads of {api} are not in the audit log: call `audit`, or say in `unlogged` why not"
+
+
+_DIAGNOSTIC = "azure-native:monitor:DiagnosticSetting"
+
+
 @rule("OPS-005", "everything stands in an allowed region, and in the stack's own")
 def regions(stack: Stack) -> Iterator[Breach]:
     region, allowed = str(stack.contract.get("region") or ""), stack.company.allowed_regions
     if allowed and region and region not in allowed:
         yield absent(stack, f"Region {region} is not allowed; choose from {', '.join(allowed)}")
+    yield from must(
+        stack.of("azure-native:resources:ResourceGroup"), "location", is_set, "Everything stands where it does"
+    )
     for r in stack.resources:
         place = _place(r)
         if region and place and not _is_in(place, region):

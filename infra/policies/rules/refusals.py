@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from infra.policies.rules.base import COMPUTED, Breach, Stack, dig, is_set, must, rule
+from infra.policies.rules.base import COMPUTED, Breach, Stack, dig, equals, is_set, must, rule
 from infra.policies.rules.encryption import policy_statements
 
 _AKS = "azure-native:containerservice:ManagedCluster"
@@ -30,11 +30,23 @@ def _azure_creation(stack: Stack) -> Iterator[Breach]:
     closed = any(dig(r.inputs, "properties.publicNetworkAccess") == "Disabled" for r in stack.of(_VAULT))
     keyed = [r for r in stack.of(_REGISTRY) if dig(r.inputs, "encryption.keyVaultProperties.identity")]
     yield from ((r.urn, "A registry's identity cannot reach a key in a closed vault") for r in keyed if closed)
+    grants = stack.of("azure-native:authorization:RoleAssignment")
+    with_keys = [
+        v for v in stack.of(_VAULT) if any(v.urn in k.depends_on for k in stack.of("azure-native:keyvault:Key"))
+    ]
+    shut_out = "Services that encrypt for us come in as trusted ones alone"
+    yield from must(with_keys, "properties.networkAcls.bypass", equals("AzureServices"), shut_out)
+    unknown = "A new identity is unknown to Entra for a while, and a grant that names no type of it is refused"
+    yield from must(grants, "principalType", is_set, unknown)
     year = "Flow logs are kept 365 days at most"
     yield from must(stack.of("azure-native:network:FlowLog"), "retentionPolicy.days", lambda d: (d or 0) <= 365, year)
     for r in stack.of("azure-native:dbforpostgresql:Server"):
         if dig(r.inputs, "sku.tier") == "Burstable" and dig(r.inputs, "highAvailability.mode") == "ZoneRedundant":
             yield r.urn, "A burstable server cannot be highly available; choose database.size medium"
+    basic = {r.urn for r in stack.of("azure-native:servicebus:Namespace") if dig(r.inputs, "sku.name") == "Basic"}
+    for r in stack.of("azure-native:servicebus:Topic"):
+        if basic & set(r.depends_on):
+            yield r.urn, "Basic has queues alone; make a queue, or take Standard"
     for r in stack.of(_AKS):
         through_nat = dig(r.inputs, "networkProfile.outboundType") == "userAssignedNATGateway"
         if through_nat and stack.has_own_network and not stack.of("azure-native:network:NatGateway"):

@@ -29,6 +29,11 @@ def versions_kept(stack: Stack) -> Iterator[Breach]:
     yield from _beside(stack, versioning, message)
     yield from must(stack.of(versioning), "versioningConfiguration.status", equals("Enabled"), message)
     blobs = stack.of("azure-native:storage:BlobServiceProperties")
+    told = {urn for r in blobs for urn in r.depends_on}
+    holding = {urn for r in stack.of("azure-native:storage:BlobContainer") for urn in r.depends_on}
+    for account in stack.of("azure-native:storage:StorageAccount"):
+        if account.urn in holding - told:
+            yield account.urn, f"{message} (no BlobServiceProperties)"
     yield from must(blobs, "isVersioningEnabled", is_true, message)
     yield from must(blobs, "deleteRetentionPolicy.enabled", is_true, message)
     yield from must(stack.of("gcp:storage/bucket:Bucket"), "versioning.enabled", is_true, message)

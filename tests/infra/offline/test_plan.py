@@ -42,6 +42,13 @@ def test_unknown_nested_input_is_found() -> None:
     assert "rules[0].applyServerSideEncryptionByDefault.colour: no such input" in problem
 
 
+def test_a_text_that_a_builder_forgot_is_found() -> None:
+    """An alarm of nothing is made without a word; a subscription without an end is meant."""
+    (problem,) = stray_values(run(lambda: _done(queue(tags={"alarmed_by": ""}))))
+    assert "q.tags.alarmed_by: an empty text" in problem
+    assert stray_values(run(lambda: _done(queue(tags={"ttl": ""})))) == []
+
+
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [

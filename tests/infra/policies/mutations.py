@@ -146,6 +146,10 @@ ALL = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],
 ASK_ALL = '{"Statement":[{"Effect":"Allow","Action":["bedrock:InvokeModel"],"Resource":["arn:aws:bedrock:*::*"]}]}'
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 DB_USER, CACHE_LOGIN = "arn:aws:rds-db:us-east-1:123456789012:dbuser:db-1/", "elasticache:Connect"
+PROJECT_GRANT, ATTACHED = "gcp:projects/iAMMember:IAMMember", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+BACK_UP, FLEX_SETTING = "AWSBackupServiceRolePolicyForBackup", "azure-native:dbforpostgresql:Configuration"
+VAULT, VAULT_KEY = "azure-native:keyvault:Vault", "azure-native:keyvault:Key"
+PRIVATE, LIFETIME = "azure-native:network:PrivateEndpoint", "properties.rotationPolicy.lifetimeActions"
 READER = "/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 BLOB_GRANT, OWN_ROLE = "gcp:storage/bucketIAMMember:BucketIAMMember", "gcp:projects/iAMCustomRole:IAMCustomRole"
 GROUP, INGRESS = "aws:ec2/securityGroup:SecurityGroup", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -222,6 +226,17 @@ MISTAKES = (
         put("azure-native:storage:StorageAccount", "networkRuleSet.virtualNetworkRules", [], name="obj"),
         profile="dev",
     ),
+    Mistake(
+        "NET-009",
+        "aws",
+        "a public name",
+        put("aws:ec2/vpcEndpoint:VpcEndpoint", "privateDnsEnabled", False, name="-sts"),
+    ),
+    Mistake("NET-009", "azure", "no name", drop("azure-native:network:PrivateDnsZoneGroup", name="-blob")),
+    Mistake("NET-009", "azure", "no part", put(PRIVATE, "privateLinkServiceConnections.0.groupIds", [])),
+    Mistake("NET-009", "azure", "no subnet", put(PRIVATE, "subnet", {})),
+    Mistake("NET-009", "azure", "no link", put("azure-native:privatedns:VirtualNetworkLink", "virtualNetwork", None)),
+    Mistake("NET-009", "gcp", "no record", drop("gcp:dns/recordSet:RecordSet")),
     Mistake("NET-005", "gcp", "no private Google", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
     Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
     Mistake("ENC-001", "aws", "an unencrypted database", put(RDS, "storageEncrypted", False)),
@@ -337,6 +352,15 @@ MISTAKES = (
         both(say("-worker", "Database", Action=[CACHE_LOGIN]), add("aws:elasticache/user:User", {"userId": "worker"})),
     ),
     Mistake("IAM-008", "aws", "users of a cache that are not made", say("-worker", "Database", Action=[CACHE_LOGIN])),
+    Mistake("IAM-001", "gcp", "every database", put(PROJECT_GRANT, "condition", None, name="-worker-database-client")),
+    Mistake("IAM-009", "aws", "a backup without its role", drop(ATTACHED, name="-service-role/" + BACK_UP)),
+    Mistake(
+        "IAM-009", "azure", "a cluster that reads no key", put(ASSIGNMENT, "roleDefinitionId", READER, name="r-key")
+    ),
+    Mistake("IAM-009", "azure", "an identity not carried", put(PG, "identity", None)),
+    Mistake(
+        "IAM-009", "gcp", "dead letters not written", drop("gcp:pubsub/topicIAMMember:TopicIAMMember", name="-letters")
+    ),
     Mistake(
         "STO-001", "aws", "no block", drop("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock", name="-documents")
     ),
@@ -348,6 +372,7 @@ MISTAKES = (
         "no versions",
         put("aws:s3/bucketVersioning:BucketVersioning", "versioningConfiguration.status", "Suspended"),
     ),
+    Mistake("STO-002", "azure", "nothing said of versions", drop(BLOBS)),
     Mistake("STO-002", "azure", "no versions", put(BLOBS, "isVersioningEnabled", False)),
     Mistake("STO-002", "gcp", "no versions", put(GCS, "versioning.enabled", False)),
     Mistake(
@@ -371,6 +396,31 @@ MISTAKES = (
     Mistake("DB-002", "gcp", "one zone", put(SQL, "settings.availabilityType", "ZONAL")),
     Mistake("DB-003", "aws", "no protection", put(RDS, "deletionProtection", False)),
     Mistake("DB-003", "azure", "no protection", unprotect(PG)),
+    Mistake("DB-005", "aws", "values in the log", put("aws:rds/parameterGroup:ParameterGroup", "parameters", [])),
+    Mistake("DB-005", "azure", "values in the log", drop(FLEX_SETTING, name="-log-parameter-max-length")),
+    Mistake("DB-005", "gcp", "values in the log", put(SQL, "settings.databaseFlags", [])),
+    Mistake("DB-006", "aws", "no database", put(RDS, "dbName", None)),
+    Mistake("DB-006", "azure", "no database", drop("azure-native:dbforpostgresql:Database")),
+    Mistake("DB-006", "gcp", "no database", drop("gcp:sql/database:Database")),
+    Mistake("DB-001", "gcp", "backups off", put(SQL, "settings.backupConfiguration.enabled", False)),
+    Mistake("OPS-005", "azure", "a group of no region", put("azure-native:resources:ResourceGroup", "location", None)),
+    Mistake("OPS-007", "azure", "a vault nobody watches", drop(DIAGNOSTIC, name="-secrets")),
+    Mistake(
+        "OPS-007", "gcp", "objects nobody watches", drop("gcp:projects/iAMAuditConfig:IAMAuditConfig", name="-storage")
+    ),
+    Mistake(
+        "REF-001",
+        "azure",
+        "a topic on Basic",
+        put("azure-native:servicebus:Namespace", "sku.name", "Basic"),
+    ),
+    Mistake("REF-001", "azure", "a grant of no type", put(ASSIGNMENT, "principalType", None)),
+    Mistake(
+        "REF-001", "azure", "a vault shut to all", put(VAULT, "properties.networkAcls.bypass", "None", name="-keys")
+    ),
+    Mistake("ENC-003", "azure", "a rotation at no time", put(VAULT_KEY, LIFETIME, [{"action": {"type": "rotate"}}])),
+    Mistake("EQ-002", "azure", "a lake that is not there", promise("objects.lake", "")),
+    Mistake("EQ-002", "aws", "one machine called a cluster", promise("profile", "small")),
     Mistake("DB-003", "gcp", "no protection", put(SQL, "deletionProtection", False)),
     Mistake("DB-004", "aws", "no export", put(RDS, "enabledCloudwatchLogsExports", [])),
     Mistake("DB-004", "aws", "log group of RDS's own", drop("aws:cloudwatch/logGroup:LogGroup", name="-database")),
@@ -507,6 +557,12 @@ MISTAKES = (
     Mistake("DEP-003", "azure", "a key not yet granted", forget(PG, "infra:Wait")),
     Mistake("DEP-003", "azure", "a wait for nothing", hurry(WAIT, name="-backup")),
     Mistake("DEP-003", "gcp", "a key not yet granted", hurry(WAIT, name="-keys")),
+    Mistake(
+        "DEP-003",
+        "gcp",
+        "an agent without the key",
+        drop("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", name="-sqladmin"),
+    ),
     Mistake("DEP-004", "aws", "nodes without a way out", forget(EKS, "Route::")),
     Mistake("DEP-004", "aws", "a NAT without a gateway", forget("aws:ec2/natGateway:NatGateway", "InternetGateway")),
     Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),

@@ -1,0 +1,54 @@
+"""NET-009: a private way in is three things (an address in our network, a service, a name), and half of one is none."""
+
+from collections.abc import Callable, Iterator
+
+from infra.offline.report import Resource
+from infra.policies.rules.base import Breach, Stack, dig, is_set, is_true, must, rule
+
+_ENDPOINT, _NAMES = "azure-native:network:PrivateEndpoint", "azure-native:network:PrivateDnsZoneGroup"
+_ZONE, _LINK = "azure-native:privatedns:PrivateZone", "azure-native:privatedns:VirtualNetworkLink"
+_GOOGLE_ZONE, _RECORD = "gcp:dns/managedZone:ManagedZone", "gcp:dns/recordSet:RecordSet"
+
+
+@rule("NET-009", "a private way in has an address in our network, a service and a name")
+def ways_lead_somewhere(stack: Stack) -> Iterator[Breach]:
+    yield from _WAYS[stack.cloud](stack)
+
+
+def _aws(stack: Stack) -> Iterator[Breach]:
+    endpoints = stack.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+    inside = [r for r in endpoints if r.inputs.get("vpcEndpointType") == "Interface"]
+    yield from must(inside, "privateDnsEnabled", is_true, "Its name would still mean the public address")
+    yield from must(inside, "subnetIds", is_set, "Stands in no subnet")
+    yield from must([r for r in endpoints if r not in inside], "routeTableIds", is_set, "No route leads there")
+
+
+def _azure(stack: Stack) -> Iterator[Breach]:
+    endpoints, connection = stack.of(_ENDPOINT), "privateLinkServiceConnections.0"
+    yield from must(endpoints, "subnet.id", is_set, "Stands in no subnet")
+    yield from must(endpoints, f"{connection}.privateLinkServiceId", is_set, "Leads to no service")
+    yield from must(endpoints, f"{connection}.groupIds", is_set, "Leads to no part of the service")
+    yield from _without(stack, endpoints, _NAMES, "privateDnsZoneConfigs.0.privateDnsZoneId", "has no name inside")
+    yield from must(stack.of(_ZONE), "privateZoneName", is_set, "A zone of a made-up name means no service")
+    yield from _without(stack, stack.of(_ZONE), _LINK, "virtualNetwork.id", "is known to no network of ours")
+
+
+def _gcp(stack: Stack) -> Iterator[Breach]:
+    zones = [r for r in stack.of(_GOOGLE_ZONE) if r.inputs.get("visibility") == "private"]
+    nobody = "is known to no network of ours"
+    yield from must(zones, "privateVisibilityConfig.networks.0.networkUrl", is_set, f"The zone {nobody}")
+    yield from _without(stack, zones, _RECORD, "rrdatas", "names nothing")
+    ways = stack.of("gcp:compute/globalForwardingRule:GlobalForwardingRule")
+    for path in ("network", "ipAddress"):
+        yield from must(ways, path, is_set, "Leads from nowhere")
+
+
+def _without(stack: Stack, those: list[Resource], beside: str, path: str, what: str) -> Iterator[Breach]:
+    """Each of `those` that no `beside` with something at `path` belongs to."""
+    said = {urn for r in stack.of(beside) if dig(r.inputs, path) for urn in r.depends_on}
+    yield from (
+        (r.urn, f"It {what}: no {beside.split(':')[-1]} with {path} belongs to it") for r in those if r.urn not in said
+    )
+
+
+_WAYS: dict[str, Callable[[Stack], Iterator[Breach]]] = {"aws": _aws, "azure": _azure, "gcp": _gcp}
