@@ -68,11 +68,11 @@ class Platform:
     def logs(self) -> str:
         return "\n".join(f"== {name}\n{self.supervisor.log_tail(name)}" for name in CHILDREN)
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`pointsman ...` as a user of this machine runs it."""
         return subprocess.run(
             [sys.executable, "-m", "services.cli", *arguments],
-            env=user_environment(self.home),
+            env=user_environment(self.home) | environment,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
@@ -118,6 +118,7 @@ def run_platform(folder: Path, environment: Mapping[str, str] | None = None) -> 
         f"{connectors}EMAIL": "pointsman@example.com",
         f"{connectors}API_TOKEN": ZENDESK_TOKEN,
         f"{connectors}USER_ID": USER_ID,
+        "POINTSMAN_ROUTER_POLL_S": "1",
         **(environment or {}),
     }
     claim(home, print)

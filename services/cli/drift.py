@@ -1,23 +1,31 @@
 """`pointsman drift`: whether tickets are still what they were, as judged day by day, and by which rules."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from psycopg.rows import dict_row
 
 from services.cli import rules
-from services.cli.output import Format, FormatOption, pairs, print_json, print_table
+from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import connect, open_platform
 from services.core.contracts.drift import DriftReport, DriftRules, ShiftTest
 from services.core.kit.errors import NotFound
 
 app = typer.Typer(no_args_is_help=True, help="Whether tickets are still what the model has learnt from.")
-
 REPORT = """
 select report from drift_reports where day <= coalesce(%s::date, 'infinity') order by day desc limit 1
 """
+
+rules.add_commands(
+    app,
+    "drift",
+    "drift",
+    DriftRules,
+    change="Judge by other rules: windows, false alarms a year, least effects. They hold from the next day on.",
+    say=lambda chosen: f"A p of {chosen.p_max:.5f} counts from now on, and effects as in: pointsman drift show",
+    derive=lambda chosen: {"p_max": chosen.p_max},
+)
 
 
 @app.command("report")
@@ -46,38 +54,6 @@ def report(
     print_table(columns, [_row(one) for one in found.tests])
     windows = f"the {found.now_days} days before it against the {found.before_days} before those"
     typer.echo(f"{found.day}, {windows}: {found.verdict}.")
-
-
-@app.command("import")
-def import_rules(
-    file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is made.")],
-) -> None:
-    """
-    Judge by other rules: windows, false alarms a year, least effects. They hold from the next day on.
-
-    Examples:
-
-      pointsman drift import drift.toml
-    """
-    chosen = rules.read_toml(file, DriftRules)
-    with open_platform() as settings, connect(settings) as conn:
-        rules.keep(conn, "drift", chosen)
-    typer.echo(f"A p of {chosen.p_max:.5f} counts from now on, and effects as in: pointsman drift show")
-
-
-@app.command("show")
-def show(format: FormatOption = Format.TABLE) -> None:
-    """
-    The rules that hold.
-
-    Examples:
-
-      pointsman drift show --format json
-    """
-    with open_platform() as settings, connect(settings) as conn:
-        found = rules.newest(conn, "drift", DriftRules)
-    facts = found.model_dump(mode="json") | {"p_max": found.p_max}
-    print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))
 
 
 def _row(one: ShiftTest) -> tuple[str, ...]:

@@ -1,24 +1,31 @@
 """`pointsman incidents`: many alike tickets in a short time, as the worker suggested them, and by which rules."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from psycopg.rows import dict_row
 
 from services.cli import rules
-from services.cli.output import Format, FormatOption, pairs, print_json, print_table
+from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import connect, open_platform
 from services.core.contracts.surge import SurgeRules
 
 app = typer.Typer(no_args_is_help=True, help="Many alike tickets in a short time: suggested incidents.")
-
 LIST = """
 select i.id, i.state, count(m.ticket_id) as tickets, round(i.expected::numeric, 1)::float as expected, i.at, i.grown_at,
        i.closed_by, array_agg(m.ticket_id order by m.ticket_id) as ticket_ids
 from incidents i left join incident_tickets m on m.incident_id = i.id
 group by i.id order by i.id desc limit %s
 """
+
+rules.add_commands(
+    app,
+    "incidents",
+    "surge",
+    SurgeRules,
+    change="Look by other rules: how many tickets, in how many minutes, how many false alarms. They hold at once.",
+    say=lambda chosen: f"{chosen.tickets} alike tickets within {chosen.minutes} minutes make an incident.",
+)
 
 
 @app.command("list")
@@ -42,34 +49,3 @@ def list_incidents(
         return
     columns = ("id", "state", "tickets", "expected", "at", "grown_at", "closed_by")
     print_table(columns, [[row[column] for column in columns] for row in rows])
-
-
-@app.command("import")
-def import_rules(
-    file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is made.")],
-) -> None:
-    """
-    Look by other rules: how many tickets, in how many minutes, how many false alarms. They hold from the next look on.
-
-    Examples:
-
-      pointsman incidents import surge.toml
-    """
-    chosen = rules.read_toml(file, SurgeRules)
-    with open_platform() as settings, connect(settings) as conn:
-        rules.keep(conn, "surge", chosen)
-    typer.echo(f"{chosen.tickets} alike tickets within {chosen.minutes} minutes make an incident.")
-
-
-@app.command("show")
-def show(format: FormatOption = Format.TABLE) -> None:
-    """
-    The rules that hold.
-
-    Examples:
-
-      pointsman incidents show
-    """
-    with open_platform() as settings, connect(settings) as conn:
-        facts = rules.newest(conn, "surge", SurgeRules).model_dump(mode="json")
-    print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))

@@ -1,14 +1,18 @@
 """Rules that are data: a TOML file that a contract reads, kept and audited; the newest holds."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import psycopg
+import typer
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
+from services.cli.output import Format, FormatOption, pairs, print_json, print_table
+from services.cli.target import connect, open_platform
 from services.core.contracts.base import Contract
 from services.core.kit import audit
 from services.core.kit.errors import InputInvalid
@@ -17,6 +21,40 @@ KEEP = "insert into watch_rules (kind, rules, by) values (%s, %s, 'operator')"
 NEWEST = "select rules from watch_rules where kind = %s order by id desc limit 1"
 
 Rules = TypeVar("Rules", bound=Contract)
+
+
+def add_commands(
+    app: typer.Typer,
+    command: str,
+    kind: str,
+    contract: type[Rules],
+    *,
+    change: str,
+    say: Callable[[Rules], str],
+    derive: Callable[[Rules], dict[str, Any]] = lambda rules: {},
+) -> None:
+    """
+    `import` and `show` for rules of this kind.
+
+    Args:
+        command: of the group. change: what an import is for. say: what holds after it. derive: what is shown beside.
+    """
+
+    @app.command("import", help=f"{change}\n\nExamples:\n\n  pointsman {command} import {kind}.toml")
+    def import_rules(
+        file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is made.")],
+    ) -> None:
+        chosen = read_toml(file, contract)
+        with open_platform() as settings, connect(settings) as conn:
+            keep(conn, kind, chosen)
+        typer.echo(say(chosen))
+
+    @app.command("show", help=f"The rules that hold.\n\nExamples:\n\n  pointsman {command} show --format json")
+    def show(format: FormatOption = Format.TABLE) -> None:
+        with open_platform() as settings, connect(settings) as conn:
+            rules = newest(conn, kind, contract)
+        facts = rules.model_dump(mode="json") | derive(rules)
+        print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))
 
 
 def read_toml(file: Path, contract: type[Rules]) -> Rules:

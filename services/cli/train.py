@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,11 +11,20 @@ import typer
 from services.cli.target import open_platform
 
 
+class Encoder(StrEnum):
+    AUTO = "auto"
+    FINETUNED = "finetuned"
+    FROZEN = "frozen"
+
+
 def train(
     promote: Annotated[bool, typer.Option(help="Serve the new model when it passes its gates.")] = True,
     canary: Annotated[
         bool, typer.Option(help="Let it shadow live tickets first; see `pointsman models canary`.")
     ] = False,
+    encoder: Annotated[
+        Encoder, typer.Option(help="frozen: no fine-tuning, a model within a minute; auto: by the number of tickets.")
+    ] = Encoder.AUTO,
     progress: Annotated[str, typer.Option(help="bar for people, json for programs")] = "bar",
 ) -> None:
     """
@@ -25,6 +35,8 @@ def train(
     Examples:
 
       pointsman history import closed.csv --map group=team && pointsman train
+
+      pointsman train --canary --encoder frozen
     """
     with open_platform() as settings:
         environment = os.environ | {
@@ -32,7 +44,7 @@ def train(
             "POINTSMAN_OBJECTS_URL": settings.objects_url,
             "POINTSMAN_COMPANY": settings.company,
         }
-        command = [sys.executable, "-m", "services.trainer", "--progress", progress]
+        command = [sys.executable, "-m", "services.trainer", "--progress", progress, "--encoder", encoder]
         done = subprocess.run(
             [*command, *(["--promote"] if promote else []), *(["--canary"] if canary else [])], env=environment
         )

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from services.core.contracts.evidence import Bin
+from services.core.models.card import CARD_FOLDER, DATA_PAGE, MODEL_PAGE
 from services.core.models.manifest import HeadRules, Manifest
-from services.core.models.registry import CARD_FOLDER, Gate
+from services.core.models.registry import Gate
 from services.trainer import plots
 from services.trainer.judge import Row
 from services.trainer.prepare import Example, Split
 
-MODEL_PAGE, DATA_PAGE = "model.html", "data.html"
 MISTAKES_SHOWN = 12
 GROUPS_SHOWN = 200
 STYLE = (

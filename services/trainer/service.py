@@ -12,6 +12,7 @@ from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
+from services.core.models.card import CARD_FOLDER
 from services.trainer.cards import write_cards
 from services.trainer.config import FitConfig, Progress
 from services.trainer.evidence import changes, gather
@@ -122,7 +123,7 @@ def _keep(run: Run, place: Registry, version: str) -> Path:
 def _tell_people(run: Run, place: Registry, version: str, gates: Sequence[registry.Gate]) -> None:
     """Model card and data card, beside the bundle here and in the object store."""
     for page in sorted(write_cards(read_story(run, gates), place.work_dir / version).iterdir()):
-        place.store.put(f"models/{version}/{registry.CARD_FOLDER}/{page.name}", page.read_bytes())
+        place.store.put(f"models/{version}/{CARD_FOLDER}/{page.name}", page.read_bytes())
 
 
 def _tell_rejected(place: Registry, version: str, gates: Sequence[registry.Gate]) -> None:

@@ -21,6 +21,7 @@ from psycopg.types.json import Jsonb
 from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
 from services.core.kit.errors import Conflict, NotFound, Unavailable
+from services.core.models.card import CARD_FOLDER
 from services.core.models.manifest import LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
 from services.core.models.promotion import EARLIER, OFFER, SERVE
 from services.core.models.texts import signed
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 WHY_NOT_ASKED = "the caller has asked the gates"
-CARD_FOLDER = "card"  # beside a bundle's files
 SELECT = (
     "select version, status, uri, manifest, metrics, created_at, promoted_at, gates, canary,"
     " cardinality(erased_keys) as erased"

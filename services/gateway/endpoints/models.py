@@ -1,12 +1,13 @@
 """The console's page of the router's versions: looked at by everyone, changed by administrators."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.core.kit.database import connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal, Role
+from services.core.models.card import read_page
 from services.gateway import charts, models, repository
 from services.gateway.access import needs_in_console
 from services.gateway.models import CHANGED_SHOWN, Model
@@ -24,9 +25,12 @@ FIGURES = (
     ("held_out_rows", "Held-out tickets"),
 )
 CONFUSED_SHOWN = 12
+# A card is a page of the trainer's with its own style and its plots in it; it may load and run nothing.
+CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
 Viewer = Annotated[Principal, Depends(needs_in_console(Role.VIEWER))]
 Admin = Annotated[Principal, Depends(needs_in_console(Role.ADMIN))]
 Version = Annotated[str | None, Query(max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+CardVersion = Annotated[str, Path(max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Group = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Percent = Annotated[float, Query(ge=0, le=100)]
 
@@ -35,6 +39,15 @@ Percent = Annotated[float, Query(ge=0, le=100)]
 async def show_models(request: Request, who: Viewer, version: Version = None) -> Response:
     """The champion, or the version that was chosen, with the list of all."""
     return await _page(request, who, version)
+
+
+@router.get("/models/card/{version}/{page}")
+async def show_card(
+    request: Request, who: Viewer, version: CardVersion, page: Literal["model.html", "data.html"]
+) -> Response:
+    """Model card or data card, as the training wrote them."""
+    found = await read_page(request.app.state.settings.objects_url, version, page)
+    return Response(found, media_type="text/html", headers={"Content-Security-Policy": CARD_POLICY})
 
 
 @router.get("/models/threshold")

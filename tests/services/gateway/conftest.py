@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -45,11 +46,12 @@ def keys(database: str) -> Iterator[Keys]:
 
 
 @pytest.fixture
-def settings(database: str) -> GatewaySettings:
+def settings(database: str, tmp_path: Path) -> GatewaySettings:
     names = ("desk", "generic", "zendesk")
     connectors = ConnectorsSettings.model_validate({name: {"secrets": (SECRET,)} for name in names})
     return GatewaySettings(
         database_url=SecretStr(database),
+        objects_url=f"file:{tmp_path}/objects",
         connectors=connectors,
         max_body_bytes=MAX_BODY_BYTES,
         router_url="http://127.0.0.1:9",  # nothing listens there: the gateway must not need the router

@@ -16,6 +16,7 @@ from tests.services.gateway.conftest import Keys
 from tests.services.gateway.test_console_browser import CUT_OFF
 from tests.services.gateway.test_reviews_browser import SHOWN_AS
 
+TOO_WIDE = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.className)"
 DAY = date(2026, 11, 20)
 TICKET = """
 insert into tickets (connector, external_id, subject, state)
@@ -80,6 +81,7 @@ def test_what_has_shifted_is_read_and_followed(console: Watched, tmp_path: Path)
         page.screenshot(path=tmp_path / f"drift-{width}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
         assert page.evaluate(CUT_OFF) == [], width
+        assert page.evaluate(TOO_WIDE) == [], width
     page.get_by_role("link", name="10 Nov").click()
     expect(page.get_by_text("Nothing has shifted.")).to_be_visible()
     assert (console.complaints, console.hosts) == ([], {"127.0.0.1"})

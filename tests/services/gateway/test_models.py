@@ -1,5 +1,6 @@
 """The page of models: looked at by all, promoted, taken back and tuned by administrators, every change audited."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -115,6 +116,28 @@ async def test_everyone_sees_gates_figures_curves_and_what_changed(
     page = (await gateway.get("/models", headers=as_(keys.viewer))).text
     assert "VPN drops daily" not in page
     assert "ticket/1" in page
+
+
+async def test_a_versions_card_is_a_click_away_and_runs_nothing(
+    gateway: httpx.AsyncClient, keys: Keys, models: None, tmp_path: Path
+) -> None:
+    """With a policy of its own; where it is not at hand the page says how to get it; nobody sees it without a key."""
+    folder = tmp_path / "objects" / "models" / "m1" / "card"
+    folder.mkdir(parents=True)
+    (folder / "model.html").write_text("<!doctype html><style>p { color: red }</style><p>m1")
+    link = "/models/card/m1/model.html"
+    assert f'href="{link}"' in (await gateway.get("/models", headers=as_(keys.viewer))).text
+    card = await gateway.get(link, headers=as_(keys.viewer))
+    assert (card.status_code, card.text[-5:]) == (200, "<p>m1")
+    assert card.headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
+    missing = await gateway.get("/models/card/m0/data.html", headers=as_(keys.viewer))
+    assert (missing.status_code, "pointsman models card m0" in missing.text) == (404, True)
+    assert (await gateway.get("/models/card/m1/manifest.json", headers=as_(keys.viewer))).status_code == 422
+    assert (await gateway.get("/models/card/m1%2F..%2Fm0/model.html", headers=as_(keys.viewer))).status_code in (
+        404,
+        422,
+    )
+    assert (await gateway.get(link)).status_code == 303
 
 
 async def test_what_a_threshold_would_do_is_shown_before_it_is_saved(

@@ -43,11 +43,11 @@ def made_up_tickets(rows: int, *, seed: int = 1, rare: int = 4) -> list[Example]
     """Distinct tickets of four groups in turn, and `rare` ones of a fifth."""
     chance = random.Random(seed)
     groups = list(WORDS)
-    found = [_ticket(chance, groups[i % len(groups)], WORDS[groups[i % len(groups)]], i) for i in range(rows)]
-    return found + [_ticket(chance, *RARE, rows + i) for i in range(rare)]
+    found = [made_up_ticket(chance, groups[i % len(groups)], WORDS[groups[i % len(groups)]], i) for i in range(rows)]
+    return found + [made_up_ticket(chance, *RARE, rows + i) for i in range(rare)]
 
 
-def _ticket(chance: random.Random, group: str, words: tuple[str, ...], number: int) -> Example:
+def made_up_ticket(chance: random.Random, group: str, words: tuple[str, ...], number: int) -> Example:
     a, b, c = chance.sample(words, 3)
     return Example(f"{chance.choice(FRAMES).format(a=a, b=b, c=c)} (case {number})", group)
 

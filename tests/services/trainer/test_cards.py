@@ -6,8 +6,9 @@ import re
 from PIL import Image
 
 from services.core.contracts.evidence import Bin
+from services.core.models.card import CARD_FOLDER
 from services.core.models.manifest import read_manifest
-from services.core.models.registry import CARD_FOLDER, Gate
+from services.core.models.registry import Gate
 from services.trainer import plots
 from services.trainer.cards import Story, write_cards
 from services.trainer.judge import Row

@@ -2,13 +2,11 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
@@ -17,12 +15,11 @@ from typer.testing import CliRunner
 
 from services.cli.__main__ import app
 from services.core.contracts.drift import DriftReport, DriftRules
-from services.core.kit.database import Pool, build_pool
+from services.core.kit.database import Pool
 from services.core.models.client import RouterClient
-from services.core.search import similar
 from services.worker.drift import judge_day, tell_metrics
 from services.worker.notify.announce import announce_once
-from tests.services.worker.served_router import ServedRouter
+from tests.services.worker.conftest import EmbeddingRouter as Router
 from tests.services.worker.test_notices import later, letters, settings
 
 DAY = date(2026, 11, 20)
@@ -35,47 +32,6 @@ insert into decisions (ticket_id, workflow_id, decision, "group", band, confiden
 select id, 'new:' || id, '{}', %(group)s, 'AUTO_ROUTE', %(confidence)s, 'm1', false, %(at)s from ticket
 returning ticket_id
 """
-
-
-class Router(ServedRouter):
-    """Embeds a text by its words: each pulls to a direction of its own. `versions`: the last stays."""
-
-    def __init__(self) -> None:
-        self.versions = ["m1"]
-        super().__init__()
-
-    def answer(self, texts: list[str]) -> tuple[int, dict[str, Any]]:
-        version = self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]
-        values: dict[str, list[Any]] = {
-            "label": ["Network"] * len(texts),
-            "probability": [1.0] * len(texts),
-            "confidence": [0.9] * len(texts),
-            "similarity": [0.5] * len(texts),
-            "band": ["AUTO_ROUTE"] * len(texts),
-            "reason": [""] * len(texts),
-            "embedding": [float(x) for text in texts for x in embedded(text)],
-        }
-        return 200, {"model_version": version, "outputs": [{"name": k, "data": v} for k, v in values.items()]}
-
-
-def embedded(text: str) -> np.ndarray:
-    found = sum(np.random.default_rng(sum(map(ord, word))).normal(size=similar.DIMENSIONS) for word in text.split())
-    return found / np.linalg.norm(found)
-
-
-@pytest.fixture
-def router() -> Iterator[Router]:
-    made = Router()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    with psycopg.connect(database) as conn:
-        conn.execute("insert into models (version, status, uri, manifest) values ('m1', 'champion', '', '{}')")
-    async with build_pool(database, min_size=1, max_size=3) as pool:
-        yield pool
 
 
 async def look(pool: Pool, router: Router, day: date = DAY) -> DriftReport | None:

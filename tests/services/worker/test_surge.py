@@ -1,7 +1,6 @@
 """Surges: alike tickets that come at once make one incident, which grows; what comes every day makes none."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -10,12 +9,12 @@ import pytest
 
 from services.core.contracts.surge import SurgeRules
 from services.core.drift.surges import p_max, poisson_tail
-from services.core.kit.database import Pool, build_pool
+from services.core.kit.database import Pool
 from services.core.models.client import RouterClient
 from services.worker import repository
 from services.worker.notify.announce import announce_once
 from services.worker.surge import look_once
-from tests.services.worker.test_drift import Router
+from tests.services.worker.conftest import EmbeddingRouter as Router
 from tests.services.worker.test_notices import letters, settings
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -24,22 +23,6 @@ TAKE_IN = """
 insert into tickets (connector, external_id, subject, body, state, created_at)
 values ('generic', gen_random_uuid()::text, %s, '', 'triaged', %s) returning id
 """
-
-
-@pytest.fixture
-def router() -> Iterator[Router]:
-    made = Router()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    """A database in which a week of a hundred unlike tickets has been seen, ten of them about a password."""
-    with psycopg.connect(database) as conn:
-        conn.execute("insert into models (version, status, uri, manifest) values ('m1', 'champion', '', '{}')")
-    async with build_pool(database, min_size=1, max_size=3) as pool:
-        yield pool
 
 
 async def past(pool: Pool, router: Router, database: str, *, usual: int = 0) -> None:
