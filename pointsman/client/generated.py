@@ -89,7 +89,9 @@ class DeadLetter(Model):
 class Decision(Model):
     """`band` is final: the router's suggestion after filters and degradation.
     `group` is None when nothing could be decided (router down): a person decides.
-    `decided_by` names what made it: `router`, `filter`, `fallback`."""
+    `decided_by` names what made it: `router`, `filter`, `fallback`.
+    `hours` and `breach`: until it is solved, and the chance that its SLA is missed, as learned; None where no head may
+    say it."""
 
     ticket_id: str
     group: str | None
@@ -105,6 +107,8 @@ class Decision(Model):
     decided_by: str | None = None
     model_version: str | None = None
     prompt_version: str | None = None
+    hours: Hours | None = None
+    breach: float | None = None
     shadow: bool | None = None
     latency_ms: float | None = None
     decided_at: datetime | None = None
@@ -172,6 +176,14 @@ class HookAnswers(Model):
     """For a call that bundles events: what became of each, in the call's order."""
 
     events: list[HookAnswer]
+
+
+class Hours(Model):
+    """Hours to resolution: as many tickets take longer than `middle` as shorter; four in five lie between the ends."""
+
+    low: float
+    middle: float
+    high: float
 
 
 class Judged(Model):

@@ -5,6 +5,7 @@ Which column of somebody's export holds which field of ours: what `--map` says, 
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+from services.core.contracts.facts import KEPT
 from services.core.kit.errors import InputInvalid
 
 GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower case with _ for spaces and hyphens
@@ -27,6 +28,9 @@ GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower ca
     "external_id": ("id", "ticket_id", "number", "external_id", "key", "unique_key", "issue_key"),
     "requester": ("email", "requester_email", "requester", "from", "caller_id"),
     "created_at": ("created_at", "created", "opened_at", "created_date", "sys_created_on", "date"),
+    "organisation": ("organisation", "organization", "company"),
+    "product": ("product", "project"),
+    "place": ("place", "borough", "site"),
     "solved_at": ("solved_at", "solved", "resolved_at", "resolved", "closed_at", "closed", "closed_date"),
 }
 EXAMPLE = "--map subject=title,body=description,group=team"
@@ -94,7 +98,8 @@ def _plain(column: str) -> str:
 
 
 def _missing(field: str, columns: Sequence[str], mapping: Mapping[str, str], fact: str) -> ColumnsInvalid:
-    unused = [column for column in columns if column not in mapping.values()]
+    taken = {name for other, name in mapping.items() if other not in KEPT}  # a guess at what only helps is no reason
+    unused = [column for column in columns if column not in taken]
     tries = [f"--map '{field}={column}'" for column in unused[:3]] or [EXAMPLE]
     return ColumnsInvalid(f"{fact} {_existing(columns)} Say which one it is, for example: {' or '.join(tries)}")
 

@@ -8,12 +8,13 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from services.cli.records import Malformed, Record, TicketFile, records
+from services.core.contracts.facts import KEPT, digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
 
 EXTERNAL_ID_MAX_CHARS = 128
@@ -41,6 +42,7 @@ class Row:
     requester: str | None = None
     created_at: datetime | None = None
     solved_at: datetime | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)  # contracts.facts: names to digests
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _ticket(line: int, values: Mapping[str, str]) -> Row:
         requester=_known(values, "requester"),
         created_at=parse_time("created_at", _known(values, "created_at")),
         solved_at=parse_time("solved_at", _known(values, "solved_at")),
+        categories=digests({name: _known(values, name) for name in KEPT}),
     )
 
 

@@ -1,5 +1,6 @@
 """`pointsman history`: closed tickets in, and what is there."""
 
+import re
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from services.cli.records import count, inspect
 from services.cli.redaction import Batch, redact_batch, redaction
 from services.cli.target import connect, open_platform
 from services.core.kit.settings import read_settings
+from services.local.home import LocalSettings
 from services.local.mock.tickets import MOCK_SOURCE, MockTicket
 from services.local.mock.tickets import history as mock_history
 
@@ -59,7 +61,8 @@ def import_(
     """
     Bring closed tickets in, redacted. Interrupted? Run it again: it goes on where it stopped.
 
-    Fields for --map: subject, body, group (needed), priority, external_id, requester, created_at, solved_at.
+    Fields for --map: subject, body, group (needed), priority, external_id, requester, created_at, solved_at;
+    organisation, product and place are kept as digests, for hours and SLA risk.
 
     Examples:
 
@@ -173,11 +176,11 @@ def _import(
 
 @contextmanager
 def _progress(job: Job, ahead: int) -> Generator[Observer]:
-    """A bar on stderr, and the first bad rows below it."""
+    """A bar on stderr, and the first bad rows below it; all of them are in a file where there are more."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bad = 0
+    bad: list[BadRow] = []
     look = (
         TextColumn("Importing {task.description}", markup=False),
         BarColumn(),
@@ -188,17 +191,29 @@ def _progress(job: Job, ahead: int) -> Generator[Observer]:
         task = bar.add_task(job.source, total=job.end, completed=job.end - ahead)
 
         def observe(batch: Batch) -> None:
-            nonlocal bad
             bar.advance(task, len(batch))
             for row in batch:
                 if isinstance(row, BadRow):
-                    bad += 1
-                    if bad <= SHOWN_BAD_ROWS:
+                    bad.append(row)
+                    if len(bad) <= SHOWN_BAD_ROWS:
                         bar.console.print(f"line {row.line}: {row.why}", markup=False)
 
-        yield observe
-    if bad > SHOWN_BAD_ROWS:
-        typer.echo(f"... and {bad - SHOWN_BAD_ROWS} more bad rows.", err=True)
+        try:
+            yield observe
+        finally:
+            if len(bad) > SHOWN_BAD_ROWS:
+                kept = _keep_bad_rows(job, bad, is_resumed=ahead < job.end)
+                typer.echo(f"... and {len(bad) - SHOWN_BAD_ROWS} more bad rows, all of them in {kept}", err=True)
+
+
+def _keep_bad_rows(job: Job, rows: list[BadRow], *, is_resumed: bool) -> Path:
+    """Below those of the run that this one went on from."""
+    folder = read_settings(LocalSettings).home / "imports"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', job.source)}-bad-rows.txt"
+    with file.open("a" if is_resumed else "w", encoding="utf-8") as out:
+        out.writelines(f"line {row.line}: {row.why}\n" for row in rows)
+    return file
 
 
 def _report(outcome: Outcome, seconds: float, format: Format) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from services.cli.files import BadRow, Row
 from services.cli.redaction import Batch, Redaction
@@ -21,12 +22,14 @@ from services.core.kit.errors import Conflict
 BATCH_ROWS = 500
 UPSERT = """
     insert into history
-        (source, external_id, subject, body, "group", priority, created_at, solved_at, content_hash)
+        (source, external_id, subject, body, "group", priority, created_at, solved_at, categories,
+         content_hash)
     values (%(source)s, %(external_id)s, %(subject)s, %(body)s, %(group)s, %(priority)s, %(created_at)s,
-            %(solved_at)s, %(content_hash)s)
+            %(solved_at)s, %(categories)s, %(content_hash)s)
     on conflict (source, external_id) do update set
         subject = excluded.subject, body = excluded.body, "group" = excluded."group", priority = excluded.priority,
-        created_at = excluded.created_at, solved_at = excluded.solved_at, content_hash = excluded.content_hash
+        created_at = excluded.created_at, solved_at = excluded.solved_at, categories = excluded.categories,
+        content_hash = excluded.content_hash
 """
 BEGIN = """
     insert into history_imports as i (source, fingerprint) values (%(source)s, %(fingerprint)s)
@@ -152,6 +155,7 @@ def record(job: Job, row: Row) -> dict[str, Any]:
         "priority": known_priority(row.priority),
         "created_at": row.created_at,
         "solved_at": row.solved_at,
+        "categories": Jsonb(dict(row.categories)),
         "content_hash": content_hash(row),
     }
 

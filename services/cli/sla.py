@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="SLA policies and the tickets that 
 KEEP = "insert into sla_rules (rules, by) values (%s, 'operator')"
 NEWEST = "select rules, by, at from sla_rules order by id desc limit 1"
 ALERTS = """
-select a.ticket_id, a."group", a.priority, a.target_hours, a.due_at, a.at, t.status from sla_alerts a
+select a.ticket_id, a."group", a.priority, a.target_hours, a.due_at, a.at, a.why, t.status from sla_alerts a
 join tickets t on t.id = a.ticket_id where t.status in ('new', 'open', 'pending') order by a.due_at limit %s
 """
 
@@ -77,5 +77,5 @@ def list_at_risk(
     if format is Format.JSON:
         print_json(rows)
     else:
-        columns = ["ticket", "team", "priority", "hours", "due", "noted", "status"]
+        columns = ["ticket", "team", "priority", "hours", "due", "noted", "why", "status"]
         print_table(columns, [tuple(row.values()) for row in rows])

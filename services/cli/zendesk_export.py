@@ -22,6 +22,7 @@ from services.core.connectors import lenient
 from services.core.connectors.registry import ConnectorsSettings
 from services.core.connectors.zendesk.api import ZendeskApi
 from services.core.connectors.zendesk.settings import ZendeskSettings
+from services.core.contracts.facts import digests
 from services.core.kit.errors import ConfigurationInvalid, ConnectorUnavailable, PayloadInvalid
 
 CLOSED = ("solved", "closed")
@@ -180,6 +181,7 @@ def _to_row(line: int, raw: Mapping[str, Any], groups: Mapping[str, str]) -> Row
             priority=lenient.optional_id(raw.get("priority")),
             created_at=lenient.time(raw.get("created_at")),
             solved_at=lenient.time(raw.get("updated_at")),
+            categories=digests(raw),
         )
     except PayloadInvalid as exc:
         return BadRow(line, exc.message)

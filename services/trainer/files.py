@@ -30,11 +30,12 @@ NAMES = {  # our fields, and what files usually call them
     "channel": ("channel", "contact_type"),
     "organisation": ("organisation", "organization", "company"),
     "product": ("product", "project"),
+    "place": ("place", "borough", "site"),
     "features": (),
 }
 FIELDS = tuple(NAMES)
 YES, NO = frozenset({"true", "yes", "1", "t", "y"}), frozenset({"false", "no", "0", "f", "n"})
-CATEGORIES = ("channel", "organisation", "product")
+CATEGORIES = ("channel", "organisation", "product", "place")
 UNKNOWN = frozenset({"", "?", "nan", "null", "none"})
 
 

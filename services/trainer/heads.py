@@ -47,6 +47,7 @@ RIDGE = 300.0
 DECIDES_PRECISION = 0.8
 DECIDES_ROWS_MIN = 20
 GAIN_MIN = 0.02  # what chance alone may show on few unseen rows
+BREACH_AUC_MIN = 0.6  # a head that orders tickets no better is no reason to alarm anybody
 ECE_MAX = 0.05  # beyond what chance alone shows
 
 Kind = Literal["linear", "boosted"]
@@ -228,10 +229,15 @@ def _conclude_classes(
     if task.name == BREACH:
         figures["auc"] = metrics.auc(probabilities[:, 1], index == 1)
     loss = float(-np.log(np.maximum(probabilities[np.arange(len(index)), index], 1e-12)).mean())
-    decides = None if task.name == BREACH else _decides_from(top, right, figures)
+    decides = _breach_decides(figures) if task.name == BREACH else _decides_from(top, right, figures)
     return loss, HeadRules(
         kind="linear", labels=task.labels, temperature=temperature, decides_from=decides, metrics=figures
     )
+
+
+def _breach_decides(figures: Mapping[str, float]) -> float | None:
+    """Its chance is acted upon at any height where it is calibrated and orders tickets better than a coin does."""
+    return 0.0 if figures["ece"] <= figures["ece_noise"] + ECE_MAX and figures["auc"] >= BREACH_AUC_MIN else None
 
 
 def _decides_from(top: NDArray[np.float64], right: NDArray[np.bool_], figures: Mapping[str, float]) -> float | None:

@@ -11,18 +11,18 @@ from services.core.contracts.sla import SlaRules
 from services.core.contracts.ticket import Priority
 from services.core.kit import business_time
 from services.core.models.texts import join_text
-from services.trainer.prepare import Example, Targets
+from services.trainer.prepare import Example, Targets, with_queue
 
 HISTORY = """
     select subject, body, "group", coalesce(solved_at, created_at) as at, 'history/' || id as ref,
-           source as channel, created_at, solved_at, priority
+           source as channel, created_at, solved_at, priority, categories
     from history where coalesce("group", '') <> ''
 """
 
 # a person's correction outranks the group at close, which outranks plain feedback
 LABELS = """
     select distinct on (t.id) t.subject, t.body, l."group", l.at, 'ticket/' || t.id as ref,
-           t.connector as channel, t.created_at, null as priority,
+           t.connector as channel, t.created_at, null as priority, t.categories,
            (select c.at from labels c where c.ticket_id = t.id and c.source = 'close') as solved_at
     from labels l join tickets t on t.id = l.ticket_id
     where t.state <> 'erased' and coalesce(t.subject, t.body) is not null
@@ -39,7 +39,7 @@ def read_examples(conn: Connection[Any]) -> list[Example]:
     found = conn.cursor(row_factory=tuple_row).execute(RULES).fetchone()
     rules = SlaRules.model_validate(found[0]) if found else SlaRules()
     examples = [_example(row, rules) for row in rows]
-    return sorted(examples, key=lambda row: (row.at is not None, row.at))
+    return with_queue(sorted(examples, key=lambda row: (row.at is not None, row.at)))
 
 
 def _example(row: dict[str, Any], rules: SlaRules) -> Example:
@@ -50,7 +50,7 @@ def _example(row: dict[str, Any], rules: SlaRules) -> Example:
         row["group"],
         row["at"],
         row["ref"],
-        facts=Facts(opened_at=opened, categories={"channel": row["channel"]}),
+        facts=Facts(opened_at=opened, categories={**row["categories"], "channel": row["channel"]}),
         targets=Targets(
             hours=(solved - opened).total_seconds() / 3600 if is_timed else None,
             breached=_breached(row, rules) if is_timed else None,

@@ -58,6 +58,8 @@ def decide(gathered: Gathered) -> Decision:
         "latency_ms": gathered.latency_ms,
     }
     prediction = gathered.prediction
+    if prediction and (outlook := prediction.outlook):
+        common |= {"hours": outlook.hours, "breach": outlook.breach if outlook.is_breach_sure else None}
     if prediction is None:
         return Decision(
             group=None,

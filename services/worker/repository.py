@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from services.core.connectors.write_back import About
 from services.core.contracts.decision import Decision
+from services.core.contracts.facts import digests
 from services.core.contracts.prediction import Band, Prediction
 from services.core.contracts.priority import LabelText
 from services.core.contracts.ticket import Priority, Seen, Ticket
@@ -32,7 +33,8 @@ with vault as (
         and coalesce(ticket ->> 'body', '') = %(known_body)s
     returning ticket_id
 )
-update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, seen = %(seen)s, updated_at = now()
+update tickets set subject = %(subject)s, body = %(body)s, language = %(language)s, seen = %(seen)s,
+    categories = %(categories)s, updated_at = now()
 where id = %(id)s and state <> 'erased' and exists (select from vault) returning id
 """
 CATALOGUE = """
@@ -105,7 +107,8 @@ with texts as (delete from raw.texts where ticket_id = %(id)s),
      past_vectors as (delete from ticket_vectors v using past where v.ref = 'history/' || past.id),
      desk as (delete from desk_tickets d using tickets t where t.id = %(id)s and t.connector = 'desk'
               and d.id = case when t.external_id ~ '^[0-9]{1,18}$' then t.external_id::bigint end)
-update tickets set subject = null, body = null, state = 'erased', updated_at = now() where id = %(id)s returning id
+update tickets set subject = null, body = null, categories = '{}', state = 'erased', updated_at = now()
+where id = %(id)s returning id
 """
 
 
@@ -184,6 +187,7 @@ async def store_redacted(conn: Connection, ticket_id: int, ticket: Ticket, safe:
             "subject": safe.fields["subject"],
             "body": safe.fields["body"],
             "language": safe.language,
+            "categories": Jsonb(digests(ticket.metadata)),
         },
     )
     return await cursor.fetchone() is not None

@@ -28,30 +28,32 @@ OLDEST_DAYS = 365  # what is open for longer is nobody's news
 RULES = "select rules from sla_rules order by id desc limit 1"
 # Where people have put it, else where they said it belongs, else where it was routed by itself.
 UNSOLVED = """
-select t.id, t.created_at, d.priority,
+select t.id, t.created_at, d.priority, d.decision -> 'hours' as hours, (d.decision ->> 'breach')::float8 as breach,
        coalesce(t.current_group, r."group", case when d.band = 'AUTO_ROUTE' then d."group" end) as team
 from tickets t
 left join lateral (
-    select "group", band, priority from decisions where ticket_id = t.id order by id desc limit 1) d on true
+    select "group", band, priority, decision from decisions where ticket_id = t.id order by id desc limit 1) d on true
 left join reviews r on r.ticket_id = t.id
 where t.status in ('new', 'open', 'pending') and t.state in ('triaged', 'filtered')
   and (t.created_at, t.id) > (%(at)s, %(id)s) order by t.created_at, t.id limit %(page)s
 """
 NOTE = """
-insert into sla_alerts (ticket_id, target_hours, "group", priority, due_at)
-values (%(id)s, %(target_hours)s, %(team)s, %(priority)s, %(due_at)s) on conflict do nothing returning ticket_id
+insert into sla_alerts (ticket_id, target_hours, "group", priority, due_at, why)
+values (%(id)s, %(target_hours)s, %(team)s, %(priority)s, %(due_at)s, %(why)s)
+on conflict do nothing returning ticket_id
 """
 
 
 @dataclass(frozen=True)
 class AtRisk:
-    """A ticket that has used up so much of its time that somebody should know."""
+    """A ticket that has used up so much of its time, or is foreseen to, that somebody should know."""
 
     ticket_id: int
     policy: Policy
     team: str | None
     priority: Priority | None
     due_at: datetime
+    why: str = ""
 
 
 async def watch_sla(pool: Pool, *, stop: asyncio.Event) -> None:
@@ -87,10 +89,23 @@ def at_risk(rows: Sequence[DictRow], rules: SlaRules, now: datetime) -> list[AtR
             continue
         calendar = rules.calendars.get(policy.calendar or "")
         warned_at = business_time.after(row["created_at"], policy.target_hours * policy.warn_at, calendar)
-        if warned_at <= now:
-            due_at = business_time.after(row["created_at"], policy.target_hours, calendar)
-            found.append(AtRisk(row["id"], policy, row["team"], priority, due_at))
+        due_at = business_time.after(row["created_at"], policy.target_hours, calendar)
+        why = "" if warned_at <= now else _foreseen(row, policy, due_at)
+        if warned_at <= now or why:
+            found.append(AtRisk(row["id"], policy, row["team"], priority, due_at, why))
     return found
+
+
+def _foreseen(row: DictRow, policy: Policy, due_at: datetime) -> str:
+    """Why a ticket is at risk though its time is not used up: what closed tickets like it tell; empty: they do not."""
+    hours, breach = row["hours"], row["breach"]
+    if not policy.warn_chance:
+        return ""
+    if breach is not None and breach >= policy.warn_chance:
+        return f"{breach:.0%} of tickets like it were late"
+    if hours and row["created_at"] + timedelta(hours=hours["low"]) > due_at:
+        return f"nine in ten like it take longer than {hours['low']:.0f} h"
+    return ""
 
 
 async def _look(conn: Connection, rules: SlaRules, now: datetime) -> int:
@@ -109,5 +124,6 @@ async def _note(conn: Connection, risk: AtRisk) -> bool:
         "team": risk.team,
         "priority": risk.priority,
         "due_at": risk.due_at,
+        "why": risk.why,
     }
     return await (await conn.execute(NOTE, values)).fetchone() is not None

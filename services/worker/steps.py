@@ -17,7 +17,7 @@ import structlog
 from services.core.connectors import write_back
 from services.core.connectors.port import Connector
 from services.core.contracts.decision import Decision
-from services.core.contracts.facts import Facts
+from services.core.contracts.facts import Facts, digests
 from services.core.contracts.prediction import Prediction
 from services.core.contracts.priority import LabelText, PriorityAnswer, PriorityQuestion
 from services.core.contracts.ticket import Priority, Ticket
@@ -45,6 +45,7 @@ from services.worker import repository
 from services.worker.decide import Gathered, decide, why_left_alone
 from services.worker.metrics import DECISION_SECONDS, DECISIONS
 from services.worker.notify.announce import LANE
+from services.worker.open_tickets import OpenTickets
 from services.worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -72,6 +73,10 @@ class Outside:
     def lanes(self) -> Lanes:
         """To every system and channel; whoever calls one goes through its lane."""
         return Lanes((*self.connectors, *(LANE + channel for channel in self.settings.notify.channels)))
+
+    @cached_property
+    def open_tickets(self) -> OpenTickets:
+        return OpenTickets(self.pool)
 
     def silent(self) -> dict[str, datetime]:
         """The ticketing systems that do not answer, with since when."""
@@ -195,15 +200,16 @@ async def _route(outside: Outside, ticket_id: int, ticket: Ticket, safe: Redacte
     """The prediction, or None with the reason a person is needed: never a guess presented as a decision."""
     text = join_text(safe.fields["subject"], safe.fields["body"])
     try:
-        return await _ask_router(outside, text, _facts(ticket)), ""
+        return await _ask_router(outside, text, _facts(ticket, await outside.open_tickets.count())), ""
     except (RouterUnavailable, InputInvalid) as exc:
         log.error("worker.step.failed", step="route", ticket_id=ticket_id, error=type(exc).__name__)
         return None, "The router did not answer; a person decides."
 
 
-def _facts(ticket: Ticket) -> Facts:
+def _facts(ticket: Ticket, queue: int | None) -> Facts:
     """The same words as `services.trainer.repository` learns from."""
-    return Facts(opened_at=ticket.created_at, categories={"channel": ticket.connector})
+    categories = {**digests(ticket.metadata), "channel": ticket.connector}
+    return Facts(opened_at=ticket.created_at, queue=queue, categories=categories)
 
 
 async def _ask_router(outside: Outside, text: str, facts: Facts) -> Prediction:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from services.core.contracts.base import Contract
-from services.core.contracts.prediction import Band, ScoredGroup
+from services.core.contracts.prediction import Band, Hours, ScoredGroup
 from services.core.contracts.ticket import Priority
 
 
@@ -12,6 +12,8 @@ class Decision(Contract):
     `band` is final: the router's suggestion after filters and degradation.
     `group` is None when nothing could be decided (router down): a person decides.
     `decided_by` names what made it: `router`, `filter`, `fallback`.
+    `hours` and `breach`: until it is solved, and the chance that its SLA is missed, as learned; None where no head may
+    say it.
     """
 
     ticket_id: str
@@ -28,6 +30,8 @@ class Decision(Contract):
     decided_by: str = "router"
     model_version: str | None = None
     prompt_version: str | None = None
+    hours: Hours | None = None
+    breach: float | None = None
     shadow: bool = False
     latency_ms: float = 0.0
     decided_at: datetime | None = None

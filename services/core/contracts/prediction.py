@@ -39,7 +39,11 @@ class Hours(Contract):
 
 
 class Outlook(Contract):
-    """What the heads beside the group say of a ticket; a head that the model has not is None."""
+    """
+    What the heads beside the group say of a ticket; a head that the model has not is None.
+
+    `is_breach_sure`: the chance of a breach was right on tickets that were not learnt from, so it may be acted upon.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -48,6 +52,7 @@ class Outlook(Contract):
     urgency: Learned | None = None
     hours: Hours | None = None
     breach: float | None = Field(default=None, ge=0, le=1)
+    is_breach_sure: bool = False
 
 
 class Prediction(Contract):

@@ -95,7 +95,11 @@ def outlooks(
 ) -> list[Outlook]:
     """What all heads say of a batch."""
     columns = {name: _say(name, heads[name].score(facts, embeddings), rules[name]) for name in heads}
-    return [Outlook(**{name: column[row] for name, column in columns.items()}) for row in range(len(facts))]
+    is_sure = BREACH in heads and rules[BREACH].decides_from is not None
+    return [
+        Outlook(**{name: column[row] for name, column in columns.items()}, is_breach_sure=is_sure)
+        for row in range(len(facts))
+    ]
 
 
 def chances(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -66,7 +66,8 @@ class HeadRules(Frozen):
     How one head's arrays in HEADS_FILE are read, and what its scores mean.
 
     `labels`: the classes, in the order of its scores; none for hours. `margin`: what the interval of hours is widened
-    by, in log hours (conformal). `decides_from`: least probability at which its word is followed; None: never.
+    by, in log hours (conformal). `decides_from`: least probability at which its word is followed; None: never. That of
+    a breach is 0 where its chance was shown to be right.
     """
 
     kind: Literal["linear", "boosted"]

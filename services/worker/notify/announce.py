@@ -52,7 +52,8 @@ select 'gate:' || a.subject, 'failed_gate', a.at, null, null, null, null, 'Model
 from audit_log a where a.action = 'model.rejected' and a.at > %(since)s
 union all
 select 'sla:' || s.ticket_id || ':' || s.target_hours, 'sla_risk', s.at, s."group", s.ticket_id, s.priority, null,
-       s.target_hours::text, to_char(s.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI')
+       s.target_hours::text,
+       to_char(s.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') || coalesce(': ' || nullif(s.why, ''), '')
 from sla_alerts s where s.at > %(since)s
 union all
 select 'drift:' || f.kind || ':' || f.since, 'drift', f.at, null, null, null, null, f.kind, f.since::text

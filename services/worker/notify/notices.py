@@ -141,7 +141,7 @@ def _failed_gate(row: Mapping[str, Any]) -> str:
 
 def _sla_risk(row: Mapping[str, Any]) -> str:
     team = (row["team"] or "no group")[:TEAM_MAX_CHARS]
-    return f"Ticket {row['ticket_id']} may miss its target of {row['name']} h: {team}, due {row['why']} UTC."
+    return f"Ticket {row['ticket_id']} may miss its target of {row['name']} h: {team}, due {row['why']}."
 
 
 SHIFTED = {

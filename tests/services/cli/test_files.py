@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.cli.columns import ColumnsInvalid, parse_map, resolve
 from services.cli.files import BadRow, Row, fingerprint, parse_time, read_rows
 from services.cli.records import Malformed, count, inspect, records
+from services.core.contracts.facts import digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
 from services.core.kit.errors import InputInvalid
 
@@ -335,5 +336,7 @@ def test_city_requests_are_read_without_a_map(tmp_path: Path) -> None:
     )  # fmt: skip
     assert good.created_at == datetime(2026, 11, 20, 20, 5, tzinfo=UTC)
     assert good.solved_at == datetime(2026, 11, 21, 9, tzinfo=UTC)
+    assert good.categories == digests({"borough": " Brooklyn"})  # a digest: equal or not is all that is asked of it
+    assert "brooklyn" not in str(good.categories).lower()
     assert isinstance(bad, BadRow)
     assert (bad.line, "created_at" in bad.why) == (3, True)

@@ -148,6 +148,21 @@ def test_bad_rows_are_shown_with_their_line(environment: dict[str, str], tmp_pat
     assert run(environment, "import", str(path)).exit_code == 1
 
 
+def test_many_bad_rows_are_all_in_a_file(environment: dict[str, str], tmp_path: Path) -> None:
+    """Ten on the screen; the file that is named has every one of them, once."""
+    path = tmp_path / "closed.csv"
+    path.write_text("subject,body,group\n" + ",,G\n" * 14)
+    home = environment | {"POINTSMAN_HOME": str(tmp_path / "home")}
+    for _ in range(2):
+        said = run(home, "import", str(path), "--source", "our/desk", "--no-resume").stderr
+        kept = tmp_path / "home" / "imports" / "our_desk-bad-rows.txt"
+        assert (said.count("no text:"), f"4 more bad rows, all of them in {kept}" in " ".join(said.split())) == (
+            10,
+            True,
+        )
+        assert kept.read_text().splitlines() == [f"line {n}: no text: subject and body are empty" for n in range(2, 16)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

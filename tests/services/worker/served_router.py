@@ -7,16 +7,19 @@ from typing import Any
 
 
 class ServedRouter:
-    """Listens from the start until `close`. `asked` holds the texts of each request."""
+    """Listens from the start until `close`. `asked` holds the texts of each request, `told` the facts beside them."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+        self.told: list[str] = []
         router = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["inputs"][0]["data"]
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                texts = request["inputs"][0]["data"]
                 router.asked.append(texts)
+                router.told.append(request.get("parameters", {}).get("facts", ""))
                 status, answer = router.answer(texts)
                 raw = json.dumps(answer).encode()
                 self.send_response(status)

@@ -18,7 +18,7 @@ from services.core.contracts.ticket import Priority
 from services.core.kit.business_time import after
 from services.core.kit.database import Pool, build_pool
 from services.worker.notify.announce import announce_once
-from services.worker.sla import look_once
+from services.worker.sla import at_risk, look_once
 from tests.services.worker.test_notices import later, letters, settings
 
 OFFICE = Calendar.model_validate(
@@ -129,6 +129,12 @@ def opened(
         return row[0]
 
 
+def foreseen(database: str, ticket: int, **learned: object) -> int:
+    with psycopg.connect(database) as conn:
+        conn.execute("update decisions set decision = %s where ticket_id = %s", (json.dumps(learned), ticket))
+    return ticket
+
+
 def noted(database: str) -> list[tuple]:
     with psycopg.connect(database) as conn:
         return conn.execute("select ticket_id, due_at from sla_alerts order by ticket_id").fetchall()
@@ -146,6 +152,22 @@ async def test_a_ticket_at_risk_is_noted_once_and_before_it_is_late(pool: Pool, 
     assert noted(database) == [(urgent, NOW + timedelta(hours=0.9)), (slow, NOW + timedelta(hours=5.5))]
     assert await look_once(pool, now=NOW) == 0
     assert await look_once(pool, now=NOW + timedelta(hours=0.2)) == 1
+
+
+async def test_what_was_learnt_of_tickets_like_it_is_told_before_time_is_used_up(pool: Pool, database: str) -> None:
+    """At once where most like it were late, or nearly all take longer than is left; not where a policy says no."""
+    late = foreseen(database, opened(database, hours_ago=0.1), breach=0.83)
+    slow = foreseen(database, opened(database, hours_ago=0.1), hours={"low": 30.2, "middle": 50, "high": 90})
+    foreseen(database, opened(database, hours_ago=0.1), breach=0.6, hours={"low": 3, "middle": 50, "high": 90})
+    foreseen(database, opened(database, hours_ago=0.1, group="Payroll"), breach=0.99)
+    assert await look_once(pool, now=NOW) == 2
+    assert await look_once(pool, now=NOW) == 0
+    with psycopg.connect(database) as conn:
+        told = conn.execute("select ticket_id, why from sla_alerts order by ticket_id").fetchall()
+    assert told == [(late, "83% of tickets like it were late"), (slow, "nine in ten like it take longer than 30 h")]
+    deaf = SlaRules(policies=(Policy(target_hours=24, warn_chance=0),))
+    row = {"id": 1, "created_at": NOW, "team": "Network", "priority": None, "hours": None, "breach": 0.99}
+    assert [len(at_risk([row], rules, NOW)) for rules in (RULES, deaf)] == [1, 0]
 
 
 async def test_channels_are_told_once_with_when_it_is_due(pool: Pool, database: str) -> None:

@@ -1,15 +1,19 @@
 """A new ticket's one step: routed when the router answers, a person's when not, once however often it runs."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from services.core.contracts.delivery import Delivery, DeliveryKind
+from services.core.contracts.facts import digests
 from services.core.contracts.ticket import Ticket
 from services.core.kit.database import build_pool
 from services.core.kit.intake import ingest
@@ -19,6 +23,7 @@ from services.core.llm.metered import MeteredLlm
 from services.core.llm.redaction import Redaction
 from services.core.models.client import AT_ONCE, RouterClient
 from services.core.text.redact import Redactor, build_redactor
+from services.trainer.repository import read_examples
 from services.worker import steps
 from services.worker.settings import WorkerSettings
 from services.worker.steps import Outside
@@ -87,6 +92,26 @@ async def test_a_router_that_comes_back_in_time_routes(outside: Outside, router:
     assert [await steps.triage(outside, 1, "new:1") for _ in range(2)] == ["AUTO_ROUTE", "AUTO_ROUTE"]
     assert await decided(outside) == [("new:1", "AUTO_ROUTE", "ok")]
     assert router.asked == [["Network is slow\nmail <EMAIL_ADDRESS_1>"]] * 3
+
+
+async def test_what_is_known_beside_the_text_is_told_as_it_is_learnt(
+    outside: Outside, router: Router, database: str
+) -> None:
+    """Organisation as a digest, the open tickets once a month of them is known; the trainer reads the same words."""
+    said = {"organization_id": 4711, "site": " Hall  7", "brand_id": None, "note": "x"}
+    async with outside.pool.connection() as conn:
+        await conn.execute("update raw.texts set ticket = jsonb_set(ticket, '{metadata}', %s)", (Jsonb(said),))
+        await conn.execute("update tickets set created_at = now() - interval '31 days' where id = 1")
+    await steps.triage(outside, 1, "new:1")
+    (told,) = (json.loads(one)[0] for one in router.told)
+    known = digests({"organisation": "4711", "place": "hall 7"})
+    assert (told["categories"], told["queue"]) == ({**known, "channel": "generic"}, 1)
+    assert "4711" not in router.told[0]
+    with psycopg.connect(database) as conn:
+        conn.execute("insert into labels (ticket_id, \"group\", source, at) values (1, 'Network', 'close', now())")
+        (learnt,) = read_examples(conn)
+    assert learnt.facts.categories == told["categories"]
+    assert (learnt.facts.queue, learnt.targets.hours is not None) == (0, True)
 
 
 @pytest.mark.parametrize(("statuses", "times"), [([503] * 9, 2), ([422], 1)], ids=["away", "refuses"])

@@ -69,6 +69,7 @@ FROZEN = {
     "versions/0026_sla.py": "1c285386a237a8c9",
     "versions/0027_drift.py": "c86a4d86fea76722",
     "versions/0028_surges.py": "0a12c06552014ff0",
+    "versions/0029_facts.py": "89a4287b7575dc58",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
