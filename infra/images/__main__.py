@@ -43,9 +43,16 @@ def _run(asked: argparse.Namespace, builder: Engine, work: Path) -> list[str]:
         problems += [f"{one.name} came out different the second time" for one in made if again[one.name] != one.image]
     seen = Trial(builder, {one.name: one.image for one in made}, work, asked.tickets).run() if asked.start else {}
     _show(made, seen)
+    references = {one.name: _pushed(builder, one, asked) if asked.push and not problems else one.image for one in made}
     if asked.out:
-        asked.out.write_text(json.dumps({one.name: one.image for one in made}, indent=2) + "\n", "utf-8")
+        asked.out.write_text(json.dumps(references, indent=2) + "\n", "utf-8")
     return problems
+
+
+def _pushed(builder: Engine, one: Built, asked: argparse.Namespace) -> str:
+    """As a cluster is told of it: by the registry's digest."""
+    name = f"{asked.push.rstrip('/')}/{one.name}"
+    return f"{name}@{builder.push(one.image, f'{name}:{asked.epoch}')}"
 
 
 def _show(made: list[Built], seen: dict[str, Seen]) -> None:
@@ -71,6 +78,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--store", type=Path, help="where buildah keeps images; default: removed at the end")
     parser.add_argument("--work", type=Path, help="where temporary files go; default: the system's place")
     parser.add_argument("--out", type=Path, help="write images.json")
+    parser.add_argument("--push", default="", help="REGISTRY: when all went well, push there; --out then names those")
     parser.add_argument("--images", type=Path, help="start those of this images.json and build nothing")
     parser.add_argument("--twice", action="store_true", help="build twice and compare the digests")
     parser.add_argument("--tickets", type=int, default=200, help="how many are sent before memory is read again")

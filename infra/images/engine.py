@@ -48,6 +48,10 @@ class Engine(Protocol):
 
     def size_bytes(self, image: str) -> int: ...
 
+    def push(self, image: str, target: str) -> str:
+        """The digest that the registry gave it; `target` is REGISTRY/NAME:TAG, logged in to before."""
+        ...
+
     @contextmanager
     def started(self, start: Start, log: Path) -> Generator[subprocess.Popen]:
         """A process as the numeric user, with a read-only root; removed after the block."""
@@ -81,6 +85,11 @@ class Buildah:
         return next(
             _bytes(one["size"]) for one in found if one["digest"] == digest and f"{name}:latest" in one["names"]
         )
+
+    def push(self, image: str, target: str) -> str:
+        file = self.store / "pushed"
+        self._run("push", "--quiet", "--digestfile", str(file), image, f"docker://{target}")
+        return file.read_text("utf-8").strip()
 
     @contextmanager
     def started(self, start: Start, log: Path) -> Generator[subprocess.Popen]:
@@ -133,6 +142,13 @@ class Docker:
 
     def size_bytes(self, image: str) -> int:
         return int(_run(["docker", "image", "inspect", "--format", "{{.Size}}", image]))
+
+    def push(self, image: str, target: str) -> str:
+        _run(["docker", "tag", image, target])
+        _run(["docker", "push", "--quiet", target])
+        told = _run(["docker", "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", target])
+        name = target.rpartition(":")[0]
+        return next(line.rpartition("@")[2] for line in told.splitlines() if line.startswith(f"{name}@"))
 
     @contextmanager
     def started(self, start: Start, log: Path) -> Generator[subprocess.Popen]:

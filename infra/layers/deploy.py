@@ -82,9 +82,10 @@ class Work:
 Raise = Callable[[Up], None]
 
 
-def works(order: Order, start: Step = Step.GROUND) -> list[Work]:
+def works(order: Order, start: Step = Step.GROUND, until: Step = Step.SMOKE) -> list[Work]:
+    """Both ends are in it."""
     steps = list(Step)
-    return [_work(order, step) for step in steps[steps.index(start) :]]
+    return [_work(order, step) for step in steps[steps.index(start) : steps.index(until) + 1]]
 
 
 def deploy(works: Sequence[Work], run: Raise, check: Callable[[], None]) -> Iterator[Work]:

@@ -1,7 +1,7 @@
 """`pointsman deploy`: every layer of a stack, in order."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from services.cli.output import Format, print_outcomes
 from services.cli.render import read_rules_text
 from services.cli.stack import CloudArgument, contract_text, read_text
 from services.core.kit.errors import InputInvalid
+
+if TYPE_CHECKING:
+    from infra.layers.deploy import Step
 
 
 def deploy(
@@ -18,6 +21,7 @@ def deploy(
     authority: Annotated[Path | None, typer.Option(help="PEM of the database's authority")] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML: what you add to redaction")] = None,
     start: Annotated[str, typer.Option("--from", help="ground, platform, migrate, workloads or smoke")] = "ground",
+    until: Annotated[str, typer.Option("--until", help="the last step that is done")] = "smoke",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the commands, do nothing")] = False,
 ) -> None:
     """
@@ -27,13 +31,16 @@ def deploy(
 
       pointsman deploy gcp --profile small --images images.json --dry-run
 
+      pointsman deploy aws --profile prod --until ground
+
       pointsman deploy aws --profile prod --images images.json --from workloads
     """
     from infra.layers import deploy as layers
     from infra.preflight.local import load_settings
 
-    if start not in list(layers.Step):
-        raise InputInvalid(f"No step {start!r}. Choose one of {', '.join(layers.Step)}.")
+    first, last = _step(start), _step(until)
+    if list(layers.Step).index(last) < list(layers.Step).index(first):
+        raise InputInvalid(f"{last} comes before {first}. The order is {', '.join(layers.Step)}.")
     config = {
         "pointsman:images": read_text(images, "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}")
         if images
@@ -44,7 +51,7 @@ def deploy(
     given = {key: text for key, text in config.items() if text}
     settings = load_settings(cloud, profile)
     order = layers.Order(cloud, profile, settings.is_small, given)
-    works = layers.works(order, layers.Step(start))
+    works = layers.works(order, first, last)
     for work in works if dry_run else ():
         typer.echo("\n".join([f"# {work.step}{': ' + work.note if work.note else ''}", *work.commands]))
     if dry_run:
@@ -53,6 +60,14 @@ def deploy(
     for work in works:
         typer.secho(f"{work.step}: {'; '.join(work.commands) or work.note}", err=True)
         list(layers.deploy([work], run, lambda: _smoke(cloud, profile)))
+
+
+def _step(name: str) -> "Step":
+    from infra.layers.deploy import Step
+
+    if name not in list(Step):
+        raise InputInvalid(f"No step {name!r}. Choose one of {', '.join(Step)}.")
+    return Step(name)
 
 
 def _smoke(cloud: str, profile: str) -> None:

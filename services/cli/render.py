@@ -1,5 +1,6 @@
 """`pointsman render`: the Kubernetes objects of a stack's workloads."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,9 @@ def render(
     rules: Annotated[
         Path | None, typer.Option(help="TOML: what you add to redaction; worker and chat start with it")
     ] = None,
+    settings: Annotated[
+        str | None, typer.Option("--settings", help="a container's name: its settings as NAME=VALUE lines instead")
+    ] = None,
     addons: Annotated[bool, typer.Option("--addons", help="`small`: the other file, with the charts")] = False,
 ) -> None:
     """
@@ -35,14 +39,16 @@ def render(
       pointsman render aws --profile prod --images images.json | kubectl apply --server-side -f -
 
       pointsman render gcp --contract contract.json --images images.json > workloads.yaml
+
+      pointsman render aws --contract contract.json --settings migrator > migrator.env
     """
     from infra.smoke.run import contract_of
     from k8s.workloads.entry import nameless
     from k8s.workloads.run import as_yaml, rollout_of
 
     stack = contract_of(contract_text(cloud, profile, contract), cloud)
-    if addons:
-        typer.echo(addons_text(stack), nl=False)
+    if addons or settings:
+        typer.echo(addons_text(stack) if addons else settings_text(stack, settings or ""), nl=False)
         return
     fix = "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}"
     rollout = rollout_of(
@@ -54,6 +60,21 @@ def render(
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
+
+
+def settings_text(contract: "Contract", container: str) -> str:
+    """
+    For a shell: `set -a; . ./FILE`.
+
+    Raises:
+        InputInvalid: no such container.
+    """
+    from k8s.workloads.environment import environment
+
+    found = environment(contract)
+    if container not in found:
+        raise InputInvalid(f"No container {container!r}. Choose one of {', '.join(found)}.")
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(found[container].items()))
 
 
 def addons_text(contract: "Contract") -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import AsyncConnection
@@ -15,6 +16,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from services.core.kit import login, schema
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable
 from services.core.kit.locks import Lock
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 Connection = AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Connection]
@@ -118,7 +122,8 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
     """
     Brings our schema and the workflow engine's up to date; safe to call from several processes at once.
 
-    A fresh database becomes `company`'s.
+    A fresh database becomes `company`'s. One that a newer version has migrated is left as it is: a revision has no way
+    back, and this version works with what it does not know.
 
     Raises:
         ConfigurationInvalid: the database is another company's, or holds several tenants: nothing was changed.
@@ -143,6 +148,8 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
             config = Config()
             config.set_main_option("script_location", str(schema.MIGRATIONS))
             config.attributes.update(connection=conn, company=company)
+            if _is_newer(conn):
+                return
             command.upgrade(config, to)
             conn.commit()
             DBOS.migrate(url)
@@ -157,6 +164,17 @@ def migrate(database_url: str, company: str = "default", *, to: str = "head") ->
         raise ConfigurationInvalid(f"Only the database's administrator can migrate it: {exc.orig}") from exc
     finally:
         engine.dispose()
+
+
+def _is_newer(conn: "sa.Connection") -> bool:
+    """A rollback comes this way: the version before finds a revision that none of its files has."""
+    import sqlalchemy as sa
+
+    if conn.execute(sa.text("select to_regclass('schema_version')")).scalar() is None:
+        return False
+    revision = conn.execute(sa.text(schema.REVISION)).scalar()
+    conn.commit()
+    return revision is not None and revision > schema.NEEDED
 
 
 def sqlalchemy_url(database_url: str) -> str:

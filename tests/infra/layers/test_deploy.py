@@ -44,6 +44,15 @@ def test_it_goes_on_where_it_stopped() -> None:
         CliRunner().invoke(app, ["deploy", "gcp", "--from", "roof"], catch_exceptions=False)
 
 
+def test_it_stops_where_it_is_told() -> None:
+    """The registry comes with the ground: images are pushed before the rest."""
+    command = ["deploy", "gcp", "--profile", "prod", "--dry-run"]
+    done = CliRunner().invoke(app, [*command, "--until", "ground"])
+    assert [line for line in done.stdout.splitlines() if line.startswith("#")] == ["# ground"]
+    with pytest.raises(InputInvalid, match="ground comes before migrate"):
+        CliRunner().invoke(app, [*command, "--from", "migrate", "--until", "ground"], catch_exceptions=False)
+
+
 def test_on_small_the_machine_migrates_by_itself() -> None:
     found = {work.step: work for work in works(Order("azure", "small", is_small=True))}
     assert (found[Step.MIGRATE].up, found[Step.MIGRATE].commands) == (None, ())

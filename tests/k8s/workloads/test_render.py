@@ -1,12 +1,14 @@
 """`pointsman render`, as an engineer with a contract and a list of digests calls it."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from k8s.workloads.environment import environment
 from k8s.workloads.pods import Rollout
 from services.cli.__main__ import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
@@ -69,3 +71,18 @@ def test_small_is_two_files(files: Path, rollouts: Rollouts) -> None:
     assert kinds.index("ClusterSecretStore") < kinds.index("Deployment")
     managed = ["render", "aws", "--contract", str(files / "contract.json"), "--addons"]
     assert "infra/stacks/platform" in str(CliRunner().invoke(app, managed).exception)
+
+
+def test_a_containers_settings_are_read_by_a_shell(files: Path, rollouts: Rollouts, tmp_path: Path) -> None:
+    """What the pod is given, for a person on a machine in the network: exactly, whatever characters are in it."""
+    contract = str(files / "contract.json")
+    done = CliRunner().invoke(app, ["render", "aws", "--contract", contract, "--settings", "migrator"])
+    assert done.exit_code == 0, done.output
+    (tmp_path / "migrator.env").write_text(done.stdout)
+    told = subprocess.run(
+        ["sh", "-c", "set -a; . ./migrator.env; env -0"], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
+    ).stdout
+    read = dict(line.split("=", 1) for line in told.split("\0") if line)
+    assert environment(rollouts["aws", "prod"].contract)["migrator"].items() <= read.items()
+    wrong = CliRunner().invoke(app, ["render", "aws", "--contract", contract, "--settings", "chat"])
+    assert "No container 'chat'" in str(wrong.exception)

@@ -1,5 +1,9 @@
 """What each container may do in the database, and what it may not, asked as that container's user."""
 
+import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import psycopg
@@ -204,6 +208,41 @@ def test_running_it_again_changes_nothing_and_takes_back_what_is_not_granted(ser
         done = server.migrate()
         assert done.returncode == 0, done.stderr
         assert conn.execute(RIGHTS, users).fetchone() == before
+
+
+def asked(server: Server, statement: str) -> list[tuple]:
+    """As the administrator."""
+    with psycopg.connect(server.url, autocommit=True) as conn:
+        cursor = conn.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_the_version_before_finds_a_newer_schema_and_leaves_it(server: Server) -> None:
+    """A rollback: its migrator must end well, or its pods would wait for it for ever; the rights are its own again."""
+    (revision,) = asked(server, "select version_num from schema_version")[0]
+    asked(server, "update schema_version set version_num = '9999'")
+    try:
+        done = server.migrate(POINTSMAN_MIGRATOR_USERS=json.dumps({"gateway": "gateway"}))
+        assert (done.returncode, "migrator.finished" in done.stdout + done.stderr) == (0, True), done.stderr
+        assert asked(server, "select version_num from schema_version") == [("9999",)]
+        assert server.run("gateway", "select count(*) from tickets")
+    finally:
+        asked(server, f"update schema_version set version_num = '{revision}'")
+
+
+def test_a_first_key_comes_out_of_the_gateways_container(server: Server) -> None:
+    """With the gateway's own rights: no administrator of the database is needed to enter the console."""
+    given = os.environ | {"POINTSMAN_DATABASE_URL": server.of("gateway"), "POINTSMAN_COMPANY": "default"}
+    command = [sys.executable, "-m", "services.gateway.key", "me", "--role", "admin"]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    key_id = done.stdout.split("_")[1]
+    assert asked(server, f"select name, role from api_keys where id = '{key_id}'") == [("me", "admin")]
+    logged = asked(server, f"select action from audit_pending where subject = 'key/{key_id}'")
+    assert logged == [("key.created",)]
+    wrong = given | {"POINTSMAN_COMPANY": "globex"}
+    refused = subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=300, check=False)
+    assert (refused.returncode, "belongs to" in refused.stderr) == (1, True)
 
 
 def test_nobody_else_may_even_connect(server: Server) -> None:
