@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cost.bill import BAND_USD
+from cost.meter import HOURS_PER_MONTH
 from cost.report.content import Content
 from cost.report.plain import number, summary_rows
 
@@ -48,6 +49,23 @@ def per_ticket(content: Content) -> Table:
     volumes = sorted({v for _, profile, v in usd if v in SIZED_FOR.get(profile, ())})
     rows = [[f"{v:,}", *(f"{usd[c, p, v]:.3f}" if v in SIZED_FOR[p] else "" for c, p in stacks)] for v in volumes]
     return Table("USD per ticket", ["tickets a month", *(f"{CLOUDS[c]} {p}" for c, p in stacks)], rows)
+
+
+def from_now(content: Content, cloud: str) -> Table:
+    """What a stack costs from the moment it stands, before any ticket, and at the volume it is meant for."""
+    header = ["profile", "a day without a ticket", "a month without a ticket", "a month with", "lines without a price"]
+    rows = [
+        [
+            bill.profile,
+            f"{bill.fixed_usd * 24 / HOURS_PER_MONTH:.2f}",
+            f"{bill.fixed_usd:.2f}",
+            f"{bill.monthly_usd:.2f} ({bill.tickets_per_month:,} tickets)",
+            str(len(bill.gaps)),
+        ]
+        for (of, _), bill in content.typical.items()
+        if of == cloud
+    ]
+    return Table("From the moment it stands", header, rows, "USD, list prices, expected end of every assumption.")
 
 
 def promise(content: Content) -> Table:

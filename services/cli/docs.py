@@ -11,11 +11,11 @@ from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import open_platform
+from services.cli.target import RemoteSettings, open_platform
 from services.core.kit.errors import InputInvalid
 from services.core.kit.login import resolve
 from services.core.kit.objects import SCHEMES, open_store
-from services.core.kit.settings import PlatformSettings
+from services.core.kit.settings import PlatformSettings, read_settings
 from services.local.home import Home
 
 if TYPE_CHECKING:
@@ -122,20 +122,32 @@ def encoder() -> None:
     """
     Put the text encoder into the object store; once for a deployment, `pointsman up` does it by itself.
 
+    POINTSMAN_OBJECTS_URL alone names the store: no database is asked.
+
     Examples:
 
       pointsman docs encoder
+
+      POINTSMAN_OBJECTS_URL=s3://acme-models pointsman docs encoder
     """
-    with open_platform() as settings:
-        open_encoder(settings)
-        typer.echo("The text encoder is in the object store.")
+    if named := read_settings(RemoteSettings).objects_url:
+        encoder_in(named)
+    else:
+        with open_platform() as settings:
+            open_encoder(settings)
+    typer.echo(f"The text encoder is in {named or 'the object store of this machine'}.")
 
 
 def open_encoder(settings: PlatformSettings) -> "TextEncoder":
+    """The text encoder of a platform."""
+    return encoder_in(settings.objects_url)
+
+
+def encoder_in(objects_url: str) -> "TextEncoder":
     """The text encoder, exported now when the object store does not have it."""
     from services.core.search.encoder import fetch_encoder, is_in
 
-    store = open_store(settings.objects_url)
+    store = open_store(objects_url)
     if not is_in(store):
         from services.trainer.text_encoder import put_encoder
 

@@ -37,6 +37,7 @@ class RemoteSettings(BaseSettings):
     url: str | None = None
     api_key: SecretStr | None = None
     database_url: SecretStr | None = None
+    objects_url: str | None = None
 
 
 class Api:

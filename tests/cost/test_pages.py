@@ -11,7 +11,7 @@ from cost.migrate import migrate
 from cost.report.content import Content, gather
 from cost.report.markdown import table_of
 from cost.report.moves import step_rows
-from cost.report.tables import CLOUDS, Table, gaps, levers, per_ticket, promise, published, returns, summary
+from cost.report.tables import CLOUDS, Table, from_now, gaps, levers, per_ticket, promise, published, returns, summary
 from cost.scenario import Scenario
 from tests.cost.conftest import TODAY
 from tests.golden import check_golden, filled
@@ -47,6 +47,13 @@ def test_golden_table_of_the_readme(content: Content):
     """What a ticket costs is on the first page: it follows the stacks and the price books by itself."""
     readme = STRATEGY.parent / "README.md"
     check_golden(readme, filled(readme, {"per_ticket": of(per_ticket(content))}))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_golden_table_of_a_clouds_guide(cloud: str, content: Content):
+    """Whoever follows it knows before what the meter will say."""
+    guide = STRATEGY.parent / f"design/guides/deploy-{cloud}.md"
+    check_golden(guide, filled(guide, {f"from_now_{cloud}": of(from_now(content, cloud))}))
 
 
 def test_golden_page_of_moves(plans: Plans):

@@ -1,5 +1,6 @@
 """`pointsman docs index`: what it refuses before it opens anything."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,3 +27,13 @@ def test_unclear_rights_and_addresses_that_run_are_refused(tmp_path: Path, optio
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode != 0
     assert told in " ".join(done.stderr.split())
+
+
+def test_the_encoder_goes_where_the_address_says_and_no_database_is_started(tmp_path: Path) -> None:
+    """Before, a deployment's address alone was passed over in silence and this machine's own store was filled."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("POINTSMAN_")}
+    given |= {"POINTSMAN_HOME": str(tmp_path / "home"), "POINTSMAN_OBJECTS_URL": "ftp://models.example.com"}
+    command = [sys.executable, "-m", "services.cli", "docs", "encoder"]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, "has the scheme 'ftp'" in " ".join(done.stderr.split())) == (1, True), done.stderr
+    assert not (tmp_path / "home").exists()
