@@ -78,7 +78,46 @@ PLATFORM = (
     Panel("Processor", {"{{job}}": rate("process_cpu_seconds_total", "job")}, "short"),
     Panel("Answering", {"{{job}}": "sum by (job) (up)"}, help="scrape targets of each container that answer"),
 )
-DASHBOARDS = {"tickets": ("Pointsman: tickets", TICKETS), "platform": ("Pointsman: platform", PLATFORM)}
+CHAT = (
+    Panel("Messages without an answer", {"messages": "max(pointsman_chat_unanswered_messages)"}, kind="stat"),
+    Panel(
+        "Answered here today",
+        {
+            "answered": 'sum(increase(pointsman_chat_turns_total{action="continue"}[1d]))'
+            " / sum(increase(pointsman_chat_turns_total[1d]))"
+        },
+        "percentunit",
+        "stat",
+    ),
+    Panel(
+        "Ratings", {"{{rating}}": "sum by (rating) (increase(pointsman_chat_ratings_total[1d]))"}, help="1 to 5, in a day"
+    ),
+    Panel("Turns by what was done", {"{{action}}": rate("pointsman_chat_turns_total", "action")}, "reqps"),
+    Panel(
+        "Making an answer",
+        {"half": quantile(0.5, "pointsman_chat_turn_seconds"), "95 %": quantile(0.95, "pointsman_chat_turn_seconds")},
+        "s",
+    ),
+)
+MODELS = (
+    Panel(
+        "Since the newest model",
+        {"{{which}}": "time() - max by (which) (pointsman_model_trained_timestamp_seconds)"},
+        "s",
+        "stat",
+    ),
+    Panel("Right on unseen tickets", {"{{which}}": "max by (which) (pointsman_model_accuracy_ratio)"}, "percentunit"),
+    Panel(
+        "Gates not passed",
+        {"{{which}}": "max by (which) (pointsman_model_failed_gates)"},
+        help="a newest one that failed some is not served: console, Models",
+    ),
+)
+DASHBOARDS = {
+    "tickets": ("Pointsman: tickets", TICKETS),
+    "platform": ("Pointsman: platform", PLATFORM),
+    "chat": ("Pointsman: chat and models", (*CHAT, *MODELS)),
+}
 
 
 def dashboard(name: str) -> dict[str, Any]:

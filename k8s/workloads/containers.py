@@ -135,6 +135,6 @@ _ALL = (
 )
 CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
-SCRAPED = ("gateway", "router", "worker")  # who has /metrics
+SCRAPED = tuple(one.name for one in SERVING)  # each has /metrics; of a job the gateway tells
 IMAGES = tuple(sorted({one.from_image for one in _ALL}))
 USER = 10001  # numeric: `runAsNonRoot` cannot judge a name

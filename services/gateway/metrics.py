@@ -16,3 +16,7 @@ WORKERS = Gauge("pointsman_workers", "Workers with a heartbeat in the last secon
 TICKETS_WAITING = Gauge("pointsman_waiting_tickets", "Tickets taken in that no worker has begun")
 OUTBOX_PENDING = Gauge("pointsman_outbox_pending_letters", "Writes and events that wait to be delivered")
 DEAD_LETTERS = Gauge("pointsman_dead_letters", "Letters that were given up and wait for a person")
+# Of the register of models, for the trainer, which no scraper finds running. `which`: the newest one, and the champion.
+MODEL_TRAINED = Gauge("pointsman_model_trained_timestamp_seconds", "When this model was registered", ["which"])
+MODEL_ACCURACY = Gauge("pointsman_model_accuracy_ratio", "Share that was right on tickets it had not seen", ["which"])
+MODEL_GATES_FAILED = Gauge("pointsman_model_failed_gates", "Gates that this model did not pass", ["which"])

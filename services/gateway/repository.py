@@ -98,6 +98,13 @@ select (select count(*) from (
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
        (select version from models where status = 'champion') as model_version
 """
+TRAINED = """
+with told as (select *, row_number() over (order by created_at desc, version) = 1 as is_newest from models)
+select which, created_at, (metrics ->> 'accuracy')::float8 as accuracy,
+       (select count(*) from jsonb_array_elements(gates) gate where not (gate ->> 'passed')::boolean) as gates_failed
+from told, unnest(array['newest', 'champion']) as which
+where (which = 'newest' and is_newest) or (which = 'champion' and status = 'champion')
+"""
 # What every living worker's heartbeat tells of systems that do not answer it. Tickets wait as letters, or in the queue.
 SILENT = """
 with silent as (
@@ -204,6 +211,11 @@ async def pulse(conn: Connection) -> dict[str, Any]:
     """What `/health` tells; numbers stop at 1,000."""
     row = await (await conn.execute(PULSE)).fetchone()
     return row or {}
+
+
+async def trained(conn: Connection) -> list[DictRow]:
+    """The newest model and the champion: when they were registered, how good they are, and what they failed."""
+    return await (await conn.execute(TRAINED)).fetchall()
 
 
 async def silent_systems(conn: Connection) -> list[DictRow]:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import Field
 
 from services.core.contracts.base import Contract
@@ -14,6 +14,7 @@ from services.core.contracts.conversation import MESSAGE_MAX_CHARS, Message, Ses
 from services.core.kit.database import connection
 from services.core.kit.openapi import SCHEMES as KEYS
 from services.core.kit.openapi import refusals
+from services.core.kit.scraping import figures, refuse_from_outside
 from services.core.kit.security import Role, key_in, require
 from services.core.kit.sign_in import address_of, counting_failures, sign_in
 from services.rag import service
@@ -135,6 +136,13 @@ async def health(outside: OutsideOf) -> dict[str, str]:
     async with connection(outside.pool) as conn:
         await conn.execute("select 1")
     return {"status": "ok"}
+
+
+@router.get("/metrics", response_class=PlainTextResponse, include_in_schema=False)
+async def read_metrics(request: Request) -> Response:
+    """Prometheus text format, for scrapers beside the chat; through a proxy there is nothing here."""
+    refuse_from_outside(request)
+    return figures()
 
 
 @router.get("/", include_in_schema=False)

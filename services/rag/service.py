@@ -30,7 +30,7 @@ from services.core.models.client import RouterClient
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.rerank import Reranker, reranked, wide
 from services.core.search.retrieve import Found, Question, Scope, search
-from services.rag import repository, states
+from services.rag import metrics, repository, states
 from services.rag.mail import MailSettings
 from services.rag.repository import Said, uuid7
 from services.rag.summary import EVERY, is_due, summarise
@@ -188,6 +188,7 @@ async def rate(outside: Outside, session_id: UUID, token: str | None, rating: in
         require(await repository.lock(conn, session_id), token)
         await repository.rate(conn, session_id, rating)
         await repository.note(conn, session_id, "rated", {"rating": rating})
+    metrics.RATINGS.labels(str(rating)).inc()
 
 
 async def resolve(outside: Outside, session_id: UUID, token: str | None) -> None:
@@ -223,6 +224,7 @@ async def sweep(outside: Outside, *, stop: asyncio.Event) -> None:
 async def _sweep_once(outside: Outside) -> None:
     async with connection(outside.pool) as conn:
         left = await repository.waiting(conn, WAITED_S)
+    metrics.UNANSWERED.set(len(left))
     for row in left:
         try:
             await take_turn(outside, row["session_id"], row["id"])
@@ -303,7 +305,9 @@ async def _record(outside: Outside, turn: Turn, given: Answer, stages: Stages) -
         said = await repository.messages(conn, session_id)
         if is_due(said) or given.action is Action.HANDOFF:
             await repository.note(conn, session_id, "summarised", {"text": summarise(said), "messages": len(said)})
-        return await repository.reply_to(conn, turn.message_id)
+        kept = await repository.reply_to(conn, turn.message_id)
+    metrics.observe(given, stages.ms)
+    return kept
 
 
 def _told_of(turn: Turn, given: Answer, stages: Stages) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What operators and load balancers ask: health with dependencies, metrics."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Literal
@@ -9,19 +10,17 @@ from typing import Any, Literal
 import httpx
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from services.core.kit.database import connection
-from services.core.kit.errors import DatabaseUnavailable, NotFound
+from services.core.kit.errors import DatabaseUnavailable
 from services.core.kit.schema import look_async
+from services.core.kit.scraping import figures, refuse_from_outside
 from services.gateway import metrics, repository
 
 router = APIRouter(tags=["platform"])
 
 PROBE_TIMEOUT_S = 1.0
-# Each of the four ways in adds the first, however its caller spells the path: a rule for paths alone can be got round.
-THROUGH_A_PROXY = {"x-forwarded-for", "forwarded", "via"}
 
 
 class SilentSystem(BaseModel):
@@ -84,10 +83,12 @@ async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(request: Request) -> Response:
     """Prometheus text format, for scrapers beside the gateway; through a proxy there is nothing here."""
-    if THROUGH_A_PROXY.intersection(request.headers.keys()):
-        raise NotFound("There is nothing at /metrics from outside: it is scraped where the gateway runs.")
+    refuse_from_outside(request)
     tell(await request.app.state.health.submit(None))
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    with suppress(DatabaseUnavailable):  # said by the health above; what was told of models stays
+        async with connection(request.app.state.pool) as conn:
+            tell_models(await repository.trained(conn))
+    return figures()
 
 
 def tell(health: Health) -> None:
@@ -103,6 +104,17 @@ def tell(health: Health) -> None:
     for gauge, value in counted:
         if value is not None:
             gauge.set(value)
+
+
+def tell_models(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The trainer is a job, gone before anybody asks it: what it left in the register is told for it."""
+    for gauge in (metrics.MODEL_TRAINED, metrics.MODEL_ACCURACY, metrics.MODEL_GATES_FAILED):
+        gauge.clear()
+    for row in rows:
+        metrics.MODEL_TRAINED.labels(row["which"]).set(row["created_at"].timestamp())
+        metrics.MODEL_GATES_FAILED.labels(row["which"]).set(row["gates_failed"])
+        if row["accuracy"] is not None:
+            metrics.MODEL_ACCURACY.labels(row["which"]).set(row["accuracy"])
 
 
 async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:

@@ -9,7 +9,7 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft7Validator
 
-from k8s.workloads.containers import CONTAINERS, IMAGES, USER
+from k8s.workloads.containers import CONTAINERS, IMAGES, SCRAPED, USER
 from k8s.workloads.environment import CACHE
 from tests.infra.watch.test_watch import ROOT
 from tests.k8s.workloads.test_environment import SETTINGS, read
@@ -89,7 +89,7 @@ def test_ports_are_those_of_the_table(name: str) -> None:
 def test_prometheus_scrapes_what_the_alerts_ask_for() -> None:
     """Jobs by the containers' names, at the ports where they tell their metrics."""
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in PROMETHEUS["scrape_configs"]}
-    assert targets == {name: [f"{name}:{CONTAINERS[name].port}"] for name in ("gateway", "router", "worker")}
+    assert targets == {name: [f"{name}:{CONTAINERS[name].port}"] for name in SCRAPED}
 
 
 def test_mounted_files_are_there() -> None:

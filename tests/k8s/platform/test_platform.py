@@ -183,7 +183,7 @@ def test_prometheus_is_told_of_every_pod_that_alerts_ask_about(
     assert told["PrometheusRule", "pointsman"]["spec"] == yaml.safe_load(rules)
     sidecar = by_name(contract)["prometheus"].values["grafana"]["sidecar"]["dashboards"]
     boards = [one for (kind, _), one in told.items() if kind == "ConfigMap"]
-    assert [list(one["data"]) for one in boards] == [["platform.json"], ["tickets.json"]]
+    assert [list(one["data"]) for one in boards] == [["chat.json"], ["platform.json"], ["tickets.json"]]
     assert all(sidecar["label"] in one["metadata"]["labels"] for one in boards)
 
 

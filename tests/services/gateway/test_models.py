@@ -242,3 +242,19 @@ def test_an_effect_counts_what_reaches_its_groups_threshold() -> None:
     found = effect(HELD, {NETWORK: 0.7, IDENTITY: 0.5}, 8)
     assert (found.automatic, found.right, found.automation, found.precision) == (5, 4, 0.625, 0.8)
     assert effect(HELD, {}, 8).precision is None
+
+
+async def test_scrapers_hear_of_the_newest_model_and_of_the_champion(
+    gateway: httpx.AsyncClient, models: None, database: str
+) -> None:
+    """A trainer is gone before anybody could ask it: an alert on training that stopped is made of these."""
+    told = dict(line.rsplit(" ", 1) for line in (await gateway.get("/metrics")).text.splitlines() if line[0] != "#")
+    assert float(told['pointsman_model_accuracy_ratio{which="champion"}']) == 0.91
+    assert float(told['pointsman_model_failed_gates{which="newest"}']) == 1
+    assert float(told['pointsman_model_failed_gates{which="champion"}']) == 0
+    newest, champions = (told[f'pointsman_model_trained_timestamp_seconds{{which="{w}"}}'] for w in ("newest", "champion"))
+    assert float(newest) > float(champions)
+    with psycopg.connect(database) as conn:
+        conn.execute("delete from models")
+    left = (await gateway.get("/metrics")).text
+    assert "pointsman_model_trained_timestamp_seconds{" not in left, "before a first training nothing is overdue"

@@ -278,3 +278,26 @@ def test_every_action_has_a_way_from_every_state_the_machine_speaks_in(action: A
         else:
             with pytest.raises(KeyError):
                 states.after(state, action)
+
+
+def figures(rag: Rag) -> dict[str, float]:
+    lines = httpx.get(f"{rag.url}/metrics").raise_for_status().text.splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+async def test_a_scraper_hears_of_turns_and_ratings_and_nobody_outside_does(rag: Rag) -> None:
+    """Counted when it is stored; one that is sent again is no second turn."""
+    chat, message_id = Chat(rag), str(uuid.uuid4())
+    name = 'pointsman_chat_turns_total{action="continue"}'
+    before = figures(rag)
+    for _ in range(2):
+        chat.say("How do I connect to the VPN with the Harbour client?", message_id).raise_for_status()
+    chat.http.post(f"/sessions/{chat.id}/rating", json={"rating": 5}).raise_for_status()
+    after = figures(rag)
+    assert after[name] - before.get(name, 0) == 1
+    seconds = "pointsman_chat_turn_seconds_count"
+    assert after[seconds] - before[seconds] == 1
+    assert after['pointsman_chat_ratings_total{rating="5"}'] >= 1
+    assert after["pointsman_chat_unanswered_messages"] >= 0
+    for path in ("/metrics", "/%6Detrics"):
+        assert httpx.get(rag.url + path, headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 404
