@@ -105,7 +105,10 @@ def without_registry(stack: StackPlan) -> StackPlan:
 
 def without_models(stack: StackPlan) -> StackPlan:
     """The embedded model answers: nothing is asked of the cloud's."""
-    return stack.model_copy(update={"contract": {**stack.contract, "models": {}}}) if _has_models(stack) else stack
+    if not _has_models(stack):
+        return stack
+    models = {**stack.contract["models"], "deployments": []}
+    return stack.model_copy(update={"contract": {**stack.contract, "models": models}})
 
 
 def _has_models(stack: StackPlan) -> bool:

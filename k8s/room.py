@@ -1,12 +1,13 @@
 """What pods ask for, what machines have for them, and what is left: how many machines a stack needs at least."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from infra.contract import Contract
 from k8s.platform.charts import charts
 from k8s.platform.objects import ENVOY_MEMORY_MIB
-from k8s.workloads.containers import SERVING
+from k8s.workloads.containers import SERVING, Container
 from k8s.workloads.objects import REPLICAS
 
 # vCPUs and GiB, as the vendors' pages of machine types have them (2026-11-22).
@@ -46,11 +47,14 @@ class Room:
         return Room(self.cpu_m - other.cpu_m, self.memory_mib - other.memory_mib)
 
 
-def asked(contract: Contract) -> dict[str, Room]:
+NOTHING = Room(0, 0)
+
+
+def asked(contract: Contract, serving: Sequence[Container] = SERVING) -> dict[str, Room]:
     """Requests of all that runs when no ticket comes, a row per container and chart; jobs come and go."""
     is_small = contract.cluster.kind == "k3s"
     rows: dict[str, Room] = {}
-    for one in SERVING:
+    for one in serving:
         count = 1 if is_small else REPLICAS[one.name][0]
         rows[one.name if count == 1 else f"{one.name} x{count}"] = Room(one.needs.cpu_m, one.needs.memory_mib).times(
             count
@@ -61,8 +65,8 @@ def asked(contract: Contract) -> dict[str, Room]:
     return rows
 
 
-def together(rows: dict[str, Room]) -> Room:
-    return sum(rows.values(), Room(0, 0))
+def together(rows: Mapping[str, Room]) -> Room:
+    return sum(rows.values(), NOTHING)
 
 
 def usable(machine: str, *, is_small: bool) -> Room:
@@ -86,3 +90,17 @@ def nodes(wanted: Room, machine: str, *, is_small: bool) -> int:
     """Machines that hold `wanted`; pods are small against a machine, so their edges cost little."""
     one = usable(machine, is_small=is_small)
     return max(1, ceil(wanted.memory_mib / one.memory_mib), ceil(wanted.cpu_m / one.cpu_m))
+
+
+def needed(contract: Contract, machine: str, rows: Mapping[str, Room] | None = None) -> int:
+    """
+    Machines for what always runs: as many as hold it; on EKS as the copies of one container stand apart on, too.
+
+    Karpenter, which Auto Mode runs, keeps a preferred spread as long as it can get machines
+    (karpenter.sh/docs/concepts/scheduling, 2026-11-22); the autoscalers of AKS and GKE start none for a preference.
+    `small` is one machine, whether it fits or not.
+    """
+    if contract.cluster.kind == "k3s":
+        return 1
+    apart = max(least for least, _ in REPLICAS.values()) if contract.cluster.kind == "eks" else 1
+    return max(apart, nodes(together(rows or asked(contract)), machine, is_small=False))

@@ -16,7 +16,6 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 ECR = "aws:ecr/repository:Repository"
 SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105 - a resource type
 CLUSTER = "aws:rds/cluster:Cluster"
-AUTO_MODE_BASE = {True: "m7i-flex.xlarge", False: "m7i-flex.large"}  # by prod: 4 vCPU as the other clouds' pools
 AUTO_MODE_DISK_GB = 80  # default ephemeralStorage of a NodeClass, docs.aws.amazon.com/eks/latest/userguide
 WORKER, WORKER_VCPUS = "m7a.xlarge", 4
 GPU = "g6.xlarge"
@@ -108,7 +107,7 @@ def _endpoint(resource: Resource, ctx: Context) -> list[Meter]:
 
 
 def _eks(resource: Resource, ctx: Context) -> list[Meter]:
-    size, count = AUTO_MODE_BASE[ctx.is_prod], ctx.assumptions["auto_mode_nodes"]
+    size, count = ctx.always_on
     return [
         fixed("k8s.control_plane.standard", "EKS control plane", HOURS_PER_MONTH),
         *machine(ctx, size, count, spot=False, what="Auto Mode node"),

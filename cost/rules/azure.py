@@ -42,7 +42,11 @@ def _cluster(resource: Resource, ctx: Context) -> Iterable[Meter]:
     yield fixed("network.lb_first_5_rules", "load balancer that the Gateway makes", HOURS_PER_MONTH)
     yield per_use("network.lb_data", "load balancer, data", ctx.demand.egress_gb)
     for nodes in get(resource, "agentPoolProfiles", default=[]):
-        yield from machine(ctx, _size(nodes["vmSize"]), nodes.get("minCount", nodes.get("count", 0)), spot=False)
+        yield from machine(ctx, _size(nodes["vmSize"]), _kept(nodes, ctx), spot=False)
+
+
+def _kept(nodes: dict, ctx: Context) -> int:
+    return ctx.kept(nodes["vmSize"], nodes.get("minCount", nodes.get("count", 0)))
 
 
 def _agent_pool(resource: Resource, ctx: Context) -> list[Meter]:
@@ -227,7 +231,7 @@ def _defender(resource: Resource, ctx: Context) -> list[Meter]:
         return []
     clusters = ctx.of_type(CLUSTER)
     pools = [nodes for cluster in clusters for nodes in get(cluster, "agentPoolProfiles", default=[])]
-    vcpus = sum(_vcpus(_size(nodes["vmSize"])) * nodes.get("minCount", 0) for nodes in pools)
+    vcpus = sum(_vcpus(_size(nodes["vmSize"])) * _kept(nodes, ctx) for nodes in pools)
     return [fixed("security.defender_containers", "Defender for Containers, vCPU", vcpus)]
 
 

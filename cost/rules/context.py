@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from cost.book import ZERO, PriceBook
@@ -30,9 +31,19 @@ class Context:
         """Names from the contract: the first does triage, the last answers chats; empty: the embedded model does."""
         return tuple(d["model"] for d in self.stack.contract.get("models", {}).get("deployments", ()))
 
-    @property
-    def is_prod(self) -> bool:
-        return self.stack.profile == "prod"
+    @cached_property
+    def always_on(self) -> tuple[str, int]:
+        """Machine and number of the pool that is always there, as `pointsman plan` has it: from what pods ask for."""
+        from infra.offline.room import Room, always_on
+
+        return always_on(self.stack, Room(0, int(self.assumptions["other_pods_mib"])))
+
+    def kept(self, machine: str, planned: int) -> int:
+        """How many of a pool stand when no ticket comes. A stack on paper promises no cluster: what it plans."""
+        if "kind" not in self.stack.contract.get("cluster", {}):
+            return planned
+        size, count = self.always_on
+        return count if size == machine else planned
 
 
 Rule = Callable[[Resource, Context], Iterable[Meter]]

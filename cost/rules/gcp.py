@@ -98,7 +98,13 @@ def _disks(resource: Resource, machines: list[Meter]) -> list[Meter]:
 
 
 def _nodes(resource: Resource, ctx: Context) -> int:
-    """Nodes that are always there: `total` limits are of the pool, the others of each of its zones."""
+    """Nodes that are always there."""
+    planned = _planned(resource, ctx)
+    return ctx.kept(get(resource, "nodeConfig", "machineType"), planned) if role(resource) == "system" else planned
+
+
+def _planned(resource: Resource, ctx: Context) -> int:
+    """`total` limits are of the pool, the others of each of its zones."""
     total = get(resource, "autoscaling", "totalMinNodeCount")
     if total is not None:
         return total

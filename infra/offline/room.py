@@ -5,10 +5,22 @@ from typing import Any
 
 from infra.contract import Contract
 from infra.offline.report import Nodes, Resource, StackPlan
-from k8s.room import MACHINES, asked, nodes, together, usable
+from k8s.room import MACHINES, NOTHING, Room, asked, needed, together, usable
 from services.core.kit.errors import ConfigurationInvalid
 
-AUTO_MODE = "m7i-flex.large"  # what Auto Mode is priced by: cost/rules/aws.py; `prod` takes the next size
+AUTO_MODE = {True: "m7i-flex.xlarge", False: "m7i-flex.large"}  # of prod, of others: 4 vCPU as the other clouds' pools
+
+
+def always_on(stack: StackPlan, spare: Room = NOTHING) -> tuple[str, int]:
+    """
+    Machine and number of what is there before a ticket comes: `pointsman plan` shows it, `pointsman cost` prices it.
+
+    Args:
+        spare: what a company runs beside.
+    """
+    contract = Contract.model_validate(stack.contract)
+    machine, planned = MACHINES_OF[contract.cluster.kind](stack)
+    return machine, max(planned, needed(contract, machine, asked(contract) | {"beside": spare}))
 
 
 def nodes_of(stack: StackPlan) -> list[Nodes]:
@@ -16,15 +28,15 @@ def nodes_of(stack: StackPlan) -> list[Nodes]:
     contract = Contract.model_validate(stack.contract)
     is_small = contract.cluster.kind == "k3s"
     wanted = together(asked(contract))
-    machine, planned = MACHINES_OF[contract.cluster.kind](stack)
-    count = planned or nodes(wanted, machine, is_small=is_small)
+    machine, count = always_on(stack)
+    planned = MACHINES_OF[contract.cluster.kind](stack)[1]
     have = usable(machine, is_small=is_small).times(count)
     return [
         Nodes(
             cloud=stack.cloud,
             machine=machine,
             count=count,
-            is_planned=bool(planned),
+            is_planned=planned == count,
             have_cpu_m=have.cpu_m,
             have_mib=have.memory_mib,
             asked_cpu_m=wanted.cpu_m,
@@ -35,7 +47,7 @@ def nodes_of(stack: StackPlan) -> list[Nodes]:
 
 
 def _eks(stack: StackPlan) -> tuple[str, int]:
-    return (AUTO_MODE.replace("large", "xlarge") if stack.profile == "prod" else AUTO_MODE), 0
+    return AUTO_MODE[stack.profile == "prod"], 0
 
 
 def _aks(stack: StackPlan) -> tuple[str, int]:

@@ -2,10 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
+from decimal import Decimal
 from itertools import product
 
 import pytest
 
+from cost.bill import estimate
+from cost.estimate import Estimate
+from cost.meter import HOURS_PER_MONTH
+from cost.scenario import Scenario
 from infra.contract import Contract
 from infra.layers.cluster import kubeconfig, token
 from infra.layers.programs import stack_of
@@ -13,11 +19,13 @@ from infra.offline.layers import LAYERS, plan_layer, program_of, with_layers
 from infra.offline.plan import CLOUDS
 from infra.offline.recorder import record
 from infra.offline.report import Report, StackPlan
-from infra.offline.room import nodes_of
+from infra.offline.room import always_on, nodes_of
 from k8s.platform.charts import charts
 from k8s.platform.objects import after, before
-from k8s.room import MACHINES, Room, asked, nodes, together, usable
+from k8s.room import MACHINES, Room, asked, needed, nodes, together, usable
+from k8s.workloads.containers import SERVING
 from services.core.kit.errors import ConfigurationInvalid
+from tests.cost.conftest import TODAY
 from tests.k8s.conftest import rollout_for
 from tests.planned import PROFILES, Plans
 
@@ -130,3 +138,35 @@ def test_room_of_a_machine() -> None:
     assert nodes(Room(one.cpu_m + 1, 1), "n2d-standard-2", is_small=False) == 2
     assert usable("e2-medium", is_small=True).memory_mib == 4096 - 406 - 800
     assert all(memory >= 4 for _, memory in MACHINES.values())
+
+
+def test_raising_a_request_raises_the_machines_and_the_price(plans: Plans) -> None:
+    """One source for the plan and the bill: what pods ask for."""
+    serving = [replace(one, needs=replace(one.needs, memory_mib=one.needs.memory_mib + 12_000)) for one in SERVING]
+    for cloud in ("aws", "azure", "gcp"):
+        plan = plans[cloud, "prod"]
+        contract = contract_of(plan)
+        machine, count = always_on(plan)
+        assert needed(contract, machine, asked(contract, serving)) > count
+        dearer = Scenario(name="agents beside", assumptions={"other_pods_mib": Decimal(60_000)})
+        before, after = (estimate(plan, 0, scenario=s, today=TODAY) for s in (Scenario(), dearer))
+        assert always_on(plan, Room(0, 60_000))[1] > count
+        assert machines(after, machine) == always_on(plan, Room(0, 60_000))[1] * HOURS_PER_MONTH
+        assert machines(before, machine) == count * HOURS_PER_MONTH
+        assert after.monthly_usd > before.monthly_usd
+
+
+def machines(bill: Estimate, machine: str) -> Decimal:
+    """Hours of the pool that is always there."""
+    name = machine.removeprefix("Standard_")
+    return sum(
+        (line.quantity for line in bill.lines if f"node {name}" in line.item and line.unit == "hour"), Decimal(0)
+    )
+
+
+@pytest.mark.parametrize("stack", STACKS, ids="-".join)
+def test_the_plan_shows_the_machines_that_the_bill_has(stack: tuple[str, str], plans: Plans) -> None:
+    (row,) = nodes_of(plans[stack])
+    assert (row.machine, row.count) == always_on(plans[stack])
+    if stack[1] == "small":
+        assert row.count == 1
