@@ -18,9 +18,10 @@ test: ## all tests but the slow ones, a file at a time on each of two processes;
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: ## ruff and ty
+check: ## ruff, ty, and actionlint where it is installed
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check
+	@if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed: pipelines are checked by GitHub's schema alone (make test)"; fi
 
 golden: ## rewrites golden files; read the diff
 	@$(PYTHON) services/local/install.py test

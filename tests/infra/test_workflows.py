@@ -90,5 +90,24 @@ def test_only_signed_images_are_deployed_and_only_on_approval() -> None:
     job = workflow("deploy")["jobs"]["deploy"]
     assert job["environment"] == "${{ inputs.environment }}"
     text = "\n".join(step.get("run", "") for step in job["steps"])
-    assert 0 < text.index("cosign verify") < text.index("kubectl apply")
+    assert 0 < text.index("cosign verify") < text.index("pointsman deploy")
+    assert "kubectl" not in text
+    assert "pointsman render" not in text
     assert "images\\.yml@refs/(tags/v|heads/main)" in text
+
+
+def test_a_pipeline_rolls_out_with_the_command_of_the_guides() -> None:
+    """Two ways to deploy would be two things to trust; the ground is a person's."""
+    (line,) = re.findall(
+        r"^ *(pointsman deploy .+)$", workflow("deploy")["jobs"]["deploy"]["steps"][-1]["run"], re.MULTILINE
+    )
+    for cloud in CLOUDS:
+        typed = line.replace('"$CLOUD"', cloud).replace('"$STACK"', "prod")
+        guide = (ROOT / f"design/guides/deploy-{cloud}.md").read_text("utf-8")
+        assert typed.replace(" --images", " --until workloads --images") in guide
+
+
+def test_no_pipeline_installs_a_set_that_cannot_start_our_program() -> None:
+    """`pip install .[infra]` brings the clouds' SDKs and no command line."""
+    for file in FILES:
+        assert ".[infra]" not in file.read_text("utf-8")
