@@ -87,7 +87,9 @@ def _selectors(found: list[Object]) -> Iterator[str]:
 
 
 def _peers(spec: Object) -> Iterator[dict[str, str]]:
-    rules = [peer for rule in spec["ingress"] for peer in rule["from"]] + [p for r in spec["egress"] for p in r["to"]]
+    rules = [peer for rule in spec.get("ingress", []) for peer in rule["from"]] + [
+        p for r in spec["egress"] for p in r["to"]
+    ]
     yield from (p["podSelector"]["matchLabels"] for p in rules if "podSelector" in p and "namespaceSelector" not in p)
 
 

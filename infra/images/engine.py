@@ -146,7 +146,7 @@ class Docker:
     def push(self, image: str, target: str) -> str:
         _run(["docker", "tag", image, target])
         _run(["docker", "push", "--quiet", target])
-        told = _run(["docker", "image", "inspect", "--format", "{{join .RepoDigests \"\\n\"}}", target])
+        told = _run(["docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', target])
         name = target.rpartition(":")[0]
         return next(line.rpartition("@")[2] for line in told.splitlines() if line.startswith(f"{name}@"))
 

@@ -40,7 +40,8 @@ class Up:
     def commands(self) -> list[str]:
         where = ["--stack", self.stack, "--cwd", f"infra/stacks/{self.folder}"]
         told = [
-            shlex.join(["pulumi", "config", "set", key, *where]) + f" < {source}"
+            shlex.join(["pulumi", "config", "set", *(["--secret"] if key in SECRETS else []), key, *where])
+            + f" < {source}"
             for key, source in self.sources.items()
         ]
         asked = [word for target in self.targets for word in ("--target", target)]
@@ -52,12 +53,20 @@ class Up:
         return {key: key.partition(":")[2] + SUFFIX[key] for key in self.config}
 
 
-SUFFIX = {"pointsman:images": ".json", "pointsman:authority": ".pem", "pointsman:rules": ".toml"}
+SUFFIX = {
+    "pointsman:images": ".json",
+    "pointsman:authority": ".pem",
+    "pointsman:rules": ".toml",
+    "pointsman:llm": ".json",
+    "pointsman:receiver": ".yaml",
+}
+SECRETS = {"pointsman:receiver"}  # an address of a chat system is a key to it
+OF_PLATFORM = {"pointsman:receiver"}  # the rest is the workloads'
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is deployed. `config` is of the workloads' stack: texts of images, authority and redaction rules."""
+    """What is deployed. `config` is of the layers' stacks: texts of images, authority, rules, model and receiver."""
 
     cloud: str
     profile: str
@@ -67,6 +76,10 @@ class Order:
     @property
     def stack(self) -> str:
         return f"{self.cloud}-{self.profile}"
+
+    def config_of(self, layer: str) -> dict[str, str]:
+        is_platform = layer == "platform"
+        return {key: text for key, text in self.config.items() if (key in OF_PLATFORM) == is_platform}
 
 
 @dataclass(frozen=True)
@@ -113,9 +126,14 @@ def _work(order: Order, step: Step) -> Work:
         return Work(step, None, (), "the machine runs the migrator itself, before the pods that wait for it")
     up = {
         Step.GROUND: Up(order.cloud, order.profile),
-        Step.PLATFORM: Up("platform", order.stack),
-        Step.MIGRATE: Up("workloads", order.stack, tuple(f"**:{kind}::**" for kind in MIGRATION), order.config),
-        Step.WORKLOADS: Up("workloads", order.stack, (), order.config),
+        Step.PLATFORM: Up("platform", order.stack, (), order.config_of("platform")),
+        Step.MIGRATE: Up(
+            "workloads",
+            order.stack,
+            tuple(f"**:{kind}::**" for kind in MIGRATION),
+            order.config_of("workloads"),
+        ),
+        Step.WORKLOADS: Up("workloads", order.stack, (), order.config_of("workloads")),
     }[step]
     return Work(step, up, tuple(up.commands))
 
@@ -143,7 +161,7 @@ def with_pulumi(say: Callable[[str], None]) -> Raise:
         try:
             stack = automation.create_or_select_stack(up.stack, work_dir=folder, opts=opts)
             for key, text in up.config.items():
-                stack.set_config(key, automation.ConfigValue(text))
+                stack.set_config(key, automation.ConfigValue(text, secret=key in SECRETS))
             stack.up(target=list(up.targets) or None, on_output=say)
         except automation.CommandError as exc:
             lines = str(exc).strip().splitlines()

@@ -1,8 +1,9 @@
 """
 The programs of `infra/stacks/platform` and `infra/stacks/workloads`.
 
-A stack of theirs is called `<cloud>-<profile>` and reads the contract of that cloud's stack; it has no settings but
-the images, and the authority of a database whose vendor publishes one.
+A stack of theirs is called `<cloud>-<profile>` and reads the contract of that cloud's stack. Settings of the platform:
+who hears of alerts. Of the workloads: the images, the authority of a database whose vendor publishes one, redaction's
+rules, a language model of one's own.
 """
 
 import json
@@ -14,7 +15,8 @@ from infra.contract import Contract, read_contract
 from infra.layers import bucket
 from infra.layers.cluster import Cluster
 from k8s.pages import as_yaml
-from k8s.platform.charts import charts
+from k8s.platform.alerting import NOBODY, alertmanager, with_receiver
+from k8s.platform.charts import Chart, charts
 from k8s.platform.objects import addons, after, before
 from k8s.workloads.objects import objects
 from k8s.workloads.run import as_yaml as rendered
@@ -55,9 +57,27 @@ def platform(contract: Contract) -> None:
     releases: dict[str, pulumi.Resource] = {}
     for chart in charts(contract):
         first = [releases[name] for name in chart.after]
-        releases[chart.name] = cluster.install(chart, behind=[*ready, *first])
+        releases[chart.name] = cluster.install(_told(contract, chart), behind=[*ready, *first])
     for one in after(contract):
         cluster.apply(one, behind=list(releases.values()))
+
+
+def _told(contract: Contract, chart: Chart) -> Chart:
+    """
+    Prometheus' chart with the receiver of alerts, which is a secret: it is encrypted in the stack's settings.
+
+    Raises:
+        ConfigurationInvalid: `prod` has none.
+    """
+    if chart.name != "prometheus":
+        return chart
+    receiver = pulumi.Config("pointsman").get_secret("receiver")
+    if receiver is None and contract.profile == "prod":
+        raise ConfigurationInvalid(NOBODY)
+    if receiver is None:
+        pulumi.log.warn(NOBODY)
+        return chart
+    return chart.model_copy(update={"values": with_receiver(chart.values, receiver.apply(alertmanager))})
 
 
 def workloads(contract: Contract) -> None:
@@ -67,7 +87,11 @@ def workloads(contract: Contract) -> None:
     """
     config = pulumi.Config("pointsman")
     rollout = rollout_of(
-        contract, images=config.get("images"), authority=config.get("authority"), rules=config.get("rules") or ""
+        contract,
+        images=config.get("images"),
+        authority=config.get("authority"),
+        rules=config.get("rules") or "",
+        llm=config.get("llm") or "",
     )
     if contract.cluster.kind == "k3s":
         bucket.put(contract, bucket.WORKLOADS, rendered(rollout))

@@ -15,12 +15,15 @@ from infra.offline.recorder import Program, Recording, record
 from infra.offline.report import Finding, Layered, LayerPlan, Report, StackPlan
 from infra.offline.room import nodes_of
 from infra.offline.schema_check import check_inputs
+from k8s import joints
+from k8s.platform.objects import after, before
 from k8s.rules import breaches
 from k8s.workloads.containers import IMAGES
 from k8s.workloads.environment import needs_authority
 from services.core.kit.errors import PointsmanError
 
 LAYERS = ("platform", "workloads")
+RECEIVER = "webhook_configs: [{url: https://alerts.example.com/made-up-for-a-plan}]\n"
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nmade up for a plan\n-----END CERTIFICATE-----\n"
 
 
@@ -69,7 +72,7 @@ def _run(folder: Any) -> None:
 def _config(contract: Contract) -> dict[str, str]:
     """Digests that CI has not written yet are made up, and so is an authority that would have to be fetched."""
     images = {name: _digest(contract.registry.images[name]) for name in IMAGES}
-    found = {"pointsman:images": json.dumps(images)}
+    found = {"pointsman:images": json.dumps(images), "pointsman:receiver": RECEIVER}
     if needs_authority(contract):
         found["pointsman:authority"] = AUTHORITY
     return found
@@ -108,8 +111,17 @@ def _layered(recording: Recording) -> Sequence[Layered]:
 
 
 def _findings(stack: StackPlan, layer: str, found: list[dict[str, Any]]) -> Sequence[Finding]:
-    """The rules on pods and names look at a whole rollout; the platform's own pods are in its charts."""
+    """The rules on pods and names look at a whole rollout and what it leans on; the platform's pods are its charts'."""
     if layer != "workloads":
         return []
-    where = f"{stack.cloud}-{stack.profile}"
-    return [Finding(policy=id_, severity="error", resource=where, message=line) for id_, line in breaches(found)]
+    where, contract = f"{stack.cloud}-{stack.profile}", Contract.model_validate(stack.contract)
+    lines = [*breaches(found), *joints.breaches(_below(contract), found)]
+    return [Finding(policy=id_, severity="error", resource=where, message=line) for id_, line in lines]
+
+
+def _below(contract: Contract) -> list[dict[str, Any]]:
+    """Nothing where the platform refuses the contract: its own plan says so."""
+    try:
+        return [*before(contract), *after(contract)]
+    except PointsmanError:
+        return []

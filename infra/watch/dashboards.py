@@ -90,7 +90,9 @@ CHAT = (
         "stat",
     ),
     Panel(
-        "Ratings", {"{{rating}}": "sum by (rating) (increase(pointsman_chat_ratings_total[1d]))"}, help="1 to 5, in a day"
+        "Ratings",
+        {"{{rating}}": "sum by (rating) (increase(pointsman_chat_ratings_total[1d]))"},
+        help="1 to 5, a day",
     ),
     Panel("Turns by what was done", {"{{action}}": rate("pointsman_chat_turns_total", "action")}, "reqps"),
     Panel(

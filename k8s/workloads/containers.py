@@ -137,4 +137,5 @@ CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
 SCRAPED = tuple(one.name for one in SERVING)  # each has /metrics; of a job the gateway tells
 IMAGES = tuple(sorted({one.from_image for one in _ALL}))
+CANARY = "router-canary"  # beside them: a router of another version, on one pod
 USER = 10001  # numeric: `runAsNonRoot` cannot judge a name

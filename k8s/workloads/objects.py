@@ -1,9 +1,11 @@
 """Every object of the workloads, in the order in which they are applied. Names and numbers come from containers.py."""
 
+from dataclasses import replace
 from typing import Any
 
 from infra.contract import Contract
-from k8s.workloads.containers import CONTAINERS
+from k8s.workloads import llm
+from k8s.workloads.containers import CANARY, CONTAINERS
 from k8s.workloads.entry import way_in
 from k8s.workloads.environment import needs_authority
 from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, secret_name, template
@@ -30,6 +32,8 @@ def objects(rollout: Rollout) -> list[Object]:
         *policies(contract),
         migrator(rollout),
         *_router(rollout),
+        *_canary(rollout),
+        *(llm.objects(rollout, rollout.llm) if rollout.llm else []),
         *_deployment(rollout, "gateway"),
         *_deployment(rollout, "rag"),
         *_worker(rollout),
@@ -172,6 +176,21 @@ def _router(rollout: Rollout) -> list[Object]:
         _service("router"),
         _budget("router"),
     ]
+
+
+def _canary(rollout: Rollout) -> list[Object]:
+    """
+    One pod more behind the same Service, of another image: its share is one of all. Whole services beside each other,
+    because KServe's own canary splits what comes through its gateway, and our callers come from inside.
+    """
+    if CANARY not in rollout.images:
+        return []
+    images = {name: image for name, image in rollout.images.items() if name != CANARY}
+    runtime, served, *_ = _router(replace(rollout, images={**images, "router": rollout.images[CANARY]}))
+    runtime["metadata"]["name"] = served["spec"]["predictor"]["model"]["runtime"] = f"pointsman-{CANARY}"
+    served["metadata"]["name"] = CANARY
+    served["spec"]["predictor"] |= {"minReplicas": 1, "maxReplicas": 1}
+    return [runtime, served]
 
 
 def _worker(rollout: Rollout) -> list[Object]:

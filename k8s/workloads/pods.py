@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.contract import Contract, Pool
-from k8s.workloads.containers import CONTAINERS, IMAGES, USER, Container
+from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container
 from k8s.workloads.environment import CA_FOLDER, CACHE, environment, needs_authority
+from k8s.workloads.llm import SelfHosted, refuse_without_machines, told
 from k8s.workloads.walls import labels
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -28,6 +29,8 @@ class Rollout:
     Args:
         images: reference per image, each with its digest.
         authority: PEM of the database's authority, where the contract brings no name that every system knows.
+            `router-canary` beside them: a router of another version, on one pod.
+        llm: a language model of the operator's own, instead of the cloud's.
         rules: TOML of what the operator adds to redaction (design/guides/redaction.md).
     """
 
@@ -35,9 +38,19 @@ class Rollout:
     images: Mapping[str, str]
     authority: str = ""
     rules: str = ""
+    llm: SelfHosted | None = None
 
     def __post_init__(self) -> None:
-        if missing := [name for name in IMAGES if "@sha256:" not in self.images.get(name, "")]:
+        if unknown := sorted(set(self.images) - {*IMAGES, CANARY}):
+            raise ConfigurationInvalid(
+                f"No image of ours is called {unknown}. There are {', '.join(IMAGES)}, and {CANARY} for a trial."
+            )
+        if CANARY in self.images and self.is_small:
+            raise ConfigurationInvalid(f"`small` has room for one router: leave {CANARY} out of the images.")
+        if self.llm is not None:
+            refuse_without_machines(self.contract)
+        wanted = (*IMAGES, *(name for name in self.images if name == CANARY))
+        if missing := [name for name in wanted if "@sha256:" not in self.images.get(name, "")]:
             raise ConfigurationInvalid(
                 f"No digest for the images {missing}. Build and push them, then name them in images.json or in "
                 "options.digests: REGISTRY/NAME@sha256:..."
@@ -53,13 +66,19 @@ class Rollout:
         return f"redaction-rules-{hashlib.sha256(self.rules.encode()).hexdigest()[:10]}" if self.rules else ""
 
     @property
+    def identity_labels(self) -> dict[str, str]:
+        """Entra's webhook gives a token to pods that carry its label."""
+        is_entra = self.contract.identity.kind == "azure-workload-identity"
+        return {"azure.workload.identity/use": "true"} if is_entra else {}
+
+    @property
     def is_small(self) -> bool:
         return self.contract.cluster.kind == "k3s"
 
 
 def template(rollout: Rollout, name: str) -> dict[str, Any]:
     """Pod template: labels, annotations, spec."""
-    return {"metadata": {"labels": {**labels(name), **_identity_labels(rollout)}}, "spec": pod(rollout, name)}
+    return {"metadata": {"labels": {**labels(name), **rollout.identity_labels}}, "spec": pod(rollout, name)}
 
 
 def pod(rollout: Rollout, name: str) -> dict[str, Any]:
@@ -164,7 +183,11 @@ def _reads_rules(rollout: Rollout, name: str) -> bool:
 
 def _told(rollout: Rollout, name: str) -> dict[str, str]:
     more = {"POINTSMAN_REDACTION_RULES": RULES_FILE} if _reads_rules(rollout, name) else {}
-    return environment(rollout.contract)[name] | more
+    found = environment(rollout.contract)[name]
+    if rollout.llm is not None and name == "worker":
+        found = {key: value for key, value in found.items() if not key.startswith("POINTSMAN_LLM__")}
+        more |= told(rollout.llm)
+    return found | more
 
 
 def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:
@@ -203,10 +226,3 @@ def _place(contract: Contract, name: str) -> dict[str, Any]:
 
 def _tolerations(pool: Pool) -> list[dict[str, Any]]:
     return [{"key": t.key, "operator": "Equal", "value": t.value, "effect": t.effect} for t in pool.taints]
-
-
-def _identity_labels(rollout: Rollout) -> dict[str, str]:
-    """Entra's webhook gives a token to pods that carry its label."""
-    return (
-        {"azure.workload.identity/use": "true"} if rollout.contract.identity.kind == "azure-workload-identity" else {}
-    )

@@ -9,6 +9,7 @@ from infra.contract import Contract
 from k8s.pages import as_yaml as dumped
 from k8s.platform.objects import after
 from k8s.workloads.environment import needs_authority
+from k8s.workloads.llm import read_self_hosted
 from k8s.workloads.objects import objects
 from k8s.workloads.pods import Rollout
 from services.core.kit.errors import InputInvalid, Unavailable
@@ -18,15 +19,17 @@ IMAGES = TypeAdapter(dict[str, str])
 
 
 def rollout_of(
-    contract: Contract, *, images: str | None = None, authority: str | None = None, rules: str = ""
+    contract: Contract, *, images: str | None = None, authority: str | None = None, rules: str = "", llm: str = ""
 ) -> Rollout:
     """
     Raises:
-        InputInvalid: the images are no JSON object of references. ConfigurationInvalid: a digest is missing.
+        InputInvalid: the images are no JSON object of references, `llm` describes no model.
+        ConfigurationInvalid: a digest is missing, or the machines for what is asked.
         Unavailable: the authority could not be fetched.
     """
     named = dict(contract.registry.images) if images is None else _images(images)
-    return Rollout(contract, named, authority if authority is not None else _authority(contract), rules)
+    chosen = read_self_hosted(llm) if llm else None
+    return Rollout(contract, named, authority if authority is not None else _authority(contract), rules, chosen)
 
 
 def as_yaml(rollout: Rollout) -> str:

@@ -27,21 +27,21 @@ IDENTITY: dict[str, list[tuple[str, int]]] = {
 
 
 def policies(contract: Contract) -> list[dict[str, Any]]:
-    closed = _policy("default", {}, ingress=[], egress=[_dns(contract)])
+    closed = policy("default", {}, ingress=[], egress=[_dns(contract)])
     return [closed, *(_of(contract, one) for one in CONTAINERS.values())]
 
 
 def egress(contract: Contract, container: Container) -> list[Rule]:
     """What `container` may open, beside the names it looks up."""
     rules = [TO[target](contract) for target in sorted(container.calls)]
-    rules += [_to([_block(cidr)], port) for cidr, port in IDENTITY[contract.identity.kind]]
+    rules += [_to([block(cidr)], port) for cidr, port in IDENTITY[contract.identity.kind]]
     if contract.identity.kind == "azure-workload-identity":
         rules.append(_web(contract))
     return [rule for i, rule in enumerate(rules) if rule not in rules[:i]]
 
 
 def _of(contract: Contract, container: Container) -> dict[str, Any]:
-    found = _policy(container.name, labels(container.name), _ingress(contract, container), egress(contract, container))
+    found = policy(container.name, labels(container.name), _ingress(contract, container), egress(contract, container))
     found["metadata"]["annotations"] = {
         f"pointsman/{target}": container.calls[target] for target in sorted(container.calls)
     }
@@ -56,11 +56,11 @@ def _ingress(contract: Contract, container: Container) -> list[Rule]:
     if not container.port:
         return []
     callers = [_pods(one.name) for one in SERVING if container.name == "router" and Target.ROUTER in one.calls]
-    callers.append(_namespace(TELEMETRY))
+    callers.append(namespace(TELEMETRY))
     if container.name == "gateway":
         callers += way_in(contract)
         if contract.cluster.kind != "k3s":
-            callers.append(_namespace(KEDA))  # asks how many tickets wait
+            callers.append(namespace(KEDA))  # asks how many tickets wait
     found = [{"from": callers, "ports": [{"protocol": "TCP", "port": "http"}]}]
     if container.predict:
         found.append({"from": [_pods("gateway")], "ports": [{"protocol": "TCP", "port": "predict"}]})
@@ -70,19 +70,19 @@ def _ingress(contract: Contract, container: Container) -> list[Rule]:
 def way_in(contract: Contract) -> list[Rule]:
     """Where calls from outside come from: our own proxy's pods, or the addresses of the cloud's balancer."""
     if contract.cluster.kind in ("aks", "k3s"):
-        return [_namespace(ENVOY)]
-    return [_block(cidr) for cidr in (PRIVATE if contract.cloud == "aws" else GOOGLE_BALANCERS)]
+        return [namespace(ENVOY)]
+    return [block(cidr) for cidr in (PRIVATE if contract.cloud == "aws" else GOOGLE_BALANCERS)]
 
 
 def _dns(contract: Contract) -> Rule:
-    where = [_namespace("kube-system") | _selected({"k8s-app": "kube-dns"})]
+    where = [namespace("kube-system") | selected({"k8s-app": "kube-dns"})]
     if contract.cluster.kind == "gke":
-        where.append(_block("169.254.20.10/32"))  # the cache on each node
+        where.append(block("169.254.20.10/32"))  # the cache on each node
     return {"to": where, "ports": [{"protocol": p, "port": 53} for p in ("UDP", "TCP")]}
 
 
 def _database(contract: Contract) -> Rule:
-    return _to([_block(cidr) for cidr in PRIVATE], contract.database.port)
+    return _to([block(cidr) for cidr in PRIVATE], contract.database.port)
 
 
 def _router(_: Contract) -> Rule:
@@ -93,9 +93,13 @@ def _worker(_: Contract) -> Rule:
     return {"to": [_pods("worker")], "ports": [{"protocol": "TCP", "port": "predict"}]}
 
 
-def _web(_: Contract) -> Rule:
+def web() -> Rule:
     """Services of the cloud and ticketing systems; never the metadata service, which is in the excepted block."""
-    return _to([_block("0.0.0.0/0", LINK_LOCAL)], 443)
+    return _to([block("0.0.0.0/0", LINK_LOCAL)], 443)
+
+
+def _web(_: Contract) -> Rule:
+    return web()
 
 
 def _mail(_: Contract) -> Rule:
@@ -105,7 +109,7 @@ def _mail(_: Contract) -> Rule:
 
 
 def _telemetry(_: Contract) -> Rule:
-    return _to([_namespace(TELEMETRY)], 4318)
+    return _to([namespace(TELEMETRY)], 4318)
 
 
 TO: dict[Target, Callable[[Contract], Rule]] = {
@@ -122,7 +126,7 @@ TO: dict[Target, Callable[[Contract], Rule]] = {
 }
 
 
-def _policy(name: str, chosen: dict[str, str], ingress: list[Rule], egress: list[Rule]) -> dict[str, Any]:
+def policy(name: str, chosen: dict[str, str], ingress: list[Rule], egress: list[Rule]) -> dict[str, Any]:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -140,17 +144,17 @@ def _to(where: list[Rule], port: int) -> Rule:
     return {"to": where, "ports": [{"protocol": "TCP", "port": port}]}
 
 
-def _block(cidr: str, *but: str) -> Rule:
+def block(cidr: str, *but: str) -> Rule:
     return {"ipBlock": {"cidr": cidr, **({"except": list(but)} if but else {})}}
 
 
-def _namespace(name: str) -> Rule:
+def namespace(name: str) -> Rule:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
 
 def _pods(name: str) -> Rule:
-    return _selected(labels(name))
+    return selected(labels(name))
 
 
-def _selected(chosen: dict[str, str]) -> Rule:
+def selected(chosen: dict[str, str]) -> Rule:
     return {"podSelector": {"matchLabels": chosen}}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import Format, print_outcomes
-from services.cli.render import read_rules_text
+from services.cli.render import read_llm_text, read_rules_text
 from services.cli.stack import CloudArgument, contract_text, read_text
 from services.core.kit.errors import InputInvalid
 
@@ -20,6 +20,12 @@ def deploy(
     images: Annotated[Path | None, typer.Option(help="JSON: image -> reference with its digest")] = None,
     authority: Annotated[Path | None, typer.Option(help="PEM of the database's authority")] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML: what you add to redaction")] = None,
+    llm: Annotated[
+        Path | None, typer.Option(help="JSON: a language model of your own, served by vLLM in the cluster")
+    ] = None,
+    receiver: Annotated[
+        Path | None, typer.Option(help="YAML: who hears of alerts, in Alertmanager's words; `prod` must have one")
+    ] = None,
     start: Annotated[str, typer.Option("--from", help="ground, platform, migrate, workloads or smoke")] = "ground",
     until: Annotated[str, typer.Option("--until", help="the last step that is done")] = "smoke",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the commands, do nothing")] = False,
@@ -47,6 +53,8 @@ def deploy(
         else "",
         "pointsman:authority": read_text(authority, "It is a certificate as PEM.") if authority else "",
         "pointsman:rules": read_rules_text(rules) if rules else "",
+        "pointsman:llm": read_llm_text(llm) if llm else "",
+        "pointsman:receiver": _read_receiver(receiver) if receiver else "",
     }
     given = {key: text for key, text in config.items() if text}
     settings = load_settings(cloud, profile)
@@ -68,6 +76,15 @@ def _step(name: str) -> "Step":
     if name not in list(Step):
         raise InputInvalid(f"No step {name!r}. Choose one of {', '.join(Step)}.")
     return Step(name)
+
+
+def _read_receiver(path: Path) -> str:
+    """Looked at here: Alertmanager would refuse it in its pod, and say so to nobody."""
+    from k8s.platform.alerting import alertmanager
+
+    text = read_text(path, "It holds a receiver such as: webhook_configs: [{url: https://alerts.example.com}]")
+    alertmanager(text)
+    return text
 
 
 def _smoke(cloud: str, profile: str) -> None:

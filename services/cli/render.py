@@ -26,6 +26,9 @@ def render(
     rules: Annotated[
         Path | None, typer.Option(help="TOML: what you add to redaction; worker and chat start with it")
     ] = None,
+    llm: Annotated[
+        Path | None, typer.Option(help="JSON: a language model of your own, served by vLLM in the cluster")
+    ] = None,
     settings: Annotated[
         str | None, typer.Option("--settings", help="a container's name: its settings as NAME=VALUE lines instead")
     ] = None,
@@ -56,6 +59,7 @@ def render(
         images=read_text(images, fix) if images else None,
         authority=read_text(authority, "It is a certificate as PEM.") if authority else None,
         rules=read_rules_text(rules) if rules else "",
+        llm=read_llm_text(llm) if llm else "",
     )
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
@@ -88,6 +92,14 @@ def addons_text(contract: "Contract") -> str:
     if contract.cluster.kind != "k3s":
         raise InputInvalid("Only `small` takes its add-ons as a file. Elsewhere: pulumi up in infra/stacks/platform.")
     return as_yaml(addons(contract))
+
+
+def read_llm_text(path: Path) -> str:
+    from k8s.workloads.llm import read_self_hosted
+
+    text = read_text(path, "It holds image, model and name.")
+    read_self_hosted(text)
+    return text
 
 
 def read_rules_text(path: Path) -> str:

@@ -152,3 +152,26 @@ def test_what_pulumi_refuses_is_said_in_a_line(pulumi: Path, monkeypatch: pytest
         ConfigurationInvalid, match=r"`pulumi up` of platform/aws-prod failed: .*no room on the machines"
     ):
         with_pulumi(lambda _: None)(Up("platform", "aws-prod"))
+
+
+def test_who_hears_of_alerts_is_a_secret_of_the_platforms_stack(pulumi: Path, tmp_path: Path) -> None:
+    """Encrypted in its settings, and no business of the workloads; what Alertmanager would refuse is refused here."""
+    (tmp_path / "receiver.yaml").write_text("slack_configs: [{api_url: https://hooks.example.com/a, channel: ops}]")
+    command = ["deploy", "aws", "--profile", "prod", "--receiver", str(tmp_path / "receiver.yaml"), "--dry-run"]
+    told = CliRunner().invoke(app, command).stdout.splitlines()
+    (line,) = [line for line in told if "receiver" in line]
+    assert line == (
+        "pulumi config set --secret pointsman:receiver --stack aws-prod --cwd infra/stacks/platform < receiver.yaml"
+    )
+    order = Order("aws", "prod", False, CONFIG | {"pointsman:receiver": "webhook_configs: [{url: https://a.b}]"})
+    (platform,) = [w for w in works(order) if w.step is Step.PLATFORM]
+    assert platform.up
+    with_pulumi(lambda _: None)(platform.up)
+    assert [
+        line
+        for line in pulumi.read_text().splitlines()
+        if "config set pointsman:receiver" in line and "--secret" in line
+    ]
+    (tmp_path / "receiver.yaml").write_text("slak_configs: [{}]")
+    with pytest.raises(ConfigurationInvalid, match="Alertmanager has no 'slak_configs'"):
+        CliRunner().invoke(app, command, catch_exceptions=False)

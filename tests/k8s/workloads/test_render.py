@@ -80,7 +80,12 @@ def test_a_containers_settings_are_read_by_a_shell(files: Path, rollouts: Rollou
     assert done.exit_code == 0, done.output
     (tmp_path / "migrator.env").write_text(done.stdout)
     told = subprocess.run(
-        ["sh", "-c", "set -a; . ./migrator.env; env -0"], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
+        ["sh", "-c", "set -a; . ./migrator.env; env -0"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     read = dict(line.split("=", 1) for line in told.split("\0") if line)
     assert environment(rollouts["aws", "prod"].contract)["migrator"].items() <= read.items()

@@ -252,8 +252,8 @@ async def test_scrapers_hear_of_the_newest_model_and_of_the_champion(
     assert float(told['pointsman_model_accuracy_ratio{which="champion"}']) == 0.91
     assert float(told['pointsman_model_failed_gates{which="newest"}']) == 1
     assert float(told['pointsman_model_failed_gates{which="champion"}']) == 0
-    newest, champions = (told[f'pointsman_model_trained_timestamp_seconds{{which="{w}"}}'] for w in ("newest", "champion"))
-    assert float(newest) > float(champions)
+    trained = 'pointsman_model_trained_timestamp_seconds{which="%s"}'
+    assert float(told[trained % "newest"]) > float(told[trained % "champion"])
     with psycopg.connect(database) as conn:
         conn.execute("delete from models")
     left = (await gateway.get("/metrics")).text

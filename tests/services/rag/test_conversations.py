@@ -285,7 +285,7 @@ def figures(rag: Rag) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
-async def test_a_scraper_hears_of_turns_and_ratings_and_nobody_outside_does(rag: Rag) -> None:
+def test_a_scraper_hears_of_turns_and_ratings_and_nobody_outside_does(rag: Rag) -> None:
     """Counted when it is stored; one that is sent again is no second turn."""
     chat, message_id = Chat(rag), str(uuid.uuid4())
     name = 'pointsman_chat_turns_total{action="continue"}'
