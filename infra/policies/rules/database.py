@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from infra.kinds import kinds
 from infra.offline.report import Resource
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
+from infra.policies.rules.encryption import configured
 
 _RDS = ("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
 _FLEXIBLE = "azure-native:dbforpostgresql:Server"
@@ -65,9 +66,8 @@ def log_holds_no_values(stack: Stack) -> Iterator[Breach]:
     servers = stack.of("aws:rds/clusterParameterGroup:ClusterParameterGroup", "aws:rds/parameterGroup:ParameterGroup")
     told = {r.urn: r.inputs.get("parameters") for r in servers}
     told |= {r.urn: dig(r.inputs, "settings.databaseFlags") for r in stack.of(_SQL)}
-    if stack.of(_FLEXIBLE):
-        settings = [r.inputs for r in stack.of("azure-native:dbforpostgresql:Configuration")]
-        told[stack.of(_FLEXIBLE)[0].urn] = [{"name": s.get("configurationName"), **s} for s in settings]
+    for r in stack.of(_FLEXIBLE):
+        told[r.urn] = [{"name": _VALUES, "value": value} for value in configured(stack, r, _VALUES)]
     for urn, said in told.items():
         if not any(s.get("name") == _VALUES and str(s.get("value")) == "0" for s in said or []):
             yield urn, f"Values of slow statements would be logged; set {_VALUES} to 0"
@@ -76,10 +76,16 @@ def log_holds_no_values(stack: Stack) -> Iterator[Breach]:
 _VALUES = "log_parameter_max_length"
 
 
-@rule("DB-006", "the database that the contract names is made")
+@rule("DB-006", "the database that the contract names is made, and may hold vectors")
 def database_is_made(stack: Stack) -> Iterator[Breach]:
     named = dig(stack.contract, "database.name")
     made = [r.inputs.get(path) for type_, path in _NAMES.items() for r in stack.of(type_)]
+    for r in stack.of(_FLEXIBLE):
+        if configured(stack, r, "azure.extensions") != {"VECTOR"}:
+            yield (
+                r.urn,
+                "The first migration makes the extension vector; the server allows it by azure.extensions",
+            )
     if stack.contract and named not in made and COMPUTED not in (named, *made):
         yield absent(stack, f"The contract names the database {named!r}; made are {made}")
 

@@ -47,7 +47,16 @@ def modern_tls(stack: Stack) -> Iterator[Breach]:
     for r in stack.of("aws:s3/bucketPolicy:BucketPolicy"):
         if "aws:SecureTransport" not in str(r.inputs.get("policy")) and r.inputs.get("policy") != COMPUTED:
             yield r.urn, f"{message} (the bucket's policy refuses nothing)"
+    for r in stack.of("azure-native:dbforpostgresql:Server"):
+        if not configured(stack, r, "ssl_min_protocol_version") <= {"TLSV1.2", "TLSV1.3"}:
+            yield r.urn, f"{message} (ssl_min_protocol_version)"
     yield from claimed(stack, "tls", message)
+
+
+def configured(stack: Stack, server: Resource, name: str) -> set[str]:
+    """What a server of Azure is told of a parameter; `unset` where nobody tells it."""
+    settings = [r for r in stack.of("azure-native:dbforpostgresql:Configuration") if server.urn in r.depends_on]
+    return {str(r.inputs.get("value")) for r in settings if r.inputs.get("configurationName") == name} or {"unset"}
 
 
 @rule("ENC-003", "keys are rotated at least once a year")

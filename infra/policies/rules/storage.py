@@ -46,7 +46,7 @@ def lifecycle(stack: Stack) -> Iterator[Breach]:
     policies = stack.of("azure-native:storage:ManagementPolicy")
     accounts = stack.of("azure-native:storage:StorageAccount")
     yield from ((a.urn, message) for a in accounts[len(policies) :])
-    yield from must(policies, "policy.rules", is_set, message)
+    yield from must(policies, "policy.rules", lambda rules: rules and all(r.get("enabled") for r in rules), message)
     yield from must(stack.of("gcp:storage/bucket:Bucket"), "lifecycleRules", is_set, message)
 
 

@@ -150,6 +150,7 @@ PROJECT_GRANT, ATTACHED = "gcp:projects/iAMMember:IAMMember", "aws:iam/rolePolic
 BACK_UP, FLEX_SETTING = "AWSBackupServiceRolePolicyForBackup", "azure-native:dbforpostgresql:Configuration"
 VAULT, VAULT_KEY = "azure-native:keyvault:Vault", "azure-native:keyvault:Key"
 PRIVATE, LIFETIME = "azure-native:network:PrivateEndpoint", "properties.rotationPolicy.lifetimeActions"
+TIDY = "azure-native:storage:ManagementPolicy"
 READER = "/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 BLOB_GRANT, OWN_ROLE = "gcp:storage/bucketIAMMember:BucketIAMMember", "gcp:projects/iAMCustomRole:IAMCustomRole"
 GROUP, INGRESS = "aws:ec2/securityGroup:SecurityGroup", "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -252,6 +253,9 @@ MISTAKES = (
         put("aws:lb/listener:Listener", "sslPolicy", "ELBSecurityPolicy-2016-08", name="-https"),
     ),
     Mistake("ENC-002", "aws", "plain SQL", put("aws:rds/parameterGroup:ParameterGroup", "parameters", [])),
+    Mistake("ENC-002", "azure", "an old log-in to the database", drop(FLEX_SETTING, name="-ssl-min-protocol-version")),
+    Mistake("DB-006", "azure", "no vectors", drop(FLEX_SETTING, name="-azure-extensions")),
+    Mistake("STO-003", "azure", "a rule switched off", put(TIDY, "policy.rules.0.enabled", False)),
     Mistake("ENC-002", "azure", "TLS 1.0", put(ACCOUNT, "minimumTlsVersion", "TLS1_0")),
     Mistake(
         "ENC-002", "gcp", "plain SQL", put(SQL, "settings.ipConfiguration.sslMode", "ALLOW_UNENCRYPTED_AND_ENCRYPTED")
