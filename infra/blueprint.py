@@ -179,7 +179,7 @@ def _supplies(settings: Settings, stores: c.Stores, cluster: c.Cluster) -> dict[
             "url": url,
             "images": _images(settings, url),
             "digests": settings.options.digests,
-            "pull_secret": PULL_SECRET if cluster.kind == "k3s" and not settings.registry.external_url else "",
+            "pull_secret": PULL_SECRET if settings.is_small and not settings.registry.external_url else "",
         },
         "secrets": {
             "kind": secrets.kind,

@@ -22,7 +22,7 @@ def pages(objects: list[Object]) -> dict[str, str]:
 
 def platform_pages(contract: Contract) -> dict[str, str]:
     """The layer below: on `small` the file that the machine takes, elsewhere charts and objects as Pulumi has them."""
-    if contract.cluster.kind == "k3s":
+    if contract.is_small:
         return {"addons.yaml": as_yaml(addons(contract)), "platform.yaml": as_yaml(after(contract))}
     listed = [chart.model_dump(mode="json", exclude={"source", "installs", "memory_mib"}) for chart in charts(contract)]
     found = [*before(contract), *after(contract)]

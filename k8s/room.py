@@ -52,7 +52,7 @@ NOTHING = Room(0, 0)
 
 def asked(contract: Contract, serving: Sequence[Container] = SERVING) -> dict[str, Room]:
     """Requests of all that runs when no ticket comes, a row per container and chart; jobs come and go."""
-    is_small = contract.cluster.kind == "k3s"
+    is_small = contract.is_small
     rows: dict[str, Room] = {}
     for one in serving:
         count = 1 if is_small else REPLICAS[one.name][0]

@@ -29,7 +29,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: 
     if stores.registry.repositories:
         statements += [Allow(["ecr:GetAuthorizationToken"], ["*"])]  # this action knows no resource
         statements += [Allow(_PUSH, list(stores.registry.repositories.values()))]
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         deploy = Output.concat("arn:aws:s3:::", stores.objects.names["deploy"], "/*")
         statements += [Allow(["s3:PutObject"], [deploy]), Allow(["kms:GenerateDataKey"], [ground.keys.data])]
     else:

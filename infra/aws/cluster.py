@@ -44,7 +44,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores) -> Cluste
 
 
 def words(reach: Reach[AwsFoundation], *_: object) -> list[Allow]:
-    return [Allow(["eks:DescribeCluster"], [reach.cluster.grant_id])] if reach.cluster.kind != "k3s" else []
+    return [Allow(["eks:DescribeCluster"], [reach.cluster.grant_id])] if not reach.settings.is_small else []
 
 
 def _control_plane(scope: Scope, ground: Ground[AwsFoundation]) -> aws.eks.Cluster:

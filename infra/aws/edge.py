@@ -21,7 +21,7 @@ GATEWAY_PORT = 8080
 def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = _zone(scope, domain) if domain else None
-    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
+    if scope.settings.is_small or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     balancer = _balancer(scope, ground)
     target = _target(scope, ground, cluster)

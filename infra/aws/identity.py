@@ -28,7 +28,7 @@ from infra.grants import (
 
 def build(scope: Scope, ground: Ground[AwsFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
     reach = Reach(scope.settings, ground, stores, cluster, edge)
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         return _node(scope, reach, cluster)
     roles = {name: _workload(scope, reach, cluster, name).arn for name in WORKLOADS}
     return Identity(
@@ -83,7 +83,7 @@ def _operators(scope: Scope, reach: Reach) -> Input[str]:
     role = access.role(scope, "operators", trust)
     statements = _granted(reach, OPERATORS, ())
     access.grant(scope, "operators", role, [*statements, _key_use(reach.ground)])
-    if reach.cluster.kind != "k3s":
+    if not reach.settings.is_small:
         access.enter_cluster(scope, "operators", reach.cluster, role, "AmazonEKSViewPolicy")
     return role.arn
 

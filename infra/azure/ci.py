@@ -29,7 +29,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster
     to = identity.principal_id
     if stores.registry.id:
         access.assign(scope, foundation, "ci-push", Role.ACR_PUSH, to=to, at=stores.registry.id)
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         deploy = stores.objects.names["deploy"]
         access.assign(scope, foundation, "ci-deploy", Role.BLOB_CONTRIBUTOR, to=to, at=deploy)
     else:

@@ -55,7 +55,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores) -> Clus
 
 def words(reach: Reach[AzureFoundation], _: Access) -> list[tuple[Role, Input[str]]]:
     cluster = reach.cluster
-    if cluster.kind == "k3s":
+    if reach.settings.is_small:
         return []
     namespace = Output.concat(cluster.grant_id, f"/namespaces/{NAMESPACE}")
     return [(Role.AKS_CLUSTER_USER, cluster.grant_id), (Role.AKS_READER, namespace)]

@@ -40,7 +40,7 @@ class Home:
 def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = _home(scope, ground, domain) if domain else None
-    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
+    if scope.settings.is_small or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, ground, cluster, zone)
     address = _gateway_address(scope, ground)
     # The address lies in our group, not in the cluster's: the control plane may attach it to its balancer only so.

@@ -18,7 +18,7 @@ from infra.grants import GRANTS, NODE_GRANTS, OPERATORS, PLATFORM, WORKLOADS, Ac
 def build(scope: Scope, ground: Ground[AzureFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
     reach = Reach(scope.settings, ground, stores, cluster, edge)
     _operators(scope, reach)
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         return _node(scope, reach, cluster)
     identities = {name: access.identity(scope, ground.foundation, name) for name in WORKLOADS}
     for name, identity in identities.items():

@@ -24,7 +24,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: 
             member=member,
             opts=scope.own(),
         )
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         gcp.storage.BucketIAMMember(
             scope.name("ci-deploy"),
             bucket=stores.objects.names["deploy"],

@@ -46,7 +46,7 @@ def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores) -> Cluste
 
 
 def words(scope: Scope, reach: Reach[GcpFoundation], label: str, member: Input[str], _: Access) -> None:
-    if reach.cluster.kind != "k3s":
+    if not reach.settings.is_small:
         only = access.only_cluster(reach.cluster)
         access.on_project(scope, label, "roles/container.viewer", member, only=only)
 

@@ -17,7 +17,7 @@ from infra.grants import Access
 def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = _zone(scope, domain) if domain else None
-    if cluster.kind == "k3s" or zone is None or domain is None:  # settings refuse a managed cluster without one
+    if scope.settings.is_small or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     address = gcp.compute.GlobalAddress(scope.name("edge"), address_type="EXTERNAL", opts=scope.own())
     _record(scope, zone, "entry", f"{domain}.", "A", address.address)

@@ -35,7 +35,7 @@ class Operator:
 def build(scope: Scope, ground: Ground[GcpFoundation], stores: Stores, cluster: Cluster, edge: Edge) -> Identity:
     reach = Reach(scope.settings, ground, stores, cluster, edge)
     _operators(scope, reach)
-    if cluster.kind == "k3s":
+    if scope.settings.is_small:
         return _node(scope, reach, cluster)
     emails = {name: _workload(scope, reach, cluster, name).email for name in WORKLOADS}
     users = {name: _user(scope, stores, Principal(name, emails[name]), admin=name == "migrator") for name in GRANTS}

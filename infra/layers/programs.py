@@ -49,7 +49,7 @@ def stack_of(name: str) -> tuple[str, str]:
 
 def platform(contract: Contract) -> None:
     """Machines and namespaces, then charts, then what needs the kinds that charts bring."""
-    if contract.cluster.kind == "k3s":
+    if contract.is_small:
         bucket.put(contract, bucket.ADDONS, as_yaml(addons(contract)))
         return
     cluster = Cluster.of(contract)
@@ -93,7 +93,7 @@ def workloads(contract: Contract) -> None:
         rules=config.get("rules") or "",
         llm=config.get("llm") or "",
     )
-    if contract.cluster.kind == "k3s":
+    if contract.is_small:
         bucket.put(contract, bucket.WORKLOADS, rendered(rollout))
         return
     cluster, behind = Cluster.of(contract), []

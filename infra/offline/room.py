@@ -26,7 +26,7 @@ def always_on(stack: StackPlan, spare: Room = NOTHING) -> tuple[str, int]:
 def nodes_of(stack: StackPlan) -> list[Nodes]:
     """One row: the machines that are always there, or as many as the requests need where the plan names none."""
     contract = Contract.model_validate(stack.contract)
-    is_small = contract.cluster.kind == "k3s"
+    is_small = contract.is_small
     wanted = together(asked(contract))
     machine, count = always_on(stack)
     planned = MACHINES_OF[contract.cluster.kind](stack)[1]

@@ -88,7 +88,7 @@ def _keys(stack: Stack) -> str:
 
 def _cluster(stack: Stack) -> str:
     cluster = stack.contract.cluster
-    if cluster.kind == "k3s":
+    if stack.contract.is_small:
         tags = [{"Name": "tag:Name", "Values": [cluster.name]}, {"Name": "instance-state-name", "Values": ["running"]}]
         found = stack.client("ec2").describe_instances(Filters=tags)["Reservations"]
         if not found:

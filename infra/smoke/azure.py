@@ -96,7 +96,7 @@ def _keys(stack: Stack) -> str:
 def _cluster(stack: Stack) -> str:
     cluster = stack.contract.cluster
     kind, version = ("Microsoft.ContainerService/managedClusters", "2025-05-01")
-    if cluster.kind == "k3s":
+    if stack.contract.is_small:
         kind, version = ("Microsoft.Compute/virtualMachineScaleSets", "2024-11-01")
     ours = [c for c in stack.listed(kind, version) if c["name"] == cluster.name]
     if not ours:

@@ -73,7 +73,7 @@ def _keys(stack: Stack) -> str:
 
 def _cluster(stack: Stack) -> str:
     cluster = stack.contract.cluster
-    if cluster.kind == "k3s":
+    if stack.contract.is_small:
         groups = stack.api("compute").get(f"compute/v1/{stack.project}/aggregated/instanceGroupManagers")
         stable = [g for g in _flattened(groups, "instanceGroupManagers") if g["baseInstanceName"] == cluster.name]
         if not stable or not stable[0]["status"]["isStable"]:

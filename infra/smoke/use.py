@@ -50,7 +50,7 @@ def _checks(contract: Contract, who: Caller, user: str, authority: str) -> Itera
     yield "database login", lambda: _log_in(contract, who, user)
     if contract.models.deployments:
         yield "model answers", lambda: _ask(contract, who)
-    if contract.cluster.kind != "k3s":
+    if not contract.is_small:
         yield "pods", lambda: _pods(contract, who)
     yield "health and certificate", lambda: healthy(contract.edge.hostname, authority)
 

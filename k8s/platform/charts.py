@@ -47,7 +47,7 @@ def charts(contract: Contract) -> list[Chart]:
 
 def names(contract: Contract) -> tuple[str, ...]:
     gateway = OWN_GATEWAY if contract.cluster.kind in ("aks", "k3s") else ()
-    return (*EVERYWHERE, *gateway, *(() if contract.cluster.kind == "k3s" else CONTROLLERS))
+    return (*EVERYWHERE, *gateway, *(() if contract.is_small else CONTROLLERS))
 
 
 @cache

@@ -13,7 +13,7 @@ def collector(contract: Contract) -> Part:
     exporters, extensions = EXPORTERS[contract.cloud](contract)
     receivers: Part = {"otlp": {"protocols": {"http": {"endpoint": "0.0.0.0:4318"}}}}
     pipelines = {"traces": _pipeline("otlp", exporters["traces"])}
-    if contract.cluster.kind == "k3s":  # elsewhere Prometheus does
+    if contract.is_small:  # elsewhere Prometheus does
         receivers["prometheus"] = {"config": {"scrape_configs": [_scraped(contract, name) for name in SCRAPED]}}
         pipelines["metrics"] = _pipeline("prometheus", exporters["metrics"])
     used = [name for one in pipelines.values() for name in one["exporters"]]
@@ -48,7 +48,7 @@ def _aws(contract: Contract) -> tuple[dict[str, Part], Part]:
             "otlphttp": {"traces_endpoint": contract.observability.traces, "auth": {"authenticator": "sigv4auth/xray"}}
         },
         "metrics": {"prometheusremotewrite": {"endpoint": where, "auth": {"authenticator": "sigv4auth/aps"}}},
-    }, signers if contract.cluster.kind == "k3s" else {"sigv4auth/xray": signers["sigv4auth/xray"]}
+    }, signers if contract.is_small else {"sigv4auth/xray": signers["sigv4auth/xray"]}
 
 
 def _azure(contract: Contract) -> tuple[dict[str, Part], Part]:

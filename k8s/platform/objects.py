@@ -118,7 +118,7 @@ SOLVERS: dict[str, Callable[[Contract], Object]] = {"aws": _by_route53, "azure":
 
 def _gateway_class(contract: Contract) -> list[Object]:
     room = {"requests": {"cpu": "50m", "memory": f"{ENVOY_MEMORY_MIB}Mi"}, "limits": {"memory": "512Mi"}}
-    deployment = {"replicas": 1 if contract.cluster.kind == "k3s" else 2, "container": {"resources": room}}
+    deployment = {"replicas": 1 if contract.is_small else 2, "container": {"resources": room}}
     kubernetes = {"envoyDeployment": deployment, "envoyService": _service(contract)}
     proxy = _object(
         "gateway.envoyproxy.io/v1alpha1",

@@ -19,7 +19,7 @@ def way_in(contract: Contract) -> list[Object]:
 
 def nameless(contract: Contract) -> str:
     """Why nothing can come in from outside; empty: it can. An address alone gets no certificate, so no way in."""
-    if contract.cluster.kind != "k3s" or NAME.fullmatch(contract.edge.origin_host):
+    if not contract.is_small or NAME.fullmatch(contract.edge.origin_host):
         return ""
     return (
         f"'{contract.edge.origin_host}' is no name that a certificate can be issued for, so no webhook comes in. "

@@ -73,7 +73,7 @@ class Rollout:
 
     @property
     def is_small(self) -> bool:
-        return self.contract.cluster.kind == "k3s"
+        return self.contract.is_small
 
 
 def template(rollout: Rollout, name: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _ingress(contract: Contract, container: Container) -> list[Rule]:
     callers.append(namespace(TELEMETRY))
     if container.name == "gateway":
         callers += way_in(contract)
-        if contract.cluster.kind != "k3s":
+        if not contract.is_small:
             callers.append(namespace(KEDA))  # asks how many tickets wait
     found = [{"from": callers, "ports": [{"protocol": "TCP", "port": "http"}]}]
     if container.predict:

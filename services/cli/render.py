@@ -89,7 +89,7 @@ def addons_text(contract: "Contract") -> str:
     from k8s.pages import as_yaml
     from k8s.platform.objects import addons
 
-    if contract.cluster.kind != "k3s":
+    if not contract.is_small:
         raise InputInvalid("Only `small` takes its add-ons as a file. Elsewhere: pulumi up in infra/stacks/platform.")
     return as_yaml(addons(contract))
 

@@ -176,6 +176,29 @@ def test_a_text_that_may_be_empty_says_when(default: Any) -> None:
     create_model("Cache", __base__=Part, host=(str, Field("", description="empty in `small`")))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"profile": "small"}, "profile small and cluster.kind eks do not go together"),
+        ({"cluster": {"deploy": "s3://deploy"}}, "k3s is fed from there, and nothing else is"),
+        ({"objects": {"lake": ""}}, "options.event_lake is True"),
+    ],
+)
+def test_one_fact_in_two_places_is_one_fact(plans: Plans, change: dict[str, Any], words: str) -> None:
+    """`small` is the profile; the kind of its cluster, where it is fed from, and a lake that is asked for, follow."""
+    raw = plans["aws", "prod"].contract
+    more = {key: {**raw[key], **value} if isinstance(value, dict) else value for key, value in change.items()}
+    with pytest.raises(ConfigurationInvalid, match=re.escape(words)):
+        read_contract(json.dumps({**raw, **more}))
+
+
+def test_nobody_asks_the_cluster_whether_a_stack_is_small() -> None:
+    """One switch: `is_small` of settings, contract and rules; the kind says in which cloud's words to speak."""
+    files = [p for folder in ("infra", "k8s", "services/cli", "cost") for p in (ROOT / folder).rglob("*.py")]
+    asking = [p for p in files if re.search(r"kind [!=]= .k3s|profile is Profile\.SMALL", p.read_text("utf-8"))]
+    assert {p.relative_to(ROOT).as_posix() for p in asking} == {"infra/contract.py", "infra/settings.py"}
+
+
 READERS = ("infra/smoke", "infra/preflight", "infra/workloads", "k8s", "services/cli", ".github", "design/guides")
 TOLD = {
     "version": "read_contract compares it",

@@ -52,8 +52,8 @@ class Stack:
         return {r.urn: r for r in self.resources}
 
     @property
-    def is_k3s(self) -> bool:
-        return dig(self.contract, "cluster.kind") == "k3s"
+    def is_small(self) -> bool:
+        return self.profile == "small"
 
     @property
     def has_own_network(self) -> bool:

@@ -161,6 +161,18 @@ def network_is_ready(stack: Stack) -> Iterator[Breach]:
     yield from unreached(stack, kinds(stack.cloud).services)
 
 
+_ONE_BY_ONE = "azure-native:dbforpostgresql:"
+
+
+@rule("DEP-005", "a server that takes one change at a time is changed one after the other", clouds=("azure",))
+def one_change_at_a_time(stack: Stack) -> Iterator[Breach]:
+    """learn.microsoft.com/azure/postgresql/flexible-server: ServerIsBusy, another operation is in progress."""
+    changes = [r for r in stack.resources if r.type.startswith(_ONE_BY_ONE) and not r.type.endswith(":Server")]
+    for i, r in enumerate(changes):
+        if any(r.urn not in stack.waits_for(o) and o.urn not in stack.waits_for(r) for o in changes[:i]):
+            yield r.urn, "The server may be busy with another change; let one wait for the other (depends_on)"
+
+
 def unreached(stack: Stack, records: Mapping[str, Service]) -> Iterator[Breach]:
     """What lives in Google's own network, by its record, and has no way from ours, or is made before it."""
     ways = {type_: one.way for type_, one in records.items() if one.way and one.way.through}

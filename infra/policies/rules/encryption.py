@@ -103,7 +103,7 @@ _SCRIPT = {
 
 def boot_scripts(stack: Stack) -> list[Resource]:
     """Machines whose boot script can be read: it names addresses, which a first preview does not know."""
-    machines = stack.of(*_SCRIPT) if stack.is_k3s else []
+    machines = stack.of(*_SCRIPT) if stack.is_small else []
     return [r for r in machines if dig(r.inputs, _SCRIPT[r.type]) != COMPUTED]
 
 

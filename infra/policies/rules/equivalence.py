@@ -30,8 +30,8 @@ def _own_registry(stack: Stack) -> bool:
 
 # When a stack may go without a capability, where it is not one value of the contract; infra/catalogue.py says why.
 MAY_BE_EMPTY: dict[str, Callable[[Stack], bool]] = {
-    "backup": lambda stack: stack.profile == "small",
-    "edge": lambda stack: stack.profile == "small",
+    "backup": lambda stack: stack.is_small,
+    "edge": lambda stack: stack.is_small,
     "models": lambda stack: not stack.has_llm,
     "network": lambda stack: not stack.has_own_network,
     "registry": lambda stack: not _own_registry(stack),

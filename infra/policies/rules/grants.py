@@ -89,7 +89,7 @@ def _holders(stack: Stack) -> dict[str, frozenset[Access]]:
     """Operators are looked for where there are any."""
     people = "operators" if stack.cloud == "aws" else "operator-0"
     mine = {people: OPERATORS} if any(f"-{people}" in r.name for r in stack.resources) else {}
-    if not stack.is_k3s:
+    if not stack.is_small:
         return {**WORKLOADS, **mine}
     return {"workloads" if stack.cloud == "aws" else "node": NODE_GRANTS, **mine}
 

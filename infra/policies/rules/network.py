@@ -76,7 +76,7 @@ def _ingress(stack: Stack) -> Iterator[tuple[str, bool, list[str], set[str]]]:
     for r in stack.of("azure-native:network:NetworkSecurityGroup"):
         for inline in r.inputs.get("securityRules") or []:
             if inline.get("direction") == "Inbound" and inline.get("access") == "Allow":
-                is_edge = stack.profile == "small"  # elsewhere Front Door is the edge, and nodes take it from there
+                is_edge = stack.is_small  # elsewhere Front Door is the edge, and nodes take it from there
                 yield r.urn, is_edge, _azure_sources(inline), _azure_ports(inline)
     for r in stack.of("gcp:compute/firewall:Firewall"):
         ports = {p for allow in r.inputs.get("allows") or [] for p in allow.get("ports") or ["all"]}

@@ -47,6 +47,10 @@ def _azure_creation(stack: Stack) -> Iterator[Breach]:
     for r in stack.of("azure-native:servicebus:Topic"):
         if basic & set(r.depends_on):
             yield r.urn, "Basic has queues alone; make a queue, or take Standard"
+    for r in stack.of("azure-native:compute:VirtualMachineScaleSet"):
+        on_spot = dig(r.inputs, "virtualMachineProfile.priority") == "Spot"
+        if on_spot and dig(r.inputs, "virtualMachineProfile.evictionPolicy") != "Deallocate":
+            yield r.urn, "Evicted, it would come back under another number, and the contract names this one (vm0)"
     for r in stack.of(_AKS):
         through_nat = dig(r.inputs, "networkProfile.outboundType") == "userAssignedNATGateway"
         if through_nat and stack.has_own_network and not stack.of("azure-native:network:NatGateway"):

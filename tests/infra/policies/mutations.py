@@ -418,6 +418,13 @@ MISTAKES = (
         "a topic on Basic",
         put("azure-native:servicebus:Namespace", "sku.name", "Basic"),
     ),
+    Mistake(
+        "REF-001",
+        "azure",
+        "a machine that comes back as another",
+        put(SCALE_SET, "virtualMachineProfile.evictionPolicy", "Delete"),
+        profile="small",
+    ),
     Mistake("REF-001", "azure", "a grant of no type", put(ASSIGNMENT, "principalType", None)),
     Mistake(
         "REF-001", "azure", "a vault shut to all", put(VAULT, "properties.networkAcls.bypass", "None", name="-keys")
@@ -567,6 +574,7 @@ MISTAKES = (
         "an agent without the key",
         drop("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", name="-sqladmin"),
     ),
+    Mistake("DEP-005", "azure", "two settings at once", hurry(FLEX_SETTING)),
     Mistake("DEP-004", "aws", "nodes without a way out", forget(EKS, "Route::")),
     Mistake("DEP-004", "aws", "a NAT without a gateway", forget("aws:ec2/natGateway:NatGateway", "InternetGateway")),
     Mistake("DEP-004", "azure", "a zone not linked", forget(PG, "VirtualNetworkLink")),

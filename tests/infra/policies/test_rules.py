@@ -16,7 +16,7 @@ REQUIRED = {
     "IAM": 9,
     "STO": 3,
     "DB": 6,
-    "DEP": 4,
+    "DEP": 5,
     "REF": 5,
     "K8S": 2,
     "REG": 2,
