@@ -4,7 +4,7 @@ from typing import Any
 
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS, Target
-from k8s.workloads.walls import IDENTITY, TO
+from k8s.workloads.walls import IDENTITY, way_to
 
 Rule = dict[str, Any]
 
@@ -16,7 +16,7 @@ def whom() -> list[list[str]]:
 
 def where(contract: Contract) -> dict[str, str]:
     """Target -> places and ports. What hands out tokens stands beside them: every container may ask it."""
-    found = {target.value: words(TO[target](contract)) for target in Target}
+    found = {target.value: words(way_to(contract, target)) for target in Target}
     tokens = [f"{cidr.removesuffix('/32')} port {port}" for cidr, port in IDENTITY[contract.identity.kind]]
     return found | {"a token of its identity": ", ".join(tokens) or "the internet port 443"}
 

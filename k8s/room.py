@@ -100,7 +100,7 @@ def needed(contract: Contract, machine: str, rows: Mapping[str, Room] | None = N
     (karpenter.sh/docs/concepts/scheduling, 2026-11-22); the autoscalers of AKS and GKE start none for a preference.
     `small` is one machine, whether it fits or not.
     """
-    if contract.cluster.kind == "k3s":
+    if contract.is_small:
         return 1
     apart = max(least for least, _ in REPLICAS.values()) if contract.cluster.kind == "eks" else 1
     return max(apart, nodes(together(rows or asked(contract)), machine, is_small=False))

@@ -34,14 +34,14 @@ class When(_Closed):
 class Way(_Closed):
     """
     How our network reaches what a service keeps in its own (Google): the type that must stand before it and, where one
-    of these serves one kind of service, what it says (`where`); or why it needs none.
+    of these serves one kind of service or lands in a subnet, what it says (`where`); or why it needs none.
     """
 
     through: str = ""
     at: str = Field(
         "", description="the input that names our network, or the connection: without it nothing leads there"
     )
-    where: Mapping[str, str] = {}
+    where: Mapping[str, str | None] = Field({}, description="what that type says; null: anything that is set")
     none: str = ""
 
     @model_validator(mode="after")

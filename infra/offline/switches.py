@@ -32,6 +32,7 @@ _VALUES = re.compile(r"plain|encrypt|tls|ssl|prefer", re.IGNORECASE)  # an enume
 _TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|status|prevention|ids?)$", re.IGNORECASE)
 _PLACES = ("location", "region", "zone")
 _TAGS = ("userLabels", "resourceLabels", "labels", "tags")
+_LANDS = re.compile(r"^(subnetworks?|reservedPeeringRanges)$")
 _KEEPS = re.compile(r"^(enableD|d)eletionProtection(Enabled)?$|^enablePurgeProtection$")
 _WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
 
@@ -54,6 +55,10 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
         ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
         *(f"{where} lives in Google's own network: say in `way` how ours reaches it" for _ in _far(type_, service)),
+        *(
+            f"{where}.way: {path} of {through} says where it lands; add it to `where`"
+            for through, path in _lands(service)
+        ),
         *(f"{where}.tags: it takes them as {path}; ask for it (`at`)" for path in _untagged(type_, service)),
         *(
             f"{where} can refuse to be deleted: name {path} in `kept`, or say in `unasked` why not"
@@ -92,6 +97,14 @@ def _far(type_: str, service: Service) -> list[str]:
     cls = args_class(type_)
     found = [path for path in _paths(cls, "", 2) if _AWAY.search(_last(path))] if cls and service.way is None else []
     return found[:1] if type_.startswith("gcp:") else []
+
+
+def _lands(service: Service) -> list[tuple[str, str]]:
+    """The inputs by which what leads to a service is given addresses of ours."""
+    through = service.way.through if service.way else ""
+    cls = args_class(through) if through else None
+    paths = [path for path in _paths(cls, "", 1) if _LANDS.search(_last(path))] if cls else []
+    return [(through, path) for path in paths if service.way and path not in service.way.where]
 
 
 def _untagged(type_: str, service: Service) -> list[str]:

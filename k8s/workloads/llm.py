@@ -56,7 +56,7 @@ def refuse_without_machines(contract: Contract) -> None:
     Raises:
         ConfigurationInvalid: no KServe or no GPU in this stack.
     """
-    if contract.cluster.kind == "k3s":
+    if contract.is_small:
         raise ConfigurationInvalid("`small` has no KServe and no GPU: name a model of the cloud in models.names.")
     if "gpu" not in contract.cluster.pools:
         raise ConfigurationInvalid("This stack has no GPU machines. Set `cluster: {gpu: true}` and run `pulumi up`.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS, SERVING, Container, Target
+from services.core.kit.errors import ConfigurationInvalid
 
 Rule = dict[str, Any]
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
@@ -33,7 +34,7 @@ def policies(contract: Contract) -> list[dict[str, Any]]:
 
 def egress(contract: Contract, container: Container) -> list[Rule]:
     """What `container` may open, beside the names it looks up."""
-    rules = [TO[target](contract) for target in sorted(container.calls)]
+    rules = [way_to(contract, target) for target in sorted(container.calls)]
     rules += [_to([block(cidr)], port) for cidr, port in IDENTITY[contract.identity.kind]]
     if contract.identity.kind == "azure-workload-identity":
         rules.append(_web(contract))
@@ -81,10 +82,6 @@ def _dns(contract: Contract) -> Rule:
     return {"to": where, "ports": [{"protocol": p, "port": 53} for p in ("UDP", "TCP")]}
 
 
-def _database(contract: Contract) -> Rule:
-    return _to([block(cidr) for cidr in PRIVATE], contract.database.port)
-
-
 def _router(_: Contract) -> Rule:
     return {"to": [_pods("router")], "ports": [{"protocol": "TCP", "port": "http"}]}
 
@@ -112,8 +109,8 @@ def _telemetry(_: Contract) -> Rule:
     return _to([namespace(TELEMETRY)], 4318)
 
 
+# Whoever is not here stands in our own network, at the port that its part of the contract names.
 TO: dict[Target, Callable[[Contract], Rule]] = {
-    Target.DATABASE: _database,
     Target.ROUTER: _router,
     Target.WORKER: _worker,
     Target.OBJECTS: _web,
@@ -124,6 +121,17 @@ TO: dict[Target, Callable[[Contract], Rule]] = {
     Target.SECRETS: _web,
     Target.TELEMETRY: _telemetry,
 }
+
+
+def way_to(contract: Contract, target: Target) -> Rule:
+    if target in TO:
+        return TO[target](contract)
+    part = getattr(contract, target.value, None)
+    if not hasattr(part, "port"):
+        raise ConfigurationInvalid(
+            f"Where is {target.value}? The contract names no {target.value}.port; say it in walls.py"
+        )
+    return _to([block(cidr) for cidr in PRIVATE], part.port)
 
 
 def policy(name: str, chosen: dict[str, str], ingress: list[Rule], egress: list[Rule]) -> dict[str, Any]:

@@ -205,6 +205,16 @@ def test_whose_things_lie_under_our_key_is_let_in_by_the_record(plans: Plans) ->
     assert {"sqladmin", "pubsub", "storage", "container"} <= set(keepers("gcp"))
 
 
+def test_a_way_says_where_it_lands() -> None:
+    """A connection policy without a subnet gives no address to anybody."""
+    policy = "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy"
+    way: dict[str, Any] = {"through": policy, "at": "desiredAutoCreatedEndpoints"}
+    for where, found in (({}, 1), ({"pscConfig.subnetworks": None}, 0)):
+        record = {question: {"none": "forgotten"} for question in QUESTIONS} | {"way": way | {"where": where}}
+        lines = silences("gcp", "gcp:memorystore/instance:Instance", Service.model_validate(record))
+        assert len([line for line in lines if "pscConfig.subnetworks of" in line]) == found
+
+
 @pytest.mark.parametrize(
     ("service_class", "found"), [("gcp-memorystore", []), ("gcp-alloydb", ["urn:cache"]), ("", ["urn:cache"])]
 )

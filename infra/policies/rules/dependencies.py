@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from infra.kinds import Service, kinds
+from infra.kinds import Service, Way, kinds
 from infra.kinds.roles import roles
 from infra.offline.report import Resource
 from infra.policies.rules.agents import AGENT, OURS, is_grant
@@ -181,9 +181,14 @@ def unreached(stack: Stack, records: Mapping[str, Service]) -> Iterator[Breach]:
             ahead = stack.waits_for(r)
             if not dig(r.inputs, way.at):
                 yield r.urn, f"Nobody could reach it: {way.at} names no network of ours"
-            if not any(n.urn in ahead and way.where.items() <= n.inputs.items() for n in stack.of(way.through)):
-                said = "".join(f", {key} {value}" for key, value in way.where.items())
+            if not any(n.urn in ahead and _leads(n, way) for n in stack.of(way.through)):
+                said = "".join(f", {key} {value or 'set'}" for key, value in way.where.items())
                 yield r.urn, f"Nobody could reach it: it waits for no {way.through.split(':')[-1]}{said}"
+
+
+def _leads(through: Resource, way: Way) -> bool:
+    told = {path: dig(through.inputs, path) for path in way.where}
+    return all(told[path] == wanted if wanted else told[path] for path, wanted in way.where.items())
 
 
 def _concerns(needed: Resource, resource: Resource) -> bool:

@@ -63,7 +63,7 @@ def test_no_setting_is_missing_or_a_laptops(
 
 UNREAD = {
     "version": "read_contract asks",
-    "profile": "pods go by cluster.kind",
+    "profile": "read as `is_small`",
     "network": "pods stand in it already",
     "keys": "services encrypt with it by themselves",
     "observability": "the collector's: an add-on",

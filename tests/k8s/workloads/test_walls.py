@@ -3,19 +3,21 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from infra.catalogue import GIVER
 from infra.grants import GRANTS, Access
 from k8s.workloads.containers import CONTAINERS, Target
 from k8s.workloads.pods import READS_SECRETS, Rollout
-from k8s.workloads.walls import IDENTITY, egress, policies
+from k8s.workloads.walls import IDENTITY, egress, policies, way_to
+from services.core.kit.errors import ConfigurationInvalid
 from tests.k8s.conftest import OVERLAYS
 
 ROOT = Path(__file__).parents[3] / "services"
 # A name in a container's own code, and whom it is the way to.
 WORDS = {
-    "database_url": Target.DATABASE,
     "router_url": Target.ROUTER,
     "worker_url": Target.WORKER,
     "build_publisher": Target.EVENTS,
@@ -26,18 +28,13 @@ WORDS = {
     "send_mail": Target.MAIL,
     "smtplib": Target.MAIL,
 }
+WORDS |= {f"{target}_url": target for target in Target if target not in WORDS.values()}
 CALLED = {"write", "fetch", "open", "changes"}  # of a connector: only these leave the process
+# Whom an access is about: what gives it, by its own name where it is not called otherwise here.
+CALLED_OTHERWISE = {"bus": Target.EVENTS, Access.DATABASE_ADMIN: Target.SECRETS}
 BY_ACCESS = {
-    Access.DATABASE: Target.DATABASE,
-    Access.MODELS_READ: Target.OBJECTS,
-    Access.MODELS_WRITE: Target.OBJECTS,
-    Access.DOCUMENTS_READ: Target.OBJECTS,
-    Access.DOCUMENTS_WRITE: Target.OBJECTS,
-    Access.LAKE_READ: Target.OBJECTS,
-    Access.LAKE_WRITE: Target.OBJECTS,
-    Access.LLM_INVOKE: Target.MODELS,
-    Access.BUS_PUBLISH: Target.EVENTS,
-    Access.DATABASE_ADMIN: Target.SECRETS,
+    access: CALLED_OTHERWISE.get(access) or CALLED_OTHERWISE.get(GIVER[access]) or Target(GIVER[access])
+    for access in frozenset().union(*GRANTS.values()) - {Access.SECRETS_READ}  # secrets are brought to it
 }
 Rollouts = dict[tuple[str, str], Rollout]
 
@@ -70,7 +67,7 @@ def test_a_container_may_call_whom_its_code_calls_and_nobody_else(container: str
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_what_may_be_reached_may_also_be_used(container: str) -> None:
     """A hole in the wall without a grant of the cloud, or the other way round, is one of both forgotten."""
-    granted = {BY_ACCESS[access] for access in GRANTS[container] - {Access.SECRETS_READ}}  # secrets are brought to it
+    granted = {BY_ACCESS[access] for access in GRANTS[container] if access in BY_ACCESS}
     used = set(CONTAINERS[container].calls) & set(BY_ACCESS.values())
     assert used == granted
     assert (Access.SECRETS_READ in GRANTS[container]) <= (container in READS_SECRETS)
@@ -96,6 +93,14 @@ def test_everything_is_closed_and_the_metadata_service_open_only_for_tokens(
         assert all(b["except"] == ["169.254.0.0/16"] for b in wide)
         narrow = {b["cidr"] for b in blocks if b["cidr"].startswith("169.254.")}
         assert narrow == {cidr for cidr, _ in IDENTITY[contract.identity.kind]}
+
+
+def test_a_target_that_nobody_can_place_is_refused(rollouts: Rollouts) -> None:
+    """What stands in our network is reached at the contract's port; a name without one would be no wall at all."""
+    contract = rollouts["aws", "prod"].contract
+    assert [port["port"] for port in way_to(contract, Target.DATABASE)["ports"]] == [contract.database.port]
+    with pytest.raises(ConfigurationInvalid, match=r"Where is barn\?"):
+        way_to(contract, SimpleNamespace(value="barn"))  # ty: ignore[invalid-argument-type]  # no such target
 
 
 def test_the_gateway_cannot_call_out_on_clouds_that_sign_at_home(rollouts: Rollouts) -> None:
