@@ -22,7 +22,7 @@ from infra.offline.recorder import Program, Recording, record
 from infra.offline.report import Parity, Report, Resource, StackPlan
 from infra.offline.schema_check import check_inputs
 from infra.offline.strays import stray_values
-from infra.offline.switches import placeless, silences
+from infra.offline.switches import mere_settings, placeless, silences
 from infra.policies.rules import check_stack
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -148,7 +148,8 @@ def _contract_problems(contract: dict[str, Any]) -> list[str]:
 
 def _silent_records(cloud: str, recording: Recording) -> list[str]:
     types, services = {r.type for r in recording.resources.values()}, kinds(cloud).services
-    return [line for type_ in sorted(types & set(services)) for line in silences(cloud, type_, services[type_])]
+    mere = mere_settings(cloud, types)
+    return mere + [line for type_ in sorted(types & set(services)) for line in silences(cloud, type_, services[type_])]
 
 
 def _without_a_place(cloud: str, recording: Recording) -> list[str]:

@@ -8,13 +8,13 @@ import collections.abc as cabc
 import enum
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from pulumi import _types
 
-from infra.kinds import QUESTIONS, Service
+from infra.kinds import QUESTIONS, Service, kinds
 from infra.offline.schema_check import members
 from infra.offline.sdk import args_class, input_fields
 
@@ -33,6 +33,7 @@ _TEXTS = re.compile(r"(mode|access|auth\w*|version|password(wo)?|type|state|stat
 _PLACES = ("location", "region", "zone")
 _TAGS = ("userLabels", "resourceLabels", "labels", "tags")
 _LANDS = re.compile(r"^(subnetworks?|reservedPeeringRanges)$")
+_SIGNS_IN = re.compile(r"^(no_?)?passwords?|^authenticationMode$", re.IGNORECASE)
 _KEEPS = re.compile(r"^(enableD|d)eletionProtection(Enabled)?$|^enablePurgeProtection$")
 _WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
 
@@ -66,6 +67,22 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
             if path not in {*service.kept, *service.unasked}
         ),
     ]
+
+
+def mere_settings(cloud: str, types: Iterable[str]) -> list[str]:
+    """Types of a plan recorded as settings by which somebody signs in: a user without a password is a door."""
+    found = {type_: signs_in(type_) for type_ in set(types) & set(kinds(cloud).settings)}
+    return [
+        f"infra/kinds/{cloud}.yaml: {type_} signs somebody in ({path}): it is no setting; record it among the services"
+        for type_, path in sorted(found.items())
+        if path
+    ]
+
+
+def signs_in(type_: str) -> str:
+    """The input that says by what, or nothing."""
+    cls = args_class(type_)
+    return next((name for name in (input_fields(cls) if cls else ()) if _SIGNS_IN.search(name)), "")
 
 
 @cache

@@ -14,7 +14,7 @@ from cost.rules import RULES as PRICES
 from infra.kinds import QUESTIONS, Claim, Service, keepers, kinds, read_kinds
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import posture
-from infra.offline.switches import placeless, silences, switches_of, unknown_inputs
+from infra.offline.switches import mere_settings, placeless, signs_in, silences, switches_of, unknown_inputs
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack, asked
 from infra.policies.rules.dependencies import unreached
@@ -131,6 +131,13 @@ def test_what_google_keeps_says_where() -> None:
     assert placeless("gcp", registry, services[registry], {}) == "location"
     assert placeless("gcp", registry, services[registry], {"location": "europe-west4"}) == ""
     assert placeless("gcp", pool, services[pool], {}) == ""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_who_signs_somebody_in_is_no_setting(cloud: str) -> None:
+    """A cache's user without a password planned clean as "identities are free"; asked of the SDK, of every setting."""
+    assert mere_settings(cloud, kinds(cloud).settings) == []
+    assert all(map(signs_in, ("aws:elasticache/user:User", "aws:memorydb/user:User", "gcp:sql/user:User")))
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

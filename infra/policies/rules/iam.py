@@ -11,7 +11,6 @@ from infra.policies.rules.base import (
     absent,
     claimed,
     dig,
-    must,
     rule,
 )
 from infra.policies.rules.encryption import policy_statements
@@ -116,8 +115,6 @@ def one_identity_each(stack: Stack) -> Iterator[Breach]:
 @rule("IAM-005", "no password, no shared key and no local account")
 def no_passwords(stack: Stack) -> Iterator[Breach]:
     yield from claimed(stack, "login", "Somebody could sign in without an identity")
-    users = stack.of("gcp:sql/user:User")
-    yield from must(users, "type", lambda v: str(v).startswith("CLOUD_IAM"), "The database user has a password")
     for r in stack.of("gcp:sql/databaseInstance:DatabaseInstance"):
         flags = {f["name"]: f["value"] for f in dig(r.inputs, "settings.databaseFlags") or []}
         if flags.get("cloudsql.iam_authentication") != "on":
