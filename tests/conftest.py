@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from services.core.kit.collecting import settle
 from services.core.kit.database import migrate
 from services.core.kit.errors import ConfigurationInvalid
 from services.local.postgres import EmbeddedPostgres
@@ -38,6 +39,12 @@ os.environ.setdefault("SSL_CERT_DIR", ssl.get_default_verify_paths().openssl_cap
 
 settings.register_profile("shared", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]))
 settings.load_profile("shared")
+
+
+def pytest_collection_finish() -> None:
+    """What the modules of all tests have built stays until the end: nobody need look through it for garbage."""
+    settle()
+
 
 if TYPE_CHECKING:
     from services.core.search.encoder import TextEncoder
