@@ -58,6 +58,8 @@ def deploy(
     }
     given = {key: text for key, text in config.items() if text}
     settings = load_settings(cloud, profile)
+    if settings.is_small and receiver:
+        raise InputInvalid("`small` has no Alertmanager: its alerts are the cloud's, by observability.alert_email.")
     order = layers.Order(cloud, profile, settings.is_small, given)
     works = layers.works(order, first, last)
     for work in works if dry_run else ():

@@ -172,6 +172,8 @@ def test_who_hears_of_alerts_is_a_secret_of_the_platforms_stack(pulumi: Path, tm
         for line in pulumi.read_text().splitlines()
         if "config set pointsman:receiver" in line and "--secret" in line
     ]
+    with pytest.raises(InputInvalid, match="`small` has no Alertmanager"):
+        CliRunner().invoke(app, ["small" if word == "prod" else word for word in command], catch_exceptions=False)
     (tmp_path / "receiver.yaml").write_text("slak_configs: [{}]")
     with pytest.raises(ConfigurationInvalid, match="Alertmanager has no 'slak_configs'"):
         CliRunner().invoke(app, command, catch_exceptions=False)
