@@ -77,10 +77,17 @@ def _missing(stack: Stack, actor: Resource, record: Acts, mine: list[Resource]) 
         return
     for word, on in record.needs.items():
         there = {r.urn for r in stack.of(on)} if on not in ("itself", "anywhere") else {actor.urn}
-        given = [g for g in mine if word in said(stack, g) and (on == "anywhere" or there & set(g.depends_on))]
+        given = [g for g in mine if word in said(stack, g) and (on == "anywhere" or _is_at(stack, g, there, on))]
         if there and not given:
             place = "" if on == "anywhere" else f" on {on}"
             yield f"May not do its work: it needs {word}{place}, and no grant of its identity says so"
+
+
+def _is_at(stack: Stack, grant: Resource, there: set[str], on: str) -> bool:
+    """On one of `there`, or on what the company had already and names by its id, with no resource behind it."""
+    known = [stack.by_urn[urn] for urn in grant.depends_on if urn in stack.by_urn]
+    ours = [r for r in known if r.type not in roles(stack.cloud).identities and not r.type.startswith(OURS)]
+    return bool(there & set(grant.depends_on)) or (on != "itself" and not ours)
 
 
 _CARRIED = "azure-native:managedidentity:UserAssignedIdentity"
