@@ -170,7 +170,7 @@ LEFT_OUT: dict[str, tuple[str, Callable[[str], str] | None, str]] = {
     ),
     "the way of a database into our network": (
         "infra/kinds/gcp.yaml",
-        without(r'    way: \{through: "gcp:servicenetworking.*?\n'),
+        without(r'    way:\n      through: "gcp:servicenetworking.*?null\}\n'),
         "databaseInstance:DatabaseInstance lives in Google's own network: say in `way`",
     ),
     "a price rule": (
