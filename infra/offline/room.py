@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import ValidationError
+
 from infra.contract import Contract
 from infra.offline.report import Nodes, Resource, StackPlan
 from k8s.room import MACHINES, NOTHING, Room, asked, needed, together, usable
@@ -18,9 +20,17 @@ def always_on(stack: StackPlan, spare: Room = NOTHING) -> tuple[str, int]:
     Args:
         spare: what a company runs beside.
     """
-    contract = Contract.model_validate(stack.contract)
+    contract = _promised(stack)
     machine, planned = MACHINES_OF[contract.cluster.kind](stack)
     return machine, max(planned, needed(contract, machine, asked(contract) | {"beside": spare}))
+
+
+def _promised(stack: StackPlan) -> Contract:
+    try:
+        return Contract.model_validate(stack.contract)
+    except ValidationError as exc:
+        facts = "; ".join(f"contract.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors())
+        raise ConfigurationInvalid(f"No machine can be priced without a contract. {facts}") from exc
 
 
 def nodes_of(stack: StackPlan) -> list[Nodes]:
