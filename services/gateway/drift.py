@@ -16,7 +16,7 @@ TITLES = "select id, subject from tickets where id = any(%s) and subject is not 
 async def reports(conn: Connection, *, until: date | None) -> list[DriftReport]:
     """The newest first, a month of them."""
     rows = await (await conn.execute(REPORTS, {"day": until, "most": DAYS_SHOWN})).fetchall()
-    return [DriftReport.model_validate(row["report"]) for row in rows]
+    return [DriftReport.stored(row["report"]) for row in rows]
 
 
 async def titles(conn: Connection, ids: Sequence[int]) -> dict[int, str]:

@@ -99,7 +99,7 @@ async def find(conn: Connection, version: str) -> Model:
     row = await (await conn.execute(ONE, (version,))).fetchone()
     if row is None:
         raise NotFound(f"There is no model {version}.")
-    evidence = Evidence.model_validate(row["evidence"], extra="ignore")
+    evidence = Evidence.stored(row["evidence"])
     own = {one["group"]: one for one in await (await conn.execute(OWN, (version,))).fetchall()}
     held = {one.group: len(one.tickets) for one in evidence.held}
     return Model(row, evidence, tuple(_thresholds(row["thresholds"] or {}, own, held)))

@@ -227,8 +227,8 @@ async def _recall(conn: Connection, key: str) -> bool:
 async def _write_back(conn: Connection, proposed: DictRow, done: Answered, *, by: str, hold_s: float) -> None:
     if proposed["decision"] is None:
         return
-    decision = Decision.model_validate(proposed["decision"], extra="ignore")
-    seen = Seen.model_validate(proposed["seen"] or {}, extra="ignore")
+    decision = Decision.stored(proposed["decision"])
+    seen = Seen.stored(proposed["seen"] or {})
     if done.number > 1:
         seen = await _seen_since(conn, seen, done)
     about = About(proposed["id"], proposed["connector"], proposed["external_id"], seen)

@@ -37,4 +37,4 @@ async def decision(pool: Pool, ticket_id: str | None, wait_s: int, waiters: asyn
 async def _newest(pool: Pool, ticket_id: str) -> Decision | None:
     async with connection(pool) as conn:
         row = await (await conn.execute(NEWEST, (ticket_id,))).fetchone()
-    return Decision.model_validate(row["decision"]) if row else None
+    return Decision.stored(row["decision"]) if row else None

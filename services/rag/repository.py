@@ -217,7 +217,7 @@ async def add_draft(conn: Connection, ticket_id: int, body: dict[str, Any]) -> b
 
 
 def as_message(row: DictRow) -> Message:
-    answer = row["answer"] and Answer.model_validate(row["answer"])
+    answer = row["answer"] and Answer.stored(row["answer"])
     return Message(id=str(row["id"]), author=row["author"], text=row["text"], at=row["at"], answer=answer)
 
 

@@ -102,7 +102,7 @@ async def tell_metrics(pool: Pool) -> None:
     if row is None:
         return
     DRIFT_JUDGED.set(row["at"].timestamp())
-    for one in DriftReport.model_validate(row["report"]).tests:
+    for one in DriftReport.stored(row["report"]).tests:
         DRIFT_SHIFTED.labels(one.kind).set(bool(one.has_shifted))
 
 

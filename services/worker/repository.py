@@ -151,7 +151,7 @@ class Catalogue:
 async def raw_ticket(conn: Connection, ticket_id: int) -> Ticket | None:
     """The ticket's text as it came, its status and group as last heard; None once it was erased."""
     row = await (await conn.execute(RAW, (ticket_id,))).fetchone()
-    return Ticket.model_validate({**row["ticket"], **_newest(row)}, extra="ignore") if row else None
+    return Ticket.stored({**row["ticket"], **_newest(row)}) if row else None
 
 
 def _newest(row: DictRow) -> dict[str, Any]:
@@ -168,7 +168,7 @@ async def redacted(conn: Connection, ticket_id: int) -> DictRow:
 
 def about(row: Mapping[str, Any]) -> About:
     """Whom a letter about this ticket goes to, and what of it was seen."""
-    seen = Seen.model_validate(row["seen"] or {}, extra="ignore")
+    seen = Seen.stored(row["seen"] or {})
     return About(row["id"], row["connector"], row["external_id"], seen)
 
 

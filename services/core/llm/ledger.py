@@ -121,7 +121,7 @@ async def recall(conn: AsyncConnection[Any], key: str, kind: type[Answer]) -> An
     """The kept answer, unless it is older than thirty days."""
     cursor = await conn.cursor(row_factory=tuple_row).execute(RECALL, (key, CACHE_MAX_AGE))
     row = await cursor.fetchone()
-    return kind.model_validate(row[0]) if row else None
+    return kind.model_validate(row[0], extra="ignore") if row else None
 
 
 async def forget(conn: AsyncConnection[Any], ticket_id: str) -> int:

@@ -164,7 +164,7 @@ async def _ask_worker(request: Request, asked: Questions) -> tuple[Decision, ...
         ) from exc
     if answer.is_success:
         try:
-            return Answers.model_validate_json(answer.content).decisions
+            return Answers.model_validate_json(answer.content, extra="ignore").decisions
         except ValidationError as exc:
             raise Unavailable("POINTSMAN_WORKER_URL does not lead to a worker of this version.") from exc
     message = _message(answer)

@@ -74,7 +74,7 @@ async def list_tickets(
     filters = {"before": before, "band": band, "group": group, "state": state, "limit": limit}
     async with connection(request.app.state.pool) as conn:
         rows = await repository.tickets(conn, filters)
-    listed = [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
+    listed = [TicketRow.model_validate({**row, "id": str(row["id"])}, extra="ignore") for row in rows]
     return TicketPage(tickets=listed, next_before=rows[-1]["id"] if len(rows) == limit else None)
 
 
@@ -83,7 +83,7 @@ async def look_tickets_up(request: Request, who: Viewer, wanted: Wanted) -> list
     """Several tickets by our ids; ids that do not exist are left out."""
     async with connection(request.app.state.pool) as conn:
         rows = await repository.tickets_by_id(conn, wanted.ids)
-    return [TicketRow.model_validate({**row, "id": str(row["id"])}) for row in rows]
+    return [TicketRow.model_validate({**row, "id": str(row["id"])}, extra="ignore") for row in rows]
 
 
 @router.get("/tickets/{ticket_id}", responses=refusals(404))
@@ -93,7 +93,7 @@ async def read_ticket(request: Request, who: Viewer, ticket_id: TicketId) -> Tic
         found = await repository.ticket(conn, ticket_id)
     if found is None:
         raise NotFound(f"There is no ticket {ticket_id}.")
-    return TicketDetail.model_validate({**found, "id": str(found["id"])})
+    return TicketDetail.model_validate({**found, "id": str(found["id"])}, extra="ignore")
 
 
 @router.post("/tickets/{ticket_id}/erase", status_code=202, responses=refusals(404))

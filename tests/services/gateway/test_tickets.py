@@ -33,6 +33,23 @@ async def reviewed(gateway: httpx.AsyncClient, database: str) -> int:
     return 1
 
 
+async def test_what_a_newer_version_decided_is_read_by_an_older_one(
+    gateway: httpx.AsyncClient, keys: Keys, reviewed: int, database: str
+) -> None:
+    """While an upgrade rolls out, and after a rollback, a decision may say more than this version knows."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("""update decisions set decision = decision || '{"mood": 1}' || jsonb_build_object('top3',
+            (select jsonb_agg(one || '{"rank": 1}') from jsonb_array_elements(decision -> 'top3') one))""")
+    page = await gateway.get("/api/tickets", headers=Keys.header(keys.viewer))
+    one = await gateway.get(f"/api/tickets/{reviewed}", headers=Keys.header(keys.viewer))
+    looked = await gateway.post("/api/tickets/lookup", headers=Keys.header(keys.viewer), json={"ids": [str(reviewed)]})
+    [ticket], [found] = page.json()["tickets"], looked.json()
+    [decision] = one.json()["decisions"]
+    assert (page.status_code, one.status_code, looked.status_code) == (200, 200, 200)
+    assert [one["decision"]["group"] for one in (ticket, found)] == ["Network", "Network"]
+    assert (decision["group"], "mood" in decision) == ("Network", False)
+
+
 @pytest.mark.parametrize("path", ["/api/tickets", "/api/tickets/1", "/api/reviews", "/api/status", "/api/dead-letters"])
 async def test_nothing_is_read_without_a_key(gateway: httpx.AsyncClient, path: str) -> None:
     """Deny by default, with a header that says how to authenticate."""
