@@ -15,3 +15,19 @@ def dead_letters(stack: Stack) -> Iterator[Breach]:
     yield from must(service_bus, "maxDeliveryCount", is_set, message)
     pubsub = [r for r in stack.of("gcp:pubsub/subscription:Subscription") if not r.name.endswith("dead-letters")]
     yield from must(pubsub, "deadLetterPolicy.deadLetterTopic", is_set, message)
+
+
+_HEARD_BY = {
+    "aws:sns/topic:Topic": "aws:sns/topicSubscription:TopicSubscription",
+    "azure-native:servicebus:Topic": "azure-native:servicebus:Subscription",
+    "gcp:pubsub/topic:Topic": "gcp:pubsub/subscription:Subscription",
+}
+
+
+@rule("BUS-002", "what is published reaches somebody")
+def topics_are_heard(stack: Stack) -> Iterator[Breach]:
+    """Clouds take a message that nobody subscribed to, and drop it. Alarms' topics may wait for an address."""
+    for topic in stack.of(*_HEARD_BY):
+        heard = any(topic.urn in r.depends_on for r in stack.of(_HEARD_BY[topic.type]))
+        if topic.capability == "bus" and not heard:
+            yield topic.urn, "Nobody is subscribed to it: what is published is taken and dropped"

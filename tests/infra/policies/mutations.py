@@ -468,6 +468,9 @@ MISTAKES = (
         "no scan",
         put("gcp:artifactregistry/repository:Repository", "vulnerabilityScanningConfig.enablementConfig", "DISABLED"),
     ),
+    Mistake("BUS-002", "aws", "nobody hears", drop("aws:sns/topicSubscription:TopicSubscription", name="-events")),
+    Mistake("BUS-002", "gcp", "nobody hears", drop("gcp:pubsub/subscription:Subscription", name="-events")),
+    Mistake("BUS-002", "azure", "nobody hears", drop("azure-native:servicebus:Subscription")),
     Mistake("BUS-001", "aws", "no dead letters", put("aws:sqs/queue:Queue", "redrivePolicy", None, name="-events")),
     Mistake(
         "BUS-001",

@@ -20,7 +20,7 @@ REQUIRED = {
     "REF": 5,
     "K8S": 2,
     "REG": 2,
-    "BUS": 1,
+    "BUS": 2,
     "SEC": 1,
     "OPS": 7,
     "LLM": 3,
