@@ -191,10 +191,11 @@ def build_redactor(config: RedactionConfig | None = None, own: OwnRules | None =
     from services.core.text.recognisers.places import Places
     from services.core.text.recognisers.respelled import Respelled
     from services.core.text.recognisers.shapes import Shapes
+    from services.core.text.recognisers.unread import Unread
 
     config, own = config or RedactionConfig(), own or own_rules()
     loaded = {package: NamedEntities(package) for package in set(config.models.values())}
-    numbers = (PresidioPatterns(), Literals(), Labelled(), Announced(), Shapes(), Respelled(), Phones())
+    numbers = (PresidioPatterns(), Literals(), Labelled(), Announced(), Shapes(), Respelled(), Phones(), Unread())
     patterns = (OwnPatterns(own), *numbers, OwnNames(own), Addresses(), Names(), Organisations(), Places())
     return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()}, own)
 

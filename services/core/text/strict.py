@@ -11,12 +11,13 @@ from services.core.text.language import detect_language
 from services.core.text.own_rules import OwnRules, own_rules
 from services.core.text.recognisers.lexicon import words
 from services.core.text.recognisers.span import Span
+from services.core.text.recognisers.unread import is_unread
 from services.core.text.redact import PLACEHOLDER, Redacted, Vault
 from services.core.text.vocabulary import is_word
 
 _TOKEN = re.compile(r"[^\W_][\w.@:/\\-]*[^\W_]|[^\W_]")
 _WORD_PART = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_SHORTEST = 3  # shorter letters say nothing about anybody
+_SHORTEST = 3  # shorter letters say nothing about anybody, in our script: two are a Chinese name
 _DIGITS_KEPT = 4  # a year, a port, a count; longer numbers are somebody's
 # Codes that mean the same to everybody: versions, hexadecimal errors, knowledge base, CVE, HTTP.
 _PUBLIC_CODE = re.compile(r"v?\d{1,5}(?:\.\d{1,6}){1,4}|0x[0-9a-f]{1,8}|KB\d{6,7}|CVE-\d{4}-\d{4,7}|ORA-\d{1,5}", re.I)
@@ -57,6 +58,8 @@ def _is_vouched_for(token: str, language: str) -> bool:
 
 def _is_known(word: str, language: str) -> bool:
     """A word of the ticket's language or of English; a capital makes a name of what is a name too."""
+    if is_unread(word):
+        return False
     lower = word.lower()
     if len(word) < _SHORTEST or lower in words("technology") or lower in words("not_names"):
         return True

@@ -56,6 +56,7 @@ SEEDS = [
     "one ",
     "4111 ",
     "password was ",
+    "号 1 2",
 ]
 SMALL_CHARS, TIMES = 4_000, 8
 # Quadratic code would take 64 times as long on 8 times the text; a busy machine stays below 3 times linear.

@@ -42,6 +42,9 @@ def rules() -> Redactor:
         ("en", "write to jane dot roe at example dot org", "jane dot roe at example dot org"),
         ("de", "Das Kennzeichen M-XY 4711 fehlt", "M-XY 4711"),
         ("en", "card expires 09/29", "09/29"),
+        ("en", "从早上8:10开始无法登录,VPN 报错,张伟 手机 13812345670", "13812345670"),
+        ("en", "我的身份证是 11010519491231002X,请重置密码", "11010519491231002X"),
+        ("en", "Паспорт 4510 123456, не могу войти в систему", "4510 123456"),
     ],
 )
 def test_it_is_hidden_whatever_the_language(rules: Redactor, language: str, text: str, hidden: str) -> None:
@@ -63,6 +66,8 @@ def test_it_is_hidden_whatever_the_language(rules: Redactor, language: str, text
         "commit 5f1e9b2c41aa fails since 3.12.4",
         "the account manager called about order 77812",
         "12345678 rows were read",
+        "无法打印,版本 10.19041.3 的错误 500,共 12345 行",
+        "Αρ. 12345 δεν εκτυπώνει",
     ],
 )
 def test_what_only_looks_like_it_stays(rules: Redactor, text: str) -> None:

@@ -11,7 +11,7 @@ def hidden(text: str, language: str = "en") -> str:
 
 
 @pytest.mark.parametrize(
-    "value", ["Kreutzmann", "jkowal", "48213399", "INC0012345", "Zorbixa", "Smith", "host-4711-b2x"]
+    "value", ["Kreutzmann", "jkowal", "48213399", "INC0012345", "Zorbixa", "Smith", "host-4711-b2x", "张伟", "Иван"]
 )
 def test_what_nobody_vouches_for_goes(value: str) -> None:
     """Names and numbers that the standard level missed."""
