@@ -2,7 +2,8 @@
 Many alike tickets in a short time make one incident suggestion with the tickets in it, found by a look each minute.
 
 New tickets are embedded behind their triage, a few at a time, and compared with each other and with those of the last
-days. Only vectors of the serving model compare: after a promotion what came before is not counted. One worker does it.
+days. What is alike to a growing incident joins it, one ticket too, and says nothing of what is usual. Only vectors of
+the serving model compare: after a promotion what came before is not counted. One worker does it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import structlog
 from psycopg.rows import DictRow
@@ -36,6 +37,7 @@ BATCH = 8  # texts in one question to the router: it must not make tickets wait
 EMBED_MAX = 400  # of a look; in a storm the newest, the others at the next look
 PAST_MAX = 5_000  # rows of the past that are compared, evenly chosen
 NOW_MAX = 1_000
+ABOUT_MAX = 200  # an incident's first tickets say what it is about: it does not wander off
 PAST_MIN = 50  # fewer say nothing of what is usual
 
 RULES = "select rules from watch_rules where kind = 'surge' order by id desc limit 1"
@@ -59,16 +61,28 @@ select ticket_id, embedding::text as embedding from arrivals
 where at > %(since)s and at <= %(now)s and model_version = %(version)s and embedding is not null
 order by at desc limit %(most)s
 """
-PAST = """
-select embedding::text as embedding from arrivals
-where at <= %(until)s and model_version = %(version)s and embedding is not null
-order by md5(ticket_id::text) limit %(most)s
+# An outage that goes on does not make itself usual, nor does one that people confirmed.
+USUAL: LiteralString = """
+from arrivals a where a.at <= %(until)s and a.model_version = %(version)s and a.embedding is not null
+  and not exists (
+    select from incident_tickets m join incidents i on i.id = m.incident_id where m.ticket_id = a.ticket_id
+      and (i.state = 'confirmed' or i.state = 'suggested' and i.grown_at > %(quiet)s))
 """
-COUNT = """
-select count(*) as n, min(at) as since from arrivals
-where at <= %(until)s and model_version = %(version)s and embedding is not null
+PAST = f"select a.embedding::text as embedding {USUAL} order by md5(a.ticket_id::text) limit %(most)s"
+COUNT = f"select count(*) as n, min(a.at) as since {USUAL}"
+GROWING = "select id, grown_at from incidents where grown_at > %(quiet)s order by id"
+ABOUT = """
+select a.embedding::text as embedding from incident_tickets m join arrivals a on a.ticket_id = m.ticket_id
+where m.incident_id = %(incident)s and a.model_version = %(version)s and a.embedding is not null
+order by m.ticket_id limit %(most)s
 """
-GROWING = """
+LATER = """
+select a.ticket_id, a.embedding::text as embedding from arrivals a
+where a.at > %(since)s and a.at <= %(now)s and a.model_version = %(version)s and a.embedding is not null
+  and not exists (select from incident_tickets m where m.ticket_id = a.ticket_id)
+order by a.at desc limit %(most)s
+"""
+SHARING = """
 select i.id from incidents i join incident_tickets m on m.incident_id = i.id
 where m.ticket_id = any(%(ids)s) and i.grown_at > %(quiet)s order by i.id desc limit 1
 """
@@ -143,9 +157,11 @@ async def _look(conn: Connection, version: str, rules: SurgeRules, now: datetime
     from services.core.drift import surges
 
     since = now - timedelta(minutes=rules.minutes)
-    values = {"since": since, "until": since, "now": now, "version": version, "most": NOW_MAX}
+    quiet = now - timedelta(minutes=rules.quiet_minutes)
+    values = {"since": since, "until": since, "now": now, "version": version, "most": NOW_MAX, "quiet": quiet}
+    growing = await (await conn.execute(GROWING, values)).fetchall()
     lately = await (await conn.execute(LATELY, values)).fetchall()
-    if len(lately) < rules.tickets:
+    if not growing and len(lately) < rules.tickets:
         return 0
     counted = await (await conn.execute(COUNT, values)).fetchone()
     if counted is None or counted["n"] < PAST_MIN:
@@ -155,15 +171,28 @@ async def _look(conn: Connection, version: str, rules: SurgeRules, now: datetime
     found = surges.find(_matrix(lately), past, minutes, rules)
     new = 0
     async with conn.transaction():
+        for incident in growing:
+            after = incident["grown_at"] - timedelta(minutes=rules.minutes)
+            await _join(conn, values | {"incident": incident["id"], "since": after}, surges.alike_floor(past, rules))
         for surge in found:
-            new += await _suggest(conn, surge, [lately[at]["ticket_id"] for at in surge.members], rules, now)
+            new += await _suggest(conn, surge, [lately[at]["ticket_id"] for at in surge.members], quiet, now)
     return new
 
 
-async def _suggest(conn: Connection, surge: "Surge", ids: list[int], rules: SurgeRules, now: datetime) -> bool:
-    """Whether it is a new one; tickets of one that still grows join it, also where people have dismissed it."""
-    values = {"ids": ids, "now": now, "quiet": now - timedelta(minutes=rules.quiet_minutes)}
-    growing = await (await conn.execute(GROWING, values)).fetchone()
+async def _join(conn: Connection, values: dict[str, Any], floor: float) -> None:
+    """What came later and is alike to what the incident is about; also where people have dismissed it."""
+    from services.core.drift import surges
+
+    about = await (await conn.execute(ABOUT, values | {"most": ABOUT_MAX})).fetchall()
+    later = await (await conn.execute(LATER, values)).fetchall()
+    near = surges.alike(_matrix(about), _matrix(later), floor)
+    await conn.execute(JOIN, values | {"ids": [later[at]["ticket_id"] for at in near]})
+
+
+async def _suggest(conn: Connection, surge: "Surge", ids: list[int], quiet: datetime, now: datetime) -> bool:
+    """Whether it is a new one; those that share a ticket with one that still grows join it."""
+    values = {"ids": ids, "now": now, "quiet": quiet}
+    growing = await (await conn.execute(SHARING, values)).fetchone()
     told = {"expected": surge.expected, "p": surge.p, "now": now}
     row = growing or await (await conn.execute(SUGGEST, told)).fetchone()
     assert row is not None
@@ -176,7 +205,7 @@ async def _suggest(conn: Connection, surge: "Surge", ids: list[int], rules: Surg
 def _matrix(rows: Sequence[DictRow]) -> "NDArray[np.float32]":
     import numpy as np
 
-    found = np.array([json.loads(row["embedding"]) for row in rows], np.float32)
+    found = np.array([json.loads(row["embedding"]) for row in rows], np.float32).reshape(-1, similar.DIMENSIONS)
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
 
 

@@ -61,6 +61,14 @@ def find(now: NDArray[np.float32], past: NDArray[np.float32], past_minutes: floa
         left[members] = False
 
 
+def alike(some: NDArray[np.float32], others: NDArray[np.float32], floor: float) -> list[int]:
+    """Rows of `others` that are near to what `some` are about: the one of them with the most of them near it."""
+    if not len(some):
+        return []
+    core = some[int((some @ some.T >= floor).sum(axis=1).argmax())]
+    return np.flatnonzero(others @ core >= floor).tolist()
+
+
 def poisson_tail(count: int, mean: float) -> float:
     """P(X >= count)."""
     below = sum(math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count))

@@ -94,6 +94,60 @@ async def test_before_there_is_a_past_nothing_is_claimed(pool: Pool, router: Rou
     assert await look(pool, router) == 0
 
 
+async def test_later_tickets_join_until_it_is_quiet(pool: Pool, router: Router, database: str) -> None:
+    """After a gap longer than the window, fewer than make a surge, a single one; after the quiet time a new one."""
+    choose(database, minutes=5, quiet_minutes=30, tickets=3)
+    await past(pool, router, database)
+    storm = {came(database, f"vpn down again {n}", minutes_ago=4) for n in range(30)}
+    assert await look(pool, router) == 1
+    four = {came(database, f"vpn down again {n}", minutes_ago=-10) for n in range(4)}
+    came(database, "unlike topic7 thing3", minutes_ago=-10)
+    assert await look(pool, router, NOW + timedelta(minutes=11)) == 0
+    one = came(database, "vpn down again 5", minutes_ago=-40)
+    assert await look(pool, router, NOW + timedelta(minutes=40.5)) == 0
+    assert list(members(database).values()) == [storm | four | {one}]
+    with psycopg.connect(database) as conn:
+        conn.execute("update incidents set state = 'confirmed'")
+    anew = {came(database, f"vpn down again {n}", minutes_ago=-80) for n in range(6)}
+    assert await look(pool, router, NOW + timedelta(minutes=81)) == 1
+    assert list(members(database).values()) == [storm | four | {one}, anew]
+
+
+async def test_an_outage_that_goes_on_does_not_make_itself_usual(pool: Pool, router: Router, database: str) -> None:
+    """Sixty unlike tickets in two hours are all the past; then six a ten minutes, for longer than the window."""
+    chance = random.Random(2)
+    for n in range(60):
+        came(database, " ".join(chance.sample(TOPICS, 4)), minutes_ago=2 * n)
+    flood, found = set(), 0
+    for late in range(10, 100, 10):
+        flood |= {came(database, f"vpn down again {n}", minutes_ago=1 - late) for n in range(6)}
+        found += await look(pool, router, NOW + timedelta(minutes=late))
+    assert found == 1
+    assert list(members(database).values()) == [flood]
+
+
+async def test_what_was_dismissed_counts_as_usual(pool: Pool, router: Router, database: str) -> None:
+    """As what came in a confirmed one does not: the same second flood, hours later."""
+    await past(pool, router, database)
+    for n in range(40):
+        came(database, f"vpn down again {n}", minutes_ago=4)
+    assert await look(pool, router) == 1
+    with psycopg.connect(database) as conn:
+        conn.execute("update incidents set state = 'dismissed'")
+    for n in range(6):
+        came(database, f"vpn down again {n}", minutes_ago=-200)
+    assert await look(pool, router, NOW + timedelta(minutes=201)) == 0
+    with psycopg.connect(database) as conn:
+        conn.execute("update incidents set state = 'confirmed'")
+    assert await look(pool, router, NOW + timedelta(minutes=201)) == 1
+
+
+def choose(database: str, **rules: int) -> None:
+    with psycopg.connect(database) as conn:
+        told = SurgeRules(**rules).model_dump_json()
+        conn.execute("insert into watch_rules (kind, rules, by) values ('surge', %s, 'operator')", (told,))
+
+
 def test_chance_is_poissons() -> None:
     """Six where a half is expected; the rules leave a look its share of the false alarms."""
     assert poisson_tail(6, 0.5) == pytest.approx(1.416e-5, rel=1e-3)
