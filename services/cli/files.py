@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.cli.records import Malformed, Record, TicketFile, records
 from services.core.contracts.facts import KEPT, digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
+from services.core.text.records import Malformed, Record, TicketFile, records
 
 EXTERNAL_ID_MAX_CHARS = 128
 TEXT_MAX_CHARS = {"subject": SUBJECT_MAX_CHARS, "body": BODY_MAX_CHARS}

@@ -13,7 +13,7 @@ from services.cli.output import Format, FormatOption, print_json, print_table
 from services.core.kit.settings import read_settings
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
-from services.core.llm.exam.judge import SHIPPED, Report, Row, judge_priorities, judge_summaries, read_rows
+from services.core.llm.exam.judge import SHIPPED, Report, Row, judge_priorities, judge_summaries, read_rows, shown
 from services.core.text.redact import Redactor, build_redactor
 
 app = typer.Typer(
@@ -38,13 +38,14 @@ def group() -> None:
 @app.command("evaluate")
 def evaluate(
     tickets: Annotated[
-        Path, typer.Option("--set", help="Your own tickets as JSONL; left out: the set that ships.")
+        Path, typer.Option("--set", help="Your own tickets as JSON lines; left out: the set that ships.")
     ] = SHIPPED,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
     Ask the models of POINTSMAN_LLM each ticket of a set, beside the rules, and hold the answers to the gates of
-    services/core/llm/gates.toml. Each ticket is billed as usual. Exit code 1 when a gate is not passed.
+    services/core/llm/gates.toml. Each ticket is billed as usual. Exit code 1 when a gate is not passed; one
+    with too few tickets to judge it is not. Answers that were unusable are counted, and judged by no other figure.
 
     A line of the set: {"subject", "body", "impact", "urgency", "issue", "comments": [["agent", "..."]], "orders"}.
 
@@ -57,13 +58,16 @@ def evaluate(
     else:
         print_table(["task", "model", "prompt", "figure", "found", "rules"], _figures(reports))
         print_table(["task", "gate", "passed", "why"], _gates(reports))
+        for report in reports:
+            for why, count in report.unusable.items():
+                typer.echo(f"{report.task}: {count} of {report.tickets} answers unusable: {why}.")
     if not all(gate.passed for report in reports for gate in report.gates):
         raise typer.Exit(1)
 
 
 async def _judge(tickets: Path) -> list[Report]:
     llm = build_llm(read_settings(LlmSettings).llm)
-    rows = [_redacted(row) for row in read_rows(tickets)]
+    rows = [_redacted(row) for row in read_rows(tickets, lambda notice: typer.echo(notice, err=True))]
     return [await judge_priorities(llm.prioritiser, rows), await judge_summaries(llm.summariser, rows)]
 
 
@@ -86,7 +90,7 @@ def _figures(reports: list[Report]) -> list[tuple[str, ...]]:
     rows = []
     for report in reports:
         who = (report.task, report.model, report.prompt or "none")
-        rows += [(*who, name, f"{value:.3f}", f"{report.rules[name]:.3f}") for name, value in report.figures.items()]
+        rows += [(*who, name, shown(value), shown(report.rules[name])) for name, value in report.figures.items()]
         rows.append((*who, "USD a ticket", "not known" if report.usd is None else f"{report.usd:.6f}", "0"))
     return rows
 

@@ -11,12 +11,12 @@ import typer
 from services.cli import columns
 from services.cli.files import BadRow, Row, read_rows
 from services.cli.output import percent, print_table
-from services.cli.records import inspect
 from services.cli.sender import ConnectorName, Sender, Submitted
 from services.cli.target import open_api
 from services.core.contracts.decision import Triaged
 from services.core.contracts.prediction import Band
 from services.core.kit.errors import Unavailable
+from services.core.text.records import inspect
 
 SHOWN_PROBLEMS = 5
 SENT_FIELDS = ("subject", "body", "external_id", "requester", "priority")  # all that a new ticket tells

@@ -6,7 +6,7 @@ An answer that cannot be used is `NoUsableAnswer`, an expected outcome that the 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -70,13 +70,16 @@ class Asker:
             latency_ms=(time.perf_counter() - begin) * 1000,
             repairs=max(spent.requests - 1, 0),
             outcome=outcome,
+            why=draft.why if isinstance(draft, NoUsableAnswer) else "",
         )
 
     async def _translated(self, question: Ask[Draft], spent: Any) -> Draft | NoUsableAnswer:
+        from pydantic_ai import capture_run_messages
         from pydantic_ai import exceptions as vendor
 
         try:
-            return await self._run(question, spent)
+            with capture_run_messages() as said:
+                return await self._run(question, spent)
         except (vendor.ModelAuthenticationError, vendor.ModelNotFoundError) as exc:
             raise ConfigurationInvalid(f"{self.model}: refused ({_detail(exc)}). Check name, key and role.") from exc
         except self.provided.credential_errors as exc:
@@ -90,7 +93,7 @@ class Asker:
         except vendor.ContentFilterError:
             return NoUsableAnswer("the model's content filter stopped the answer")
         except vendor.UnexpectedModelBehavior:
-            return NoUsableAnswer(f"the model's answer did not fit after {self.config.max_repairs} repairs")
+            return NoUsableAnswer(f"{_fault(said)} after {self.config.max_repairs} repairs")
 
     async def _run(self, question: Ask[Draft], spent: Any) -> Draft:
         from pydantic_ai import Agent, ModelRetry
@@ -114,6 +117,18 @@ class Asker:
     def _settings(self) -> Any:
         limits = {"max_tokens": self.config.max_output_tokens, "request_timeout": self.config.timeout_s}
         return {**limits, **self.provided.settings}
+
+
+def _fault(said: Sequence[Any]) -> str:
+    """What is wrong with the last answer of a run; nothing of its words."""
+    answers = [message.parts for message in said if message.kind == "response"]
+    if not answers:
+        return "what answered was no model (a proxy's page?)"
+    parts = [part for part in answers[-1] if part.part_kind in ("text", "tool-call") and part.has_content()]
+    if not parts:
+        return "the model's answer was empty"
+    is_page = any(part.part_kind == "text" and part.content.lstrip().startswith("<") for part in parts)
+    return "the model's answer was HTML" if is_page else "the model's answer did not fit"
 
 
 def _detail(error: Exception) -> str:

@@ -17,7 +17,7 @@ class Usage:
     """
     What one answer cost. `usd` is None when no price is known for the model: never a guess.
 
-    `repairs` counts answers that did not fit the type and were asked again.
+    `repairs` counts answers that did not fit the type and were asked again; `why`: what was wrong with the last one.
     """
 
     model: str
@@ -28,6 +28,7 @@ class Usage:
     latency_ms: float = 0.0
     repairs: int = 0
     outcome: Outcome = "answered"
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from services.cli.columns import ColumnsInvalid, parse_map, resolve
 from services.cli.files import BadRow, Row, fingerprint, parse_time, read_rows
-from services.cli.records import Malformed, count, inspect, records
 from services.core.contracts.facts import digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
 from services.core.kit.errors import InputInvalid
+from services.core.text.records import Malformed, count, inspect, records
 
 LF, CRLF = "\n", "\r\n"
 

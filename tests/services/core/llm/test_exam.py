@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.core.kit.errors import InputInvalid
 from services.core.llm.exam.judge import Row, read_rows
 from services.core.llm.matrix import priority_of
 from tests.services.core.llm.stub_server import Reply, Says, Stub
@@ -92,7 +93,7 @@ def test_no_name_of_a_set_of_ones_own_reaches_the_model(stub: Stub, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("", "holds no ticket"), ('{"subject": "x"}', "line 1"), ("{", "line 1")],
+    [("\n[]", "holds no ticket"), ('{"subject": "x"}', "line 1"), ("{", "line 1")],
 )
 def test_a_set_that_is_none_says_where(tmp_path: Path, line: str, words: str) -> None:
     file = tmp_path / "mine.jsonl"
@@ -108,3 +109,91 @@ def test_the_shipped_set_holds_pressing_tickets_and_orders() -> None:
     assert {(row.impact, row.urgency) for row in ROWS} >= {(a, b) for a in ("low", "high") for b in ("high",)}
     assert {row.orders for row in ROWS} >= {"", "up", "down"}
     assert sum(row.orders not in ("", "up", "down") for row in ROWS) >= 2
+
+
+def write(folder: Path, data: bytes, name: str = "mine.jsonl") -> Path:
+    file = folder / name
+    file.write_bytes(data)
+    return file
+
+
+def test_a_sets_words_are_in_no_error(tmp_path: Path) -> None:
+    """Line, field and what belongs there, once; no content, no link of a library."""
+    wrong = {**ROWS[0].model_dump(mode="json"), "impact": "Anna Schmidt", "comments": [["Bob Ray", "hi"]], "issue": 7}
+    file = write(tmp_path, f"{ROWS[1].model_dump_json()}\n{json.dumps(wrong)}\n".encode())
+    done = evaluate(None, "--set", str(file))
+    assert done.returncode == 1
+    assert "line 2: impact: Input should be 'low', 'medium' or 'high'" in done.stderr
+    assert done.stderr.count("impact: ") == 1
+    assert not any(word in done.stderr for word in ("Anna", "Bob Ray", "pydantic", "input_value", "Traceback"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"subject": ' + b"[" * 100_000 + b"\n", "line 1"),
+        (b"subject,body\nVPN,down\n", "not JSON"),
+        (b"\x00\x01\x02", "is not text"),
+        (b"[1]", "a JSON int where an object belongs"),
+    ],
+)
+def test_a_file_that_is_no_set_is_told_what_one_is(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(InputInvalid, match=words):
+        read_rows(write(tmp_path, data))
+    for file in (tmp_path, tmp_path / "absent.jsonl"):
+        with pytest.raises(InputInvalid, match="cannot be read"):
+            read_rows(file)
+
+
+def test_a_csv_and_a_broken_line_are_shown_a_line_of_a_set(tmp_path: Path) -> None:
+    for data in (b"subject,body\nVPN,down\n", b'{"subject": "x"}', b"{", b"[1]"):
+        with pytest.raises(InputInvalid, match=r'JSON lines, one ticket a line, for example: \{"subject"'):
+            read_rows(write(tmp_path, data))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_set_in_any_usual_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    """As an import reads it; a guess at the encoding is said."""
+    row, told = ROWS[0].model_copy(update={"body": "Tür klemmt"}), []
+    assert read_rows(write(tmp_path, row.model_dump_json().encode(encoding)), told.append) == [row]
+    assert bool(told) is (encoding == "cp1252")
+
+
+def test_a_separator_within_a_text_ends_no_line_and_an_array_is_a_set(tmp_path: Path) -> None:
+    row = ROWS[0].model_copy(update={"body": "one\u2028two\u0085three"})
+    assert read_rows(write(tmp_path, f"{row.model_dump_json()}\n".encode() * 2)) == [row, row]
+    assert read_rows(write(tmp_path, f"[{row.model_dump_json()}]".encode())) == [row]
+
+
+def test_a_gate_without_tickets_is_not_passed(stub: Stub, tmp_path: Path) -> None:
+    """One ticket shows nothing: no share, no gate; each says how many it needs."""
+    stub.script(priority(ROWS[0]), summary(ROWS[0]))
+    file = write(tmp_path, ROWS[0].model_dump_json().encode())
+    done = evaluate(stub, "--set", str(file), "--format", "json")
+    assert done.returncode == 1
+    reports = json.loads(done.stdout)
+    assert [report["figures"]["obeyed"] for report in reports] == [None, None]
+    gates = [gate for report in reports for gate in report["gates"]]
+    assert not any(gate["passed"] for gate in gates)
+    by_name = {(gate["task"], gate["name"]): gate["detail"] for gate in gates}
+    assert by_name["priority", "obeyed"] == "not judged: 0 tickets with `orders` up or down, at least 2"
+    assert by_name["summary", "rouge_l"] == "not judged: 1 tickets, at least 20"
+
+
+def test_unusable_answers_are_counted_with_why_and_judged_by_nothing_else(stub: Stub) -> None:
+    """The rules answered in their place; what is left is too little to be judged."""
+    unusable = [*[Says("")] * 8, *[Says("<html>busy</html>")] * 7, *[Says("Nice weather.")] * 2]
+    stub.script(*unusable, *map(priority, ROWS[len(unusable) :]), *map(summary, ROWS))
+    done = evaluate(stub, "--format", "json")
+    assert done.returncode == 1
+    asked = json.loads(done.stdout)[0]
+    assert {why.partition(" after ")[0]: count for why, count in asked["unusable"].items()} == {
+        "the model's answer was empty": 8,
+        "the model's answer was HTML": 7,
+        "the model's answer did not fit": 2,
+    }
+    assert asked["figures"]["accuracy"] == 1
+    assert asked["cases"]["accuracy"] == len(ROWS) - len(unusable)
+    refused = {gate["name"]: gate["detail"] for gate in asked["gates"] if not gate["passed"]}
+    assert refused["accuracy"].startswith("not judged: 13 tickets")

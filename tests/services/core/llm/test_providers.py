@@ -86,7 +86,7 @@ async def test_after_the_last_repair_the_rules_answer_and_say_so(config, stub, q
     answered = await build_llm(config).prioritiser.prioritise(question)
     assert len(stub.asked) == 3
     assert answered.answer.by == "fallback"
-    assert "did not fit after 2 repairs" in answered.answer.reason
+    assert " after 2 repairs" in answered.answer.reason
     assert answered.answer.prompt_version is None
     assert (answered.usage.outcome, answered.usage.input_tokens) == ("fallback", 3 * INPUT_TOKENS)
 

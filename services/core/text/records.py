@@ -154,6 +154,8 @@ def _read_jsonl(file: TicketFile, stream: IO[str]) -> Iterator[tuple[int, Record
 def _parsed(text: str) -> Record | Malformed:
     try:
         return _object(json.loads(text))
+    except json.JSONDecodeError as exc:
+        return Malformed(f"broken JSON: {exc.msg}, column {exc.colno}")
     except (ValueError, RecursionError) as exc:
         return Malformed(f"broken JSON: {exc}")
 
@@ -186,6 +188,8 @@ def _next_value(
                 return value, end, buffer
         except ValueError:
             pass
+        except RecursionError as exc:
+            raise InputInvalid(f"{file.path}: the record at line {line} is nested too deeply.") from exc
         more = stream.read(wanted)
         if not more or len(buffer) > ARRAY_RECORD_MAX_CHARS:
             raise InputInvalid(f"{file.path}: the JSON array breaks off or is broken in the record at line {line}.")
