@@ -28,58 +28,55 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True)
+class File:
+    """A setting is a file's text, which is too long for a line that people read."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Up:
     """`pulumi up` of one stack; `targets` are URN patterns, empty for the whole of it."""
 
     folder: str
     stack: str
     targets: tuple[str, ...] = ()
-    config: dict[str, str] = field(default_factory=dict)
+    config: dict[str, File] = field(default_factory=dict)
 
     @property
     def commands(self) -> list[str]:
         where = ["--stack", self.stack, "--cwd", f"infra/stacks/{self.folder}"]
         told = [
             shlex.join(["pulumi", "config", "set", *(["--secret"] if key in SECRETS else []), key, *where])
-            + f" < {source}"
-            for key, source in self.sources.items()
+            + f" < {shlex.quote(file.path)}"
+            for key, file in self.config.items()
         ]
         asked = [word for target in self.targets for word in ("--target", target)]
-        return [*told, shlex.join(["pulumi", "up", "--yes", *where, *asked])]
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Settings are files' texts: too long for a line that people read."""
-        return {key: key.partition(":")[2] + SUFFIX[key] for key in self.config}
+        made = shlex.join(["pulumi", "stack", "select", "--create", *where])
+        return [made, *told, shlex.join(["pulumi", "up", "--yes", *where, *asked])]
 
 
-SUFFIX = {
-    "pointsman:images": ".json",
-    "pointsman:authority": ".pem",
-    "pointsman:rules": ".toml",
-    "pointsman:llm": ".json",
-    "pointsman:receiver": ".yaml",
-}
 SECRETS = {"pointsman:receiver"}  # an address of a chat system is a key to it
 OF_PLATFORM = {"pointsman:receiver"}  # the rest is the workloads'
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is deployed. `config` is of the layers' stacks: texts of images, authority, rules, model and receiver."""
+    """What is deployed. `config` is of the layers' stacks: files of images, authority, rules, model and receiver."""
 
     cloud: str
     profile: str
     is_small: bool
-    config: dict[str, str] = field(default_factory=dict)
+    config: dict[str, File] = field(default_factory=dict)
 
     @property
     def stack(self) -> str:
         return f"{self.cloud}-{self.profile}"
 
-    def config_of(self, layer: str) -> dict[str, str]:
+    def config_of(self, layer: str) -> dict[str, File]:
         is_platform = layer == "platform"
-        return {key: text for key, text in self.config.items() if (key in OF_PLATFORM) == is_platform}
+        return {key: file for key, file in self.config.items() if (key in OF_PLATFORM) == is_platform}
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,8 @@ def with_pulumi(say: Callable[[str], None]) -> Raise:
         opts = automation.LocalWorkspaceOptions(pulumi_command=command)
         try:
             stack = automation.create_or_select_stack(up.stack, work_dir=folder, opts=opts)
-            for key, text in up.config.items():
-                stack.set_config(key, automation.ConfigValue(text, secret=key in SECRETS))
+            for key, file in up.config.items():
+                stack.set_config(key, automation.ConfigValue(file.text, secret=key in SECRETS))
             stack.up(target=list(up.targets) or None, on_output=say)
         except automation.CommandError as exc:
             lines = str(exc).strip().splitlines()

@@ -28,11 +28,16 @@ def load_settings(cloud: str, profile: str, *, root: Path = STACKS) -> Settings:
     A stack's settings, read as Pulumi would read them.
 
     Raises:
-        ConfigurationInvalid: no such stack, or its settings do not parse.
+        ConfigurationInvalid: no such cloud or stack, or its settings do not parse.
     """
+    if cloud not in _OF_CLOUD:
+        raise ConfigurationInvalid(f"No cloud {cloud!r}. Choose one of {', '.join(_OF_CLOUD)}.")
     path = root / cloud / f"Pulumi.{profile}.yaml"
     if not path.is_file():
-        raise ConfigurationInvalid(f"No stack {cloud}/{profile}: {path.name} does not exist. Copy one that does.")
+        there = ", ".join(sorted(one.name for one in path.parent.glob("Pulumi.*.yaml")))
+        raise ConfigurationInvalid(
+            f"No stack {cloud}/{profile}: {path.name} does not exist. Copy one that does ({there}), in {path.parent}."
+        )
     config = yaml.safe_load(path.read_text())["config"]
     return parse(cloud, profile, config[f"pointsman-{cloud}:settings"])
 

@@ -41,20 +41,11 @@ class Rollout:
     llm: SelfHosted | None = None
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.images) - {*IMAGES, CANARY}):
-            raise ConfigurationInvalid(
-                f"No image of ours is called {unknown}. There are {', '.join(IMAGES)}, and {CANARY} for a trial."
-            )
+        refuse_other_images(self.images)
         if CANARY in self.images and self.is_small:
             raise ConfigurationInvalid(f"`small` has room for one router: leave {CANARY} out of the images.")
         if self.llm is not None:
             refuse_without_machines(self.contract)
-        wanted = (*IMAGES, *(name for name in self.images if name == CANARY))
-        if missing := [name for name in wanted if "@sha256:" not in self.images.get(name, "")]:
-            raise ConfigurationInvalid(
-                f"No digest for the images {missing}. Build and push them, then name them in images.json or in "
-                "options.digests: REGISTRY/NAME@sha256:..."
-            )
         if needs_authority(self.contract) and "BEGIN CERTIFICATE" not in self.authority:
             raise ConfigurationInvalid(
                 f"The database's authority is missing. Fetch it from {self.contract.database.ca[:80]} and hand it over."
@@ -74,6 +65,23 @@ class Rollout:
     @property
     def is_small(self) -> bool:
         return self.contract.is_small
+
+
+def refuse_other_images(images: Mapping[str, str]) -> None:
+    """
+    Raises:
+        ConfigurationInvalid: one that is not ours, or one of ours that is missing or has no digest.
+    """
+    if unknown := sorted(set(images) - {*IMAGES, CANARY}):
+        raise ConfigurationInvalid(
+            f"No image of ours is called {unknown}. There are {', '.join(IMAGES)}, and {CANARY} for a trial."
+        )
+    wanted = (*IMAGES, *(name for name in images if name == CANARY))
+    if missing := [name for name in wanted if "@sha256:" not in images.get(name, "")]:
+        raise ConfigurationInvalid(
+            f"No digest for the images {missing}. Build and push them, then name them in images.json or in "
+            "options.digests: REGISTRY/NAME@sha256:..."
+        )
 
 
 def template(rollout: Rollout, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from k8s.platform.objects import after
 from k8s.workloads.environment import needs_authority
 from k8s.workloads.llm import read_self_hosted
 from k8s.workloads.objects import objects
-from k8s.workloads.pods import Rollout
+from k8s.workloads.pods import Rollout, refuse_other_images
 from services.core.kit.errors import InputInvalid, Unavailable
 
 FETCH_S = 20
@@ -27,7 +27,7 @@ def rollout_of(
         ConfigurationInvalid: a digest is missing, or the machines for what is asked.
         Unavailable: the authority could not be fetched.
     """
-    named = dict(contract.registry.images) if images is None else _images(images)
+    named = dict(contract.registry.images) if images is None else read_images(images)
     chosen = read_self_hosted(llm) if llm else None
     return Rollout(contract, named, authority if authority is not None else _authority(contract), rules, chosen)
 
@@ -38,12 +38,18 @@ def as_yaml(rollout: Rollout) -> str:
     return dumped([*first, *objects(rollout)])
 
 
-def _images(text: str) -> dict[str, str]:
+def read_images(text: str) -> dict[str, str]:
+    """
+    Raises:
+        InputInvalid: no JSON object of references. ConfigurationInvalid: one is missing, has no digest or is not ours.
+    """
     try:
-        return IMAGES.validate_json(text)
+        found = IMAGES.validate_json(text)
     except ValidationError as exc:
         example = json.dumps({"gateway": "registry.example.com/gateway@sha256:..."})
         raise InputInvalid(f"The images are no JSON object of references, such as {example}") from exc
+    refuse_other_images(found)
+    return found
 
 
 def _authority(contract: Contract) -> str:

@@ -1,5 +1,6 @@
 """`pointsman deploy`: every layer of a stack, in order."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from services.cli.output import Format, print_outcomes
 from services.cli.render import read_llm_text, read_rules_text
 from services.cli.stack import CloudArgument, contract_text, read_text
-from services.core.kit.errors import InputInvalid
+from services.core.kit.errors import InputInvalid, PointsmanError
 
 if TYPE_CHECKING:
     from infra.layers.deploy import Step
@@ -47,20 +48,14 @@ def deploy(
     first, last = _step(start), _step(until)
     if list(layers.Step).index(last) < list(layers.Step).index(first):
         raise InputInvalid(f"{last} comes before {first}. The order is {', '.join(layers.Step)}.")
-    config = {
-        "pointsman:images": read_text(images, "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}")
-        if images
-        else "",
-        "pointsman:authority": read_text(authority, "It is a certificate as PEM.") if authority else "",
-        "pointsman:rules": read_rules_text(rules) if rules else "",
-        "pointsman:llm": read_llm_text(llm) if llm else "",
-        "pointsman:receiver": _read_receiver(receiver) if receiver else "",
-    }
-    given = {key: text for key, text in config.items() if text}
     settings = load_settings(cloud, profile)
     if settings.is_small and receiver:
         raise InputInvalid("`small` has no Alertmanager: its alerts are the cloud's, by observability.alert_email.")
-    order = layers.Order(cloud, profile, settings.is_small, given)
+    if llm and (settings.is_small or not settings.cluster.gpu):
+        raise InputInvalid(f"{cloud}/{profile} has no GPU machines, and a model of your own needs one: cluster.gpu.")
+    given = {"images": images, "authority": authority, "rules": rules, "llm": llm, "receiver": receiver}
+    config = {f"pointsman:{name}": layers.File(str(path), _read(name, path)) for name, path in given.items() if path}
+    order = layers.Order(cloud, profile, settings.is_small, config)
     works = layers.works(order, first, last)
     for work in works if dry_run else ():
         typer.echo("\n".join([f"# {work.step}{': ' + work.note if work.note else ''}", *work.commands]))
@@ -80,13 +75,44 @@ def _step(name: str) -> "Step":
     return Step(name)
 
 
-def _read_receiver(path: Path) -> str:
-    """Looked at here: Alertmanager would refuse it in its pod, and say so to nobody."""
+def _read(name: str, path: Path) -> str:
+    """Looked at before anything is made: the layers would refuse it when the ground is paid for, a pod at its start."""
+    try:
+        return _READERS[name](path)
+    except PointsmanError as exc:
+        raise type(exc)(exc.message if str(path) in exc.message else f"{path}: {exc.message}") from exc
+
+
+def _images(path: Path) -> str:
+    from k8s.workloads.run import read_images
+
+    text = read_text(path, "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}")
+    read_images(text)
+    return text
+
+
+def _authority(path: Path) -> str:
+    text = read_text(path, "It is a certificate as PEM.")
+    if "BEGIN CERTIFICATE" not in text:
+        raise InputInvalid("No certificate as PEM, which has a line BEGIN CERTIFICATE.")
+    return text
+
+
+def _receiver(path: Path) -> str:
     from k8s.platform.alerting import alertmanager
 
     text = read_text(path, "It holds a receiver such as: webhook_configs: [{url: https://alerts.example.com}]")
     alertmanager(text)
     return text
+
+
+_READERS: dict[str, Callable[[Path], str]] = {
+    "images": _images,
+    "authority": _authority,
+    "rules": read_rules_text,
+    "llm": read_llm_text,
+    "receiver": _receiver,
+}
 
 
 def _smoke(cloud: str, profile: str) -> None:

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.layers.deploy import Order, Step, Up, Work, deploy, with_pulumi, works
+from infra.layers.deploy import File, Order, Step, Up, Work, deploy, with_pulumi, works
 from services.cli.__main__ import app
-from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid, PointsmanError
 from tests.k8s.conftest import images
 
-CONFIG = {"pointsman:images": "{}"}
+CONFIG = {"pointsman:images": File("images.json", "{}")}
 
 
 def test_a_dry_run_prints_the_commands_in_order(tmp_path: Path) -> None:
     """What is printed can be typed: one `pulumi up` per layer, the migrator's part before the whole."""
-    (tmp_path / "images.json").write_text(json.dumps(images()))
-    command = ["deploy", "aws", "--profile", "prod", "--images", str(tmp_path / "images.json"), "--dry-run"]
+    (tmp_path / "my images.json").write_text(json.dumps(images()))
+    command = ["deploy", "aws", "--profile", "prod", "--images", str(tmp_path / "my images.json"), "--dry-run"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
@@ -34,7 +34,42 @@ def test_a_dry_run_prints_the_commands_in_order(tmp_path: Path) -> None:
     assert "'**:Job::**'" in told[2]
     assert told[3] == "pulumi up --yes --stack aws-prod --cwd infra/stacks/workloads"
     assert told[4] == "pointsman smoke aws --profile prod"
-    assert "pulumi config set pointsman:images --stack aws-prod --cwd infra/stacks/workloads < images.json" in lines
+    where = "--stack aws-prod --cwd infra/stacks/workloads"
+    assert f"pulumi config set pointsman:images {where} < '{tmp_path}/my images.json'" in lines
+    assert lines.index(f"pulumi stack select --create {where}") < lines.index(told[2])
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "why"),
+    [
+        ("--images", "garbage", "no JSON object of references"),
+        ("--images", "", "no JSON object of references"),
+        ("--images", '{"gateway": "registry.example.com/gateway:latest"}', "No digest for the images"),
+        ("--images", '{"gatway": "registry.example.com/gateway@sha256:1"}', "No image of ours is called"),
+        ("--llm", "{}", "The model of your own is not described"),
+        ("--authority", "garbage", "No certificate as PEM"),
+        ("--receiver", "garbage", "The receiver names no way"),
+    ],
+)
+def test_a_file_is_looked_at_before_anything_is_made(option: str, text: str, why: str, tmp_path: Path) -> None:
+    """By its name, whichever step would use it; the ground, which costs money, is not begun."""
+    (tmp_path / "given").write_text(text)
+    command = ["deploy", "aws", "--profile", "prod", option, str(tmp_path / "given"), "--until", "ground", "--dry-run"]
+    with pytest.raises(PointsmanError, match=f"{tmp_path}/given: .*{why}"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_clouds_and_stacks_that_there_are_are_named() -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"No cloud 'moon'\. Choose one of aws, azure, gcp\."):
+        CliRunner().invoke(app, ["deploy", "moon", "--dry-run"], catch_exceptions=False)
+    with pytest.raises(ConfigurationInvalid, match=r"does not exist.*Pulumi\.prod\.yaml"):
+        CliRunner().invoke(app, ["deploy", "aws", "--profile", "moon", "--dry-run"], catch_exceptions=False)
+
+
+def test_a_model_of_ones_own_needs_machines(tmp_path: Path) -> None:
+    command = ["deploy", "aws", "--profile", "small", "--llm", str(tmp_path / "llm"), "--dry-run"]
+    with pytest.raises(InputInvalid, match="aws/small has no GPU machines"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_it_goes_on_where_it_stopped() -> None:
@@ -161,9 +196,12 @@ def test_who_hears_of_alerts_is_a_secret_of_the_platforms_stack(pulumi: Path, tm
     told = CliRunner().invoke(app, command).stdout.splitlines()
     (line,) = [line for line in told if "receiver" in line]
     assert line == (
-        "pulumi config set --secret pointsman:receiver --stack aws-prod --cwd infra/stacks/platform < receiver.yaml"
+        "pulumi config set --secret pointsman:receiver --stack aws-prod --cwd infra/stacks/platform "
+        f"< {tmp_path}/receiver.yaml"
     )
-    order = Order("aws", "prod", False, CONFIG | {"pointsman:receiver": "webhook_configs: [{url: https://a.b}]"})
+    order = Order(
+        "aws", "prod", False, CONFIG | {"pointsman:receiver": File("r", "webhook_configs: [{url: https://a.b}]")}
+    )
     (platform,) = [w for w in works(order) if w.step is Step.PLATFORM]
     assert platform.up
     with_pulumi(lambda _: None)(platform.up)
