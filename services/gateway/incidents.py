@@ -6,7 +6,7 @@ from psycopg.rows import DictRow
 
 from services.core.kit import audit
 from services.core.kit.database import Connection
-from services.core.kit.errors import Conflict
+from services.core.kit.errors import Conflict, NotFound
 from services.core.kit.security import Principal
 
 Verdict = Literal["confirmed", "dismissed"]
@@ -29,6 +29,7 @@ CLOSE = """
 update incidents set state = %(verdict)s, closed_by = %(by)s, closed_at = now()
 where id = %(id)s and state = 'suggested' returning id
 """
+EXISTS = "select from incidents where id = %(id)s"
 
 
 async def listed(conn: Connection) -> list[dict[str, Any]]:
@@ -43,10 +44,12 @@ async def listed(conn: Connection) -> list[dict[str, Any]]:
 async def close(conn: Connection, incident: int, verdict: Verdict, who: Principal) -> None:
     """
     Raises:
-        Conflict: somebody was first, or there is none such.
+        NotFound: there is none such. Conflict: somebody was first.
     """
     async with conn.transaction():
         values = {"id": incident, "verdict": verdict, "by": who.name}
         if await (await conn.execute(CLOSE, values)).fetchone() is None:
+            if await (await conn.execute(EXISTS, values)).fetchone() is None:
+                raise NotFound(f"There is no incident {incident}.")
             raise Conflict(f"Incident {incident} does not wait for an answer: somebody was first. Load the page anew.")
         await audit.append(conn, audit.Entry(who.name, f"incident.{verdict}", f"incident/{incident}", {}))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.core.drift.words import words_of
 from services.core.kit.database import connection
-from services.core.kit.errors import Conflict, InputInvalid
+from services.core.kit.errors import Conflict, InputInvalid, NotFound
 from services.core.kit.security import Principal, Role
 from services.gateway import incidents, repository
 from services.gateway.endpoints.console import Agent, Viewer
@@ -32,12 +32,14 @@ async def answer_incident(request: Request, who: Agent) -> Response:
     try:
         async with connection(request.app.state.pool) as conn:
             await incidents.close(conn, int(number), verdict, who)
-    except Conflict as exc:
+    except (Conflict, NotFound) as exc:
         return await _page(request, who, problem=exc)
     return await _page(request, who, done=f"Incident {number} is {verdict}.")
 
 
-async def _page(request: Request, who: Principal, *, done: str = "", problem: Conflict | None = None) -> Response:
+async def _page(
+    request: Request, who: Principal, *, done: str = "", problem: Conflict | NotFound | None = None
+) -> Response:
     async with connection(request.app.state.pool) as conn:
         found = await incidents.listed(conn)
         values: dict[str, Any] = {
