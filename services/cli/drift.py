@@ -1,8 +1,9 @@
 """`pointsman drift`: whether tickets are still what they were, as judged day by day, and by which rules."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
+import psycopg
 import typer
 from psycopg.rows import dict_row
 
@@ -13,8 +14,11 @@ from services.core.contracts.drift import DriftReport, DriftRules, ShiftTest
 from services.core.kit.errors import NotFound
 
 app = typer.Typer(no_args_is_help=True, help="Whether tickets are still what the model has learnt from.")
-REPORT = """
-select report from drift_reports where day <= coalesce(%s::date, 'infinity') order by day desc limit 1
+NEWEST = "select report from drift_reports order by day desc limit 1"
+OF_DAY = "select report from drift_reports where day = %s"
+AROUND = """
+select max(day) filter (where day < %(day)s) as before, min(day) filter (where day > %(day)s) as after
+from drift_reports
 """
 
 rules.add_commands(
@@ -34,7 +38,7 @@ def report(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
-    What the newest daily look found: each test with its effect, how likely it is by chance, and since when.
+    What the newest daily look found, or a day's: each test with its effect, how likely it is by chance, and since when.
 
     Examples:
 
@@ -43,10 +47,7 @@ def report(
       pointsman drift report --day 2026-11-20 --format json
     """
     with open_platform() as settings, connect(settings) as conn:
-        row = conn.cursor(row_factory=dict_row).execute(REPORT, (day.date() if day else None,)).fetchone()
-    if row is None:
-        raise NotFound("No day has been judged yet. A running worker does it once a day: pointsman up.")
-    found = DriftReport.model_validate(row["report"])
+        found = _read(conn, day.date() if day else None)
     if format is Format.JSON:
         print_json({"verdict": found.verdict, **found.model_dump(mode="json")})
         return
@@ -54,6 +55,17 @@ def report(
     print_table(columns, [_row(one) for one in found.tests])
     windows = f"the {found.now_days} days before it against the {found.before_days} before those"
     typer.echo(f"{found.day}, {windows}: {found.verdict}.")
+
+
+def _read(conn: psycopg.Connection, day: date | None) -> DriftReport:
+    cursor = conn.cursor(row_factory=dict_row)
+    row = (cursor.execute(OF_DAY, (day,)) if day else cursor.execute(NEWEST)).fetchone()
+    if row:
+        return DriftReport.model_validate(row["report"])
+    around = cursor.execute(AROUND, {"day": day or date.max}).fetchone() or {}
+    if judged := [f"the nearest {way} it is {near}" for way, near in around.items() if near]:
+        raise NotFound(f"{day} was not judged; {' and '.join(judged)}.")
+    raise NotFound("No day has been judged yet. A running worker does it once a day: pointsman up.")
 
 
 def _row(one: ShiftTest) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Rules that are data: a TOML file that a contract reads, kept and audited; the newest holds."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -42,11 +42,16 @@ def add_commands(
 
     @app.command("import", help=f"{change}\n\nExamples:\n\n  pointsman {command} import {kind}.toml")
     def import_rules(
-        file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is made.")],
+        file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is now.")],
     ) -> None:
-        chosen = read_toml(file, contract)
+        named = _read(file)
         with open_platform() as settings, connect(settings) as conn:
-            keep(conn, kind, chosen)
+            held = newest(conn, kind, contract)
+            chosen = _parse(file, contract, _over(held.model_dump(mode="json"), named))
+            changes = list(_changes(held, chosen))
+            if changes:
+                keep(conn, kind, chosen)
+        typer.echo("\n".join(changes or [f"Nothing changes: {file} names nothing that is not so already."]))
         typer.echo(say(chosen))
 
     @app.command("show", help=f"The rules that hold.\n\nExamples:\n\n  pointsman {command} show --format json")
@@ -62,13 +67,7 @@ def read_toml(file: Path, contract: type[Rules]) -> Rules:
     Raises:
         InputInvalid: no TOML, or not as the contract says; names where.
     """
-    try:
-        return contract.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise InputInvalid(f"{file} cannot be read: {exc}.") from exc
-    except ValidationError as exc:
-        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors(include_input=False))
-        raise InputInvalid(f"{file}: {'; '.join(problems)}") from exc
+    return _parse(file, contract, _read(file))
 
 
 def keep(conn: psycopg.Connection, kind: str, rules: Contract) -> None:
@@ -83,3 +82,41 @@ def newest(conn: psycopg.Connection, kind: str, contract: type[Rules]) -> Rules:
     """Those that hold; the contract's own where nobody set any."""
     row = conn.cursor(row_factory=dict_row).execute(NEWEST, (kind,)).fetchone()
     return contract.model_validate(row["rules"]) if row else contract()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InputInvalid(f"{file} cannot be read: {exc}.") from exc
+
+
+def _parse(file: Path, contract: type[Rules], values: dict[str, Any]) -> Rules:
+    try:
+        return contract.model_validate(values)
+    except ValidationError as exc:
+        problems = (_problem(one["loc"], one["msg"]) for one in exc.errors(include_input=False))
+        raise InputInvalid(f"{file}: {'; '.join(problems)}") from exc
+
+
+def _problem(where: tuple[int | str, ...], what: str) -> str:
+    """What holds between several values has no place of its own."""
+    return ": ".join([*filter(None, [".".join(map(str, where))]), what.removeprefix("Value error, ")])
+
+
+def _over(held: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+    """A table is gone into, any other value replaced."""
+    both = {k: _over(held[k], v) for k, v in named.items() if isinstance(v, dict) and isinstance(held.get(k), dict)}
+    return held | named | both
+
+
+def _changes(old: Contract, new: Contract) -> Iterator[str]:
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return (f"{name}: {before[name]} -> {value}" for name, value in after.items() if before[name] != value)
+
+
+def _flat(values: dict[str, Any], under: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{under}{name}.") if isinstance(value, dict) else {f"{under}{name}": value}
+    return found

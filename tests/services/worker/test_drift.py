@@ -161,6 +161,53 @@ def test_the_report_and_the_rules_by_command(database: str, tmp_path: Path, monk
         DriftRules(now_days=10)
 
 
+def test_a_day_that_was_not_judged_is_not_another(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its date alone, with the nearest that were; before the first as after the last."""
+    monkeypatch.setenv("POINTSMAN_DATABASE_URL", database)
+    with psycopg.connect(database) as conn:
+        for day in (DAY, DAY + timedelta(days=5)):
+            report = DriftReport(day=day, now_days=7, before_days=28, tests=()).model_dump_json()
+            conn.execute("insert into drift_reports (day, report) values (%s, %s)", (day, report))
+
+    def said(day: str) -> str:
+        found = CliRunner().invoke(app, ["drift", "report", "--day", day])
+        return str(found.exception) if found.exception else found.output
+
+    assert said("2026-11-19") == "2026-11-19 was not judged; the nearest after it is 2026-11-20."
+    between = "the nearest before it is 2026-11-20 and the nearest after it is 2026-11-25"
+    assert said("2026-11-22") == f"2026-11-22 was not judged; {between}."
+    assert said("2026-11-26") == "2026-11-26 was not judged; the nearest before it is 2026-11-25."
+    assert "2026-11-20, the 7 days before it" in said("2026-11-20")
+
+
+def test_what_a_file_of_rules_does_not_name_stays_as_it_is(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also within a table; each change is said, and no change is kept or audited where there is none."""
+    monkeypatch.setenv("POINTSMAN_DATABASE_URL", database)
+    file = tmp_path / "r.toml"
+
+    def told(group: str, text: str) -> str:
+        file.write_text(text)
+        found = CliRunner().invoke(app, [group, "import", str(file)])
+        return str(found.exception) if found.exception else found.output
+
+    first = told("drift", "now_days = 14\n[least]\nlabels = 0.2\n").splitlines()
+    assert first[:2] == ["now_days: 7 -> 14", "least.labels: 0.1 -> 0.2"]
+    assert told("drift", "[least]\ninputs = 0.3\n").splitlines()[0] == "least.inputs: 0.1 -> 0.3"
+    assert told("drift", "").startswith("Nothing changes: ")
+    shown = json.loads(CliRunner().invoke(app, ["drift", "show", "--format", "json"]).output)
+    assert (shown["now_days"], shown["least"]["labels"], shown["least"]["inputs"]) == (14, 0.2, 0.3)
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select count(*) from audit_log where action = 'drift.changed'").fetchone() == (2,)
+    assert told("incidents", "minutes = 240").startswith(f"{file}: quiet_minutes is at least minutes")
+    assert told("incidents", "tickets = 1").startswith(f"{file}: tickets: Input should be")
+    assert told("incidents", "ticket = 5") == f"{file}: ticket: Extra inputs are not permitted"
+    assert told("drift", "least = 3").startswith(f"{file}: least: ")
+
+
 def test_false_alarms_are_shared_out_among_tests_and_days() -> None:
     """One a year over four tests a day."""
     assert DriftRules().p_max == pytest.approx(1 / 1460)
