@@ -6,13 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.core.kit.errors import InputInvalid
-
-FIELDS = {"text": "body", "label": "group"}  # the words of data sets for ours
 
 
 def evaluate(
-    train: Annotated[Path, typer.Option(help="Closed tickets to learn from: CSV or JSON lines, .gz too.")],
+    train: Annotated[Path, typer.Option(help="Closed tickets to learn from: CSV, JSON lines, a JSON array; .gz too.")],
     test: Annotated[Path, typer.Option(help="Closed tickets to judge on.")],
     map: Annotated[
         str, typer.Option(help="Columns, for example text=title+body,label=team; usual names are guessed.")
@@ -42,40 +39,27 @@ def evaluate(
 
       pointsman evaluate --train closed.csv --test later.csv --seeds 1 --format json
     """
-    from services.trainer.files import read_file
+    from services.trainer.files import read, read_map
     from services.trainer.progress import bars
     from services.trainer.rehearse import rehearse
     from services.trainer.settings import TrainerSettings
+    from services.trainer.unlearnt import unlearnt
 
-    mapping = mapping_of(map)
+    mapping = read_map(map)
+    closed, later = read(train, mapping), read(test, mapping)
+    for remark in (*closed.remarks(), *later.remarks()):
+        typer.echo(remark, err=True)
     given = {"trainer_epochs": epochs, "trainer_budget_s": budget_s, "trainer_threads": threads}
     settings = TrainerSettings.read().model_copy(update={name: v for name, v in given.items() if v is not None})
     with bars() as progress:
-        report = rehearse(
-            read_file(train, mapping), read_file(test, mapping), settings.fit_config(), seeds=seeds, progress=progress
-        )
+        report = rehearse(closed.examples, later.examples, settings.fit_config(), seeds=seeds, progress=progress)
+    lacking = unlearnt(closed, report["heads"])
     if format is Format.JSON:
-        print_json(_rounded(report))
+        print_json(_rounded(report | {"heads_not_learnt": lacking}))
     else:
         print_table(["figure", "mean", "spread"], _rows(report))
-
-
-def mapping_of(text: str) -> dict[str, str]:
-    """
-    Raises:
-        InputInvalid: not FIELD=COLUMN with a field we know.
-    """
-    from services.trainer.files import FIELDS as OURS
-
-    found: dict[str, str] = {}
-    for pair in filter(None, text.split(",")):
-        name, _, column = pair.partition("=")
-        field = FIELDS.get(name.strip(), name.strip())
-        if field not in OURS or not column:
-            known = ", ".join((*FIELDS, *OURS))
-            raise InputInvalid(f"--map {pair!r} is not FIELD=COLUMN with FIELD one of {known}.")
-        found[field] = column.strip()
-    return found if "text=" not in text else {"subject": "", **found}
+        for head, why in lacking.items():
+            typer.echo(f"{head}: not learnt, {why}.")
 
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:

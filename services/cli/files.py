@@ -9,24 +9,18 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from services.core.contracts.facts import KEPT, digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
+from services.core.text.moments import parse_time
 from services.core.text.records import Malformed, Record, TicketFile, records
 
 EXTERNAL_ID_MAX_CHARS = 128
 TEXT_MAX_CHARS = {"subject": SUBJECT_MAX_CHARS, "body": BODY_MAX_CHARS}
 EMPTY = {"", "nan", "null", "none", "n/a", "?"}  # how exports write "no value"
-TIME_FORMATS = (  # beside ISO 8601; day.month and month/day with AM or PM are the two that cannot be mistaken
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%m/%d/%Y %I:%M %p",
-)
 
 
 @dataclass(frozen=True)
@@ -73,21 +67,6 @@ def to_row(line: int, record: Record | Malformed, mapping: Mapping[str, str]) ->
         return BadRow(line, str(exc))
 
 
-def parse_time(field: str, text: str | None) -> datetime | None:
-    """
-    ISO 8601, `31.12.2026 17:30`, `12/31/2026 05:30 PM` or Unix seconds; without a zone it is UTC.
-
-    Raises:
-        ValueError: anything else; the message says how to leave the column out.
-    """
-    if text is None:
-        return None
-    moment = _moment(text)
-    if moment is None:
-        raise ValueError(f"{field} {text[:40]!r} is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def fingerprint(path: Path, mapping: Mapping[str, str]) -> str:
     """Identity of a file read with a mapping: sha256 over its bytes and the columns used."""
     with path.open("rb") as stream:
@@ -115,22 +94,6 @@ def _ticket(line: int, values: Mapping[str, str]) -> Row:
         solved_at=parse_time("solved_at", _known(values, "solved_at")),
         categories=digests({name: _known(values, name) for name in KEPT}),
     )
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        if text.isdigit() and len(text) in (10, 13):
-            return datetime.fromtimestamp(int(text) / (1000 if len(text) == 13 else 1), UTC)
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return next(filter(None, (_by_format(text, form) for form in TIME_FORMATS)), None)
-
-
-def _by_format(text: str, form: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, form)  # naive on purpose: parse_time says it is UTC
-    except ValueError:
-        return None
 
 
 def _text(value: Any) -> str:

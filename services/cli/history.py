@@ -14,13 +14,13 @@ from typing import Annotated
 import psycopg
 import typer
 
-from services.cli.columns import ColumnsInvalid, parse_map, resolve
 from services.cli.files import BadRow, Row, fingerprint, read_rows
 from services.cli.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
 from services.cli.redaction import Batch, redact_batch, redaction
 from services.cli.target import connect, open_platform
 from services.core.kit.settings import read_settings
+from services.core.text.columns import ColumnsInvalid, parse_map, resolve
 from services.core.text.records import count, inspect
 from services.local.home import LocalSettings
 from services.local.mock.tickets import MOCK_SOURCE, MockTicket

@@ -88,11 +88,10 @@ def simulate(
     import tempfile
     from dataclasses import asdict
 
-    from services.cli.evaluate import mapping_of
     from services.trainer import simulate as simulation
-    from services.trainer.files import read_file
+    from services.trainer.files import read_file, read_map
 
-    mapping, goals = mapping_of(map), _goals(wanted)
+    mapping, goals = read_map(map), _goals(wanted)
     asked, judged = (read_file(path, mapping) for path in (train, test))
     with tempfile.TemporaryDirectory(prefix="pointsman-simulate-") as folder:
         pool = simulation.embed(simulation.open_frozen(Path(folder)), asked, judged)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import columns
 from services.cli.files import BadRow, Row, read_rows
 from services.cli.output import percent, print_table
 from services.cli.sender import ConnectorName, Sender, Submitted
@@ -16,6 +15,7 @@ from services.cli.target import open_api
 from services.core.contracts.decision import Triaged
 from services.core.contracts.prediction import Band
 from services.core.kit.errors import Unavailable
+from services.core.text import columns
 from services.core.text.records import inspect
 
 SHOWN_PROBLEMS = 5

@@ -1,94 +1,145 @@
-"""Closed tickets out of a CSV or JSONL file, plain or gzipped."""
+"""Closed tickets out of a file as people have them, and what of it could not be used."""
 
-import csv
-import gzip
-import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from services.core.contracts.facts import Facts
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import join_text
+from services.core.text.columns import GUESSES, guess, parse_map
+from services.core.text.moments import parse_time
+from services.core.text.records import Malformed, Record, TicketFile, inspect, records
 from services.trainer.prepare import Example, Targets
 
-NAMES = {  # our fields, and what files usually call them
-    "subject": ("subject", "title", "short_description", "summary"),
-    "body": ("body", "description", "text", "content", "message"),
-    "group": ("group", "assignment_group", "topic_group", "label", "queue", "team"),
+NAMES = {  # our fields, and what files usually call them: as an import guesses them
+    "subject": GUESSES["subject"],
+    "body": GUESSES["body"],
+    "group": GUESSES["group"],
     "at": ("solved_at", "closed_at", "resolved_at", "created_at", "date"),
-    "opened": ("opened_at", "created_at", "created"),
-    "solved": ("solved_at", "resolved_at", "resolved", "closed_at"),
+    "opened": ("opened_at", *GUESSES["created_at"]),
+    "solved": GUESSES["solved_at"],
     "hours": ("hours_to_resolve", "hours_to_solve"),
     "breached": ("sla_breached", "breached"),
     "kept": ("made_sla", "sla_kept"),
-    "priority": ("priority",),
+    "priority": GUESSES["priority"],
     "impact": ("impact",),
     "urgency": ("urgency",),
     "channel": ("channel", "contact_type"),
-    "organisation": ("organisation", "organization", "company"),
-    "product": ("product", "project"),
-    "place": ("place", "borough", "site"),
+    "organisation": GUESSES["organisation"],
+    "product": GUESSES["product"],
+    "place": GUESSES["place"],
     "features": (),
 }
 FIELDS = tuple(NAMES)
+ALIASES = {"text": "body", "label": "group", "created_at": "opened", "solved_at": "solved"}  # an import's words
+UNREAD = ("external_id", "requester")  # an import's fields, of no use here
 YES, NO = frozenset({"true", "yes", "1", "t", "y"}), frozenset({"false", "no", "0", "f", "n"})
 CATEGORIES = ("channel", "organisation", "product", "place")
 UNKNOWN = frozenset({"", "?", "nan", "null", "none"})
 
 
-def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
+@dataclass
+class Tally:
+    """How many rows, and where the first of them is and why."""
+
+    count: int = 0
+    first: str = ""
+
+    def add(self, line: int, why: str) -> None:
+        self.first = self.first or f"row {line}: {why}"
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The examples of a file, its columns by our fields, and what was not used: rows, and times of resolution."""
+
+    path: Path
+    examples: list[Example]
+    columns: dict[str, str]
+    notice: str | None = None
+    left_out: Tally = field(default_factory=Tally)
+    untimed: Tally = field(default_factory=Tally)
+
+    def remarks(self) -> list[str]:
+        rows = self.left_out.count + len(self.examples)
+        lost = f"{self.path}: {self.left_out.count} of {rows} rows left out (first: {self.left_out.first})."
+        return [*filter(None, [self.notice]), *([lost] if self.left_out.count else [])]
+
+
+def read_map(text: str) -> dict[str, str]:
     """
-    The examples of a file; rows without text or group are left out.
+    FIELD=COLUMN,... as an import takes it, and the fields that only learning knows.
+
+    Raises:
+        ColumnsInvalid: no such field, or not FIELD=COLUMN.
+    """
+    found = parse_map(text, (*FIELDS, *UNREAD), ALIASES)
+    return {name: column for name, column in found.items() if name not in UNREAD}
+
+
+def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
+    """As `read`: the examples alone."""
+    return read(path, mapping).examples
+
+
+def read(path: Path, mapping: dict[str, str]) -> Reading:
+    """
+    The examples of a file; rows without text or group are left out, and counted.
 
     Args:
         mapping: our field (FIELDS) to the file's column, or columns joined by `+`, where the usual names do not fit;
-            `features` names columns that were known when the ticket came, each a category of its own.
+            an empty one leaves the field out; `features` names columns that were known when the ticket came, each a
+            category of its own.
     Raises:
         InputInvalid: unreadable, no row, or no column for the group or the text; names the columns there are.
     """
-    try:
-        rows = list(_rows(path))
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as exc:
-        raise InputInvalid(f"{path} cannot be read: {exc}. Give a CSV with a header or JSON lines, UTF-8.") from exc
-    if not rows:
-        raise InputInvalid(f"{path} holds no rows.")
-    columns = _columns(path, rows[0], mapping)
-    examples = [_example(row, columns) for row in rows]
-    return [row for row in examples if row.text and row.group]
+    file = inspect(path)
+    found = Reading(path, [], _columns(file, mapping), file.notice)
+    for line, record in records(file):
+        _take(found, line, record)
+    if not found.examples and not found.left_out.count:
+        raise InputInvalid(f"{path} holds no rows below its header.")
+    return found
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with _open(path) as file:
-        if ".jsonl" in path.suffixes or ".ndjson" in path.suffixes:
-            yield from (json.loads(line) for line in file if line.strip())
-        else:
-            yield from csv.DictReader(file)
+def _take(found: Reading, line: int, record: Record | Malformed) -> None:
+    if isinstance(record, Malformed):
+        found.left_out.add(line, record.why)
+        return
+    row = _example(record, found.columns)
+    if not row.text or not row.group:
+        found.left_out.add(line, "no group" if row.text else "no text")
+        return
+    found.examples.append(row)
+    if row.targets.hours is None:
+        found.untimed.add(line, _untimed(record, found.columns))
 
 
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _columns(path: Path, row: dict[str, Any], mapping: dict[str, str]) -> dict[str, str]:
-    absent = sorted({name for names in mapping.values() for name in _parts(names, row)} - set(row))
+def _columns(file: TicketFile, mapping: dict[str, str]) -> dict[str, str]:
+    if not file.columns:
+        raise InputInvalid(f"{file.path} holds no rows.")
+    there = ", ".join(file.columns)
+    named = [name for names in mapping.values() for name in _parts(names, file.columns)]
+    absent = sorted(set(named) - set(file.columns))
     if absent:
-        raise InputInvalid(f"{path} has no column '{absent[0]}'. It has: {', '.join(map(str, row))}.")
-    found = {field: next((name for name in names if name in row), "") for field, names in NAMES.items()} | mapping
-    if not found["group"] or not (found["subject"] or found["body"]):
-        lacking = "group" if not found["group"] else "body"
+        raise InputInvalid(f"{file.path} has no column '{absent[0]}'. It has: {there}.")
+    guessed = {field: guess(names, file.columns) or "" for field, names in NAMES.items()}
+    found = {field: name for field, name in (guessed | mapping).items() if name}
+    if "group" not in found or not ("subject" in found or "body" in found):
+        lacking = "body" if "group" in found else "group"
         raise InputInvalid(
-            f"{path} has no column for the {lacking}. It has: {', '.join(map(str, row))}. "
+            f"{file.path} has no column for the {lacking}. It has: {there}. "
             f"Name it, for example: --map {lacking}=COLUMN"
         )
-    return {field: name for field, name in found.items() if name}
+    return found
 
 
-def _example(row: dict[str, Any], columns: dict[str, str]) -> Example:
+def _example(row: Record, columns: dict[str, str]) -> Example:
     def text(field: str) -> str:
         values = (row.get(name) for name in _parts(columns.get(field, ""), row))
         return "\n".join(str(value) for value in values if value is not None)
@@ -137,14 +188,26 @@ def _breached(breached: str, kept: str) -> bool | None:
     return (said.casefold() in YES) != turned
 
 
-def _parts(names: str, row: dict[str, Any]) -> list[str]:
+def _parts(names: str, row: Collection[str]) -> list[str]:
     """`title+body` is two columns, unless the file has one of that name."""
     return [names] if names in row else [name for name in names.split("+") if name]
 
 
 def _time(value: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(value)
+        return parse_time("", value or None)
     except ValueError:
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _untimed(row: Record, columns: dict[str, str]) -> str:
+    """Why the hours to resolution are not known; no content."""
+    if _word(row.get(columns.get("hours", ""))):
+        return f"{columns['hours']} is no number of hours"
+    for name in ("opened", "solved"):
+        said = _word(row.get(columns.get(name, "")))
+        if not said:
+            return f"no time in the column {columns[name]}" if name in columns else f"no column for {name}"
+        if _time(said) is None:
+            return f"{columns[name]} is not a time such as 2026-12-31T17:30Z"
+    return "solved before it was opened"

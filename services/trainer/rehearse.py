@@ -61,7 +61,8 @@ def rehearse(
     spread = {name: pstdev(run[name] for run in runs) for name in means}
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
     baseline = {name: fmean(run["baseline"][name] for run in runs) for name in runs[0]["baseline"]}
-    return {**counts, **means, "baseline": baseline, "spread": spread, "runs": runs}
+    heads = sorted(set.intersection(*(set(run["heads"]) for run in runs)))
+    return {**counts, **means, "heads": heads, "baseline": baseline, "spread": spread, "runs": runs}
 
 
 def _run(
@@ -81,6 +82,7 @@ def _run(
         **held_out,
         "train_s": train_s,
         **speed,
+        "heads": sorted(manifest.heads),
         "baseline": _baseline(judged),
     }
 

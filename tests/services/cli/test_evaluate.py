@@ -1,13 +1,21 @@
 """`pointsman evaluate`: the trainer's own run on one file, judged on another."""
 
 import csv
+import gzip
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from services.cli.files import Row, read_rows
+from services.core.text.columns import parse_map, resolve
+from services.core.text.records import inspect
+from services.trainer.files import Tally, read, read_map
 from tests.services.trainer.bundles import made_up_tickets, small_encoder
 
 FIGURES = {
@@ -55,4 +63,67 @@ def test_a_wrong_mapping_names_the_columns_there_are(tmp_path: Path) -> None:
     assert missing.returncode == 1
     assert "has no column 'body'. It has: title, mail, team." in missing.stderr
     unknown = evaluate("--train", train, "--test", train, "--map", "words=title")
-    assert "FIELD one of text, label, subject" in unknown.stderr
+    assert "'words' is not a field. Fields: subject, body, group" in unknown.stderr
+
+
+def test_a_file_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
+    """Semicolons, cp1252, capitals, a JSON array: the same rows."""
+    csv_file, array = tmp_path / "closed.csv", tmp_path / "closed.json"
+    csv_file.write_bytes("Body;Group;Created At\nTür klemmt;Haus;2026-01-05 10:00\nx;;\n".encode("cp1252"))
+    array.write_text('[{"Body": "Tür klemmt", "Group": "Haus", "Created At": "05.01.2026 10:00"}, 7]', "utf-8")
+    found = [read(file, {}) for file in (csv_file, array)]
+    assert found[0].examples == found[1].examples
+    assert found[0].examples[0].facts.opened_at == datetime(2026, 1, 5, 10, tzinfo=UTC)
+    assert found[0].left_out == Tally(1, "row 3: no group")
+    assert "cp1252" in found[0].remarks()[0]
+    assert "1 of 2 rows left out" in found[1].remarks()[0]
+
+
+def test_what_is_broken_is_said(tmp_path: Path) -> None:
+    """A packed file that ends early, a line that is no object."""
+    packed = gzip.compress(b"body,group\n" + bytes(range(32, 127)) * 500)
+    cut = tmp_path / "closed.csv.gz"
+    cut.write_bytes(packed[: len(packed) // 2])
+    done = evaluate("--train", str(cut), "--test", str(cut))
+    assert done.returncode == 1
+    assert "cut off or damaged" in done.stderr
+    lines = tmp_path / "closed.jsonl"
+    lines.write_text('{"body": "a", "group": "b"}\n7\n{"body":\n', "utf-8")
+    assert read(lines, {}).left_out == Tally(2, "row 2: a JSON int where an object belongs")
+
+
+@pytest.mark.parametrize(
+    "text", ["text=mail,label=team,created_at=", "body=mail,group=team,external_id=title,subject="]
+)
+def test_an_import_and_an_evaluation_take_one_mapping(text: str, tmp_path: Path) -> None:
+    file = Path(write(tmp_path / "closed.csv", [("A title", "vpn down", "Net")]))
+    (row,) = read(file, read_map(text)).examples
+    found = inspect(file)
+    (kept,) = read_rows(found, resolve(found.columns, parse_map(text)))
+    assert isinstance(kept, Row)
+    assert (row.text, row.group) == ("vpn down", "Net") == (kept.body, kept.group)
+    assert kept.subject == ""
+
+
+def test_a_head_that_is_not_learnt_says_why(tmp_path: Path) -> None:
+    """Dates of a country that could be mistaken, a constant priority, no column: one line each."""
+    file = tmp_path / "closed.csv"
+    with file.open("w", encoding="utf-8", newline="") as out:
+        names = ("body", "group", "created_at", "solved_at", "priority", "urgency")
+        rows = [(row.text, row.group, "01/15/2026", "01/16/2026", "normal", "") for row in made_up_tickets(260)]
+        csv.writer(out).writerows([names, *rows])
+    done = evaluate("--train", str(file), "--test", str(file), "--seeds", "1")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stdout.splitlines() if ": not learnt, " in line]
+    assert [line.partition(":")[0] for line in said] == ["hours", "breach", "priority", "impact", "urgency"]
+    count = len(read(file, {}).examples)
+    assert f"{count} of {count} rows have no usable times (first: row 2: created_at is not a time" in said[0]
+    assert "no column says it" in said[1]
+    assert f"1 different values in {count} rows" in said[2]
+    assert f"{count} of {count} rows have no usable value" in said[4]
+
+
+def test_solved_before_it_was_opened_is_no_time(tmp_path: Path) -> None:
+    file = tmp_path / "closed.csv"
+    file.write_text("body,group,opened_at,solved_at\na,b,2026-01-05 10:00,2026-01-04 10:00\n", "utf-8")
+    assert read(file, {}).untimed == Tally(1, "row 2: solved before it was opened")

@@ -33,6 +33,7 @@ GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower ca
     "place": ("place", "borough", "site"),
     "solved_at": ("solved_at", "solved", "resolved_at", "resolved", "closed_at", "closed", "closed_date"),
 }
+ALIASES = {"text": "body", "label": "group", "opened": "created_at", "solved": "solved_at"}  # of data sets
 EXAMPLE = "--map subject=title,body=description,group=team"
 
 
@@ -40,24 +41,32 @@ class ColumnsInvalid(InputInvalid):
     """The mapping cannot be used with this file: a usage mistake, not a broken file."""
 
 
-def parse_map(text: str) -> dict[str, str]:
+def parse_map(
+    text: str, fields: Collection[str] = tuple(GUESSES), aliases: Mapping[str, str] = ALIASES
+) -> dict[str, str]:
     """
     `subject=title,body=text` as field -> column; `created_at=` leaves the field out. A comma in a column: `\\,`.
+
+    `text` is the body where it is all the text there is: no subject is guessed beside it.
 
     Raises:
         ColumnsInvalid: no `=`, an unknown field, or a field named twice.
     """
     mapping: dict[str, str] = {}
+    is_whole = False
     for pair in filter(str.strip, re.split(r"(?<!\\),", text)):
         field, equals, column = (part.strip().replace("\\,", ",") for part in pair.partition("="))
         if not equals:
             raise ColumnsInvalid(f"--map: '{pair.strip()}' has no '='. Write field=column, for example {EXAMPLE}")
-        if field not in GUESSES:
-            raise ColumnsInvalid(f"--map: '{field}' is not a field. Fields: {', '.join(GUESSES)}. Example: {EXAMPLE}")
+        is_whole |= field == "text"
+        field = aliases.get(field, field)
+        if field not in fields:
+            known = ", ".join((*fields, *aliases))
+            raise ColumnsInvalid(f"--map: '{field}' is not a field. Fields: {known}. Example: {EXAMPLE}")
         if field in mapping:
             raise ColumnsInvalid(f"--map: '{field}' is named twice, as '{mapping[field]}' and '{column}'. Keep one.")
         mapping[field] = column
-    return mapping
+    return {"subject": "", **mapping} if is_whole else mapping
 
 
 def resolve(
@@ -78,7 +87,7 @@ def resolve(
             raise ColumnsInvalid(f"--map {field}={column}: there is no column '{column}'. {_existing(columns)}")
     taken = set(chosen.values())
     free = [column for column in columns if column not in taken]
-    guessed = {field: _guess(field, free) for field in GUESSES if field not in chosen}
+    guessed = {field: guess(GUESSES[field], free) for field in GUESSES if field not in chosen}
     mapping = {field: column for field, column in {**guessed, **chosen}.items() if column and field in fields}
     if "subject" not in mapping and "body" not in mapping:
         raise _missing("body", columns, mapping, "No column with the ticket's text was found (subject or body).")
@@ -88,9 +97,10 @@ def resolve(
     return mapping
 
 
-def _guess(field: str, columns: Sequence[str]) -> str | None:
+def guess(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """The column that has the first of these names, however it is spelled."""
     by_name = {_plain(column): column for column in reversed(columns)}
-    return next((by_name[name] for name in GUESSES[field] if name in by_name), None)
+    return next((by_name[name] for name in names if name in by_name), None)
 
 
 def _plain(column: str) -> str:
