@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.core.contracts.prediction import Band
-from services.core.kit.errors import BodyTooLarge, PayloadInvalid, PointsmanError, Unauthenticated
+from services.core.kit.errors import BodyTooLarge, InputInvalid, PayloadInvalid, PointsmanError, Unauthenticated
 from services.core.kit.security import Principal, Role
 from services.gateway.access import COOKIE
 
@@ -114,15 +114,18 @@ async def read_form(
     The fields of a posted form.
 
     Raises:
-        BodyTooLarge, PayloadInvalid: it is no small form.
+        BodyTooLarge, PayloadInvalid: it is no small form. InputInvalid: a NUL in it, which PostgreSQL stores nowhere.
     """
     body = await request.body()
     if len(body) > max_bytes:
         raise BodyTooLarge(f"The form is larger than {max_bytes} bytes.")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=max_fields, errors="strict"))
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=max_fields, errors="strict"))
     except ValueError as exc:
         raise PayloadInvalid("The form could not be read. Load the page again.") from exc
+    if any("\x00" in text for text in form.values()):
+        raise InputInvalid("The form holds a NUL character, which no text has. Take it out and send it again.")
+    return form
 
 
 def safe_path(path: str | None) -> str:

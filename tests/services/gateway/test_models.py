@@ -227,6 +227,15 @@ async def test_one_that_did_not_pass_serves_only_with_a_reason(
 
 
 @pytest.mark.parametrize("path", ["/models/promote", "/models/rollback", "/models/threshold"])
+@pytest.mark.parametrize("field", ["version", "group"])
+async def test_a_form_with_what_no_text_holds_is_refused(
+    gateway: httpx.AsyncClient, keys: Keys, models: None, path: str, field: str
+) -> None:
+    form = {"version": "m2", "group": NETWORK, "act": "unset", field: "a\x00b"}
+    assert (await gateway.post(path, data=form, headers=as_(keys.admin, HTMX))).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/models/promote", "/models/rollback", "/models/threshold"])
 async def test_nobody_else_changes_a_model(
     gateway: httpx.AsyncClient, keys: Keys, models: None, database: str, path: str
 ) -> None:
