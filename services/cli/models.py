@@ -67,7 +67,7 @@ def promote(
 ) -> None:
     """
     Make a version the champion; running routers take it over within seconds. One that did not pass its gates is
-    refused, unless --force says why not.
+    refused, unless --force says why not; one whose files the object store lacks, or holds damaged, in any case.
 
     Examples:
 
@@ -75,8 +75,10 @@ def promote(
 
       pointsman models promote router-20261121T193435-9ecc82bf --force "the old one names a team that is gone"
     """
+    from services.core.kit.objects import open_store
+
     with open_platform() as settings, connect(settings) as conn, conn.transaction():
-        registry.promote_judged(conn, version, force=force)
+        registry.promote_judged(conn, open_store(settings.objects_url), version, force=force)
     typer.echo(f"{version} is the champion.")
 
 
@@ -89,8 +91,10 @@ def rollback() -> None:
 
       pointsman models rollback
     """
+    from services.core.kit.objects import open_store
+
     with open_platform() as settings, connect(settings) as conn, conn.transaction():
-        version = registry.rollback(conn)
+        version = registry.rollback(conn, open_store(settings.objects_url))
     typer.echo(f"{version} is the champion again.")
 
 

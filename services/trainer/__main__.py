@@ -103,10 +103,11 @@ def _train_registered(
 
 
 def _roll_back(settings: TrainerSettings) -> str:
+    from services.core.kit.objects import open_store
     from services.core.models.registry import rollback
 
     with _own_database(settings) as conn:
-        return rollback(conn)
+        return rollback(conn, open_store(settings.objects_url))
 
 
 def _shadow(settings: TrainerSettings) -> list[dict[str, Any]]:

@@ -66,6 +66,8 @@ def _round(conn: Connection[Any], store: "ObjectStore", cache: Path, record: Mod
         rows = conn.cursor(row_factory=dict_row).execute(OUTCOMES, (record.version,)).fetchall()
         labelled = [row["gain"] for row in sorted(rows, key=_label_time) if row["at"] is not None]
         verdict = judge([row["differs"] for row in rows], labelled, rules)
+    if verdict.state == "promoted":
+        registry.check_stored(store, record)
     _conclude(conn, record, verdict)
     return Told(record.version, verdict.state, verdict.reason)
 

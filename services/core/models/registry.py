@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from services.core.contracts.evidence import Evidence
 from services.core.kit import audit
-from services.core.kit.errors import Conflict, NotFound, Unavailable
+from services.core.kit.errors import Conflict, InputInvalid, NotFound, Unavailable
 from services.core.models.card import CARD_FOLDER
 from services.core.models.manifest import LINEAGE_FILE, MANIFEST_FILE, Manifest, read_manifest
 from services.core.models.promotion import EARLIER, OFFER, SERVE
@@ -131,7 +131,7 @@ def promote(conn: Connection[Any], version: str) -> ModelRecord:
     """
     Makes `version` the champion and archives the one before; its groups may be answered, unless they are switched off.
 
-    Promoting the champion changes nothing. The gates are the caller's to ask.
+    Promoting the champion changes nothing. The gates, and the store's files, are the caller's to ask.
     """
     with conn.transaction():
         before = _serve(conn, version, is_back=False)
@@ -141,33 +141,36 @@ def promote(conn: Connection[Any], version: str) -> ModelRecord:
     return find(conn, version)
 
 
-def promote_judged(conn: Connection[Any], version: str, *, force: str = "") -> ModelRecord:
+def promote_judged(conn: Connection[Any], store: "ObjectStore", version: str, *, force: str = "") -> ModelRecord:
     """
     As `promote`, for people: one that did not pass its gates serves only with a reason, which the audit log keeps.
 
     Raises:
-        Conflict: it was not judged, or did not pass; names the gates.
+        Conflict: it was not judged, or did not pass; names the gates. Unavailable: no router could load it.
     """
     record = find(conn, version)
-    if (record.failed or not record.gates) and not force.strip():
+    is_forced = record.status != "champion" and bool(record.failed or not record.gates)
+    if is_forced and not force.strip():
         why = ", ".join(f"{gate.name} ({gate.detail})" for gate in record.failed) or "it was never judged"
         raise Conflict(f"{version} has not passed its gates: {why}. Say why it may serve all the same: --force REASON")
-    if force.strip():
+    check_stored(store, record)
+    if is_forced:
         detail = {"gates": ", ".join(gate.name for gate in record.failed) or "not judged", "why": force.strip()}
         audit.append_now(conn, audit.Entry("operator", "model.forced", f"model/{version}", detail))
     return promote(conn, version)
 
 
-def rollback(conn: Connection[Any]) -> str:
+def rollback(conn: Connection[Any], store: "ObjectStore") -> str:
     """
     Puts back the champion that was promoted before the present one; its version.
 
     Raises:
-        NotFound: there is none to go back to.
+        NotFound: there is none to go back to. Unavailable: no router could load it.
     """
     row = conn.cursor(row_factory=dict_row).execute(EARLIER).fetchone()
     if row is None:
         raise NotFound("There is no earlier champion to go back to. Train another: pointsman train")
+    check_stored(store, find(conn, row["version"]))
     with conn.transaction():
         before = _serve(conn, row["version"], is_back=True)
         _tell(conn, "model.rolled_back", find(conn, row["version"]), before)
@@ -200,7 +203,7 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
         Unavailable: a file is missing in the store, or is not the one that was registered.
     """
     folder = cache_dir / record.version
-    if _is_whole(folder, record.manifest):
+    if not _damaged(folder, record.manifest):
         return folder
     cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".fetch-") as scratch:
@@ -208,9 +211,11 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
         part.mkdir()
         for name in (*record.manifest.file_names, MANIFEST_FILE):
             (part / name).write_bytes(_get(store, f"{record.uri}/{name}"))
-        if not _is_whole(part, record.manifest):
+        if damaged := _damaged(part, record.manifest):
+            named = ", ".join(f"{record.uri}/{name}" for name in damaged)
             raise Unavailable(
-                f"Model {record.version} in the object store is damaged: a checksum differs. Train again."
+                f"Model {record.version} in the object store is damaged: a checksum differs in {named}."
+                " Restore what was registered, or train again."
             )
         if folder.exists():
             folder.rename(Path(scratch, "damaged"))
@@ -218,21 +223,43 @@ def fetch(store: "ObjectStore", record: ModelRecord, cache_dir: Path) -> Path:
     return folder
 
 
+def check_stored(store: "ObjectStore", record: ModelRecord) -> None:
+    """
+    What a router does before it serves the version, for those who put it into service.
+
+    Raises:
+        Unavailable: as `fetch`.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        fetch(store, record, Path(scratch))
+
+
 def fetch_card(store: "ObjectStore", record: ModelRecord, folder: Path) -> list[str]:
     """
     The version's cards and plots into `folder`; their names.
 
     Raises:
-        NotFound: it was trained before there were cards.
+        NotFound: it has none. Unavailable: nothing of the version is in the store. InputInvalid: `folder` is no
+        place to write to.
     """
+    _get(store, f"{record.uri}/{MANIFEST_FILE}")
     prefix = f"{record.uri}/{CARD_FOLDER}/"
     paths = sorted(found["path"] for page in store.list(prefix) for found in page)
     if not paths:
-        raise NotFound(f"Model {record.version} has no card: it was trained before there were any. Train again.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        (folder / Path(path).name).write_bytes(_get(store, path))
-    return [Path(path).name for path in paths]
+        raise NotFound(
+            f"The object store has no card in {prefix}: {record.version} was trained before there were any, or the"
+            " files were removed. Restore them, or train again."
+        )
+    cards = {Path(path).name: _get(store, path) for path in paths}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in cards.items():
+            (folder / name).write_bytes(content)
+    except OSError as exc:
+        raise InputInvalid(
+            f"{folder} cannot be written to ({exc.strerror}). Name another folder: --out FOLDER"
+        ) from exc
+    return [*cards]
 
 
 def read_lineage(folder: Path) -> frozenset[int]:
@@ -285,23 +312,34 @@ def _put_if_absent(store: "ObjectStore", path: str, content: bytes) -> None:
 
 def _get(store: "ObjectStore", path: str) -> bytes:
     import obstore
+    from obstore.exceptions import BaseError
 
     try:
         return bytes(obstore.get(store, path).bytes())
     except FileNotFoundError as exc:
         raise Unavailable(f"The object store lacks {path}. Check POINTSMAN_OBJECTS_URL, or train again.") from exc
+    except (OSError, BaseError) as exc:
+        why = f"does not give {path} ({type(exc).__name__})"
+        raise Unavailable(f"The object store {why}. Check POINTSMAN_OBJECTS_URL and who may read there.") from exc
 
 
-def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Every file is there with the checksum in the registry's manifest, the manifest itself included."""
+def _damaged(folder: Path, manifest: Manifest) -> list[str]:
+    """The files that are not there as the registry's manifest has them, the manifest itself included."""
+    told = [] if _is_manifest(folder / MANIFEST_FILE, manifest) else [MANIFEST_FILE]
+    return told + [name for name in manifest.file_names if _sha256(folder / name) != manifest.files.get(name)]
+
+
+def _is_manifest(path: Path, manifest: Manifest) -> bool:
     try:
-        if json.loads((folder / MANIFEST_FILE).read_bytes()) != manifest.model_dump(mode="json"):
-            return False
-        return all(_sha256(folder / name) == manifest.files[name] for name in manifest.file_names)
-    except (OSError, KeyError, ValueError):
+        return json.loads(path.read_bytes()) == manifest.model_dump(mode="json")
+    except (OSError, ValueError):
         return False
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Empty where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -116,7 +116,7 @@ def test_keys_and_promotions_are_in_the_chain(conn: psycopg.Connection, objects:
     with conn.transaction():
         better = registry.register(conn, open_store(objects), other_bundle())
         registry.promote(conn, better)
-    assert registry.rollback(conn) == version
+    assert registry.rollback(conn, open_store(objects)) == version
     rows = conn.execute("select action, subject, detail from audit_log order by pending").fetchall()
     assert [(action, subject) for action, subject, _ in rows] == [
         ("key.created", f"key/{key_id}"),

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from services.cli.__main__ import app
 from services.core.kit.objects import open_store
 from services.core.models import registry
+from services.core.models.manifest import ENCODER_FILE, MANIFEST_FILE
 from services.core.models.registry import Gate
 from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle
 from tests.services.trainer.test_main import write_history
@@ -73,6 +74,56 @@ def test_one_that_did_not_pass_serves_only_with_a_reason(conn: psycopg.Connectio
     assert good in run("rollback")[1]
     assert registry.champion(conn).version == good
     assert run("show", "router-that-is-not")[0] == 1
+
+
+@pytest.mark.parametrize("harm", ["gone", "flipped"])
+def test_what_no_router_could_load_is_not_put_into_service(
+    conn: psycopg.Connection, versions: tuple[str, str], tmp_path: Path, harm: str
+) -> None:
+    """Promoted, forced or gone back to: the file is named, the champion stays, nothing is written."""
+    good, bad = versions
+    registry.promote(conn, bad)
+    stored = {version: tmp_path / "objects" / "models" / version / ENCODER_FILE for version in versions}
+    for path in stored.values():
+        if harm == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+    count = "select count(*) from audit_log"
+    before = conn.execute(count).fetchone()
+    for asked in (("promote", good), ("promote", good, "--force", "why not"), ("rollback",)):
+        code, said = run(*asked)
+        assert code == 1, said
+        assert f"models/{good}/{ENCODER_FILE}" in said
+        assert "train again" in said
+    assert registry.champion(conn).version == bad
+    assert conn.execute(count).fetchone() == before
+
+
+def test_nothing_is_forced_where_nothing_stood_in_the_way(conn: psycopg.Connection, versions: tuple[str, str]) -> None:
+    """A reason beside gates that were all passed, or for what serves already, is no force."""
+    good, bad = versions
+    assert run("promote", good, "--force", "why")[0] == 0
+    registry.promote(conn, bad)
+    assert run("promote", bad, "--force", "why")[0] == 0
+    assert run("promote", good, "--force", "why")[0] == 0
+    assert registry.champion(conn).version == good
+    assert conn.execute("select count(*) from audit_log where action = 'model.forced'").fetchone() == (0,)
+
+
+def test_a_card_that_cannot_be_written_or_is_gone_is_said(versions: tuple[str, str], tmp_path: Path) -> None:
+    good, _ = versions
+    objects = tmp_path / "objects" / "models" / good
+    assert "was trained before there were any, or" in run("card", good, "--out", str(tmp_path / "cards"))[1]
+    (objects / "card").mkdir()
+    (objects / "card" / "model.html").write_text("<h1>")
+    (tmp_path / "taken").write_text("")
+    for place in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        code, said = run("card", good, "--out", str(place))
+        assert code == 1
+        assert "--out FOLDER" in said
+    (objects / MANIFEST_FILE).unlink()
+    assert f"lacks models/{good}/{MANIFEST_FILE}" in run("card", good, "--out", str(tmp_path / "cards"))[1]
 
 
 def test_a_promoted_models_groups_may_be_answered(conn: psycopg.Connection, versions: tuple[str, str]) -> None:

@@ -66,7 +66,7 @@ def test_new_champion_takes_over_under_load(
             registry.promote(conn, second)
             assert set().union(*(asked.result(60) for asked in asking)) <= {first, second}
             asking = [pool.submit(ask_until, first) for _ in range(4)]
-            assert registry.rollback(conn) == first
+            assert registry.rollback(conn, store) == first
             assert set().union(*(asked.result(60) for asked in asking)) <= {first, second}
 
 

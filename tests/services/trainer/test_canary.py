@@ -85,7 +85,7 @@ def test_a_better_candidate_is_promoted_by_itself(conn: psycopg.Connection, tmp_
     assert after is not None
     assert after.version == told["version"] != before.version
     assert registry.canaries(conn) == []
-    assert registry.rollback(conn) == before.version
+    assert registry.rollback(conn, open_store(f"file:{tmp_path}/objects")) == before.version
 
 
 def test_a_worse_candidate_is_dropped_with_the_reason(conn: psycopg.Connection, tmp_path: Path) -> None:

@@ -133,14 +133,15 @@ def test_bad_files_are_explained(tmp_path: Path, content: str, arguments: tuple[
 
 def test_rollback_from_the_shell(database: str, tmp_path: Path):
     """One command puts the former champion back; when there is none it says so."""
+    place = {"POINTSMAN_DATABASE_URL": database, "POINTSMAN_OBJECTS_URL": f"file://{tmp_path}/objects"}
     store = open_store(f"file://{tmp_path}/objects")
     with psycopg.connect(database, autocommit=True) as conn:
         for folder in (small_bundle(), other_bundle()):
             registry.promote(conn, registry.register(conn, store, folder))
         first = load_bundle(small_bundle()).version
-        assert json.loads(run("--rollback", POINTSMAN_DATABASE_URL=database).stdout)["version"] == first
+        assert json.loads(run("--rollback", **place).stdout)["version"] == first
         assert registry.champion(conn).version == first
-    again = run("--rollback", POINTSMAN_DATABASE_URL=database)
+    again = run("--rollback", **place)
     assert again.returncode == 1
     assert "no earlier champion" in again.stderr
 

@@ -69,10 +69,10 @@ def test_rollback_walks_back_through_the_champions(conn, store, bundles):
     for number, folder in enumerate(bundles):
         registry.register(conn, store, folder)
         registry.promote(conn, f"v{number}")
-    assert registry.rollback(conn) == "v1"
-    assert registry.rollback(conn) == "v0"
+    assert registry.rollback(conn, store) == "v1"
+    assert registry.rollback(conn, store) == "v0"
     with pytest.raises(NotFound, match="no earlier champion"):
-        registry.rollback(conn)
+        registry.rollback(conn, store)
     assert registry.champion(conn).version == "v0"
 
 
