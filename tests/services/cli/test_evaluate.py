@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.files import Row, read_rows
+from services.core.kit.errors import InputInvalid
 from services.core.text.columns import parse_map, resolve
 from services.core.text.records import inspect
 from services.trainer.files import Tally, read, read_map
@@ -127,3 +128,10 @@ def test_solved_before_it_was_opened_is_no_time(tmp_path: Path) -> None:
     file = tmp_path / "closed.csv"
     file.write_text("body,group,opened_at,solved_at\na,b,2026-01-05 10:00,2026-01-04 10:00\n", "utf-8")
     assert read(file, {}).untimed == Tally(1, "row 2: solved before it was opened")
+
+
+def test_an_array_of_nothing_holds_no_rows(tmp_path: Path) -> None:
+    file = tmp_path / "closed.json"
+    file.write_text("[]", "utf-8")
+    with pytest.raises(InputInvalid, match="holds no rows"):
+        read(file, {})

@@ -113,7 +113,8 @@ def test_corrections_outrank_the_group_at_close(database: str):
 @pytest.mark.parametrize(
     ("content", "arguments", "says"),
     [
-        ("", (), "holds no rows"),
+        ("", (), "is empty"),
+        ("title,group\n", (), "holds no rows below its header"),
         ("title,body\na,b\n", (), "no column for the group"),
         ("group,x\na,b\n", (), "no column for the body"),
         ("title,group\na,b\n", ("--map", "body=nope"), "no column 'nope'. It has: title, group"),
