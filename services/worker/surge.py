@@ -173,20 +173,19 @@ async def _look(conn: Connection, version: str, rules: SurgeRules, now: datetime
     async with conn.transaction():
         for incident in growing:
             after = incident["grown_at"] - timedelta(minutes=rules.minutes)
-            await _join(conn, values | {"incident": incident["id"], "since": after}, surges.alike_floor(past, rules))
+            about, later = await _later(conn, values | {"incident": incident["id"], "since": after})
+            near = surges.alike(_matrix(about), _matrix(later), past, minutes, rules)
+            joining = {"incident": incident["id"], "ids": [later[at]["ticket_id"] for at in near], "now": now}
+            await conn.execute(JOIN, joining)
         for surge in found:
             new += await _suggest(conn, surge, [lately[at]["ticket_id"] for at in surge.members], quiet, now)
     return new
 
 
-async def _join(conn: Connection, values: dict[str, Any], floor: float) -> None:
-    """What came later and is alike to what the incident is about; also where people have dismissed it."""
-    from services.core.drift import surges
-
+async def _later(conn: Connection, values: dict[str, Any]) -> tuple[list[DictRow], list[DictRow]]:
+    """What the incident is about, also where people have dismissed it, and what came later and is in none."""
     about = await (await conn.execute(ABOUT, values | {"most": ABOUT_MAX})).fetchall()
-    later = await (await conn.execute(LATER, values)).fetchall()
-    near = surges.alike(_matrix(about), _matrix(later), floor)
-    await conn.execute(JOIN, values | {"ids": [later[at]["ticket_id"] for at in near]})
+    return about, await (await conn.execute(LATER, values)).fetchall()
 
 
 async def _suggest(conn: Connection, surge: "Surge", ids: list[int], quiet: datetime, now: datetime) -> bool:

@@ -61,12 +61,22 @@ def find(now: NDArray[np.float32], past: NDArray[np.float32], past_minutes: floa
         left[members] = False
 
 
-def alike(some: NDArray[np.float32], others: NDArray[np.float32], floor: float) -> list[int]:
-    """Rows of `others` that are near to what `some` are about: the one of them with the most of them near it."""
+def alike(
+    some: NDArray[np.float32], others: NDArray[np.float32], past: NDArray[np.float32], past_minutes: float,
+    rules: SurgeRules,
+) -> list[int]:  # fmt: skip
+    """
+    Rows of `others` that are near to what `some` are about: the one of them with the most of them near it.
+
+    So near that in a quiet time chance brings less than one: else the incident would never end where many tickets come.
+    """
     if not len(some):
         return []
+    floor = alike_floor(past, rules)
     core = some[int((some @ some.T >= floor).sum(axis=1).argmax())]
-    return np.flatnonzero(others @ core >= floor).tolist()
+    usual = RATE_MIN * past_minutes / (BUSY * rules.quiet_minutes)
+    seldom = float(np.quantile(past @ core, 1 - min(1.0, usual / len(past))))
+    return np.flatnonzero(others @ core >= min(FLOOR_MAX, max(floor, seldom))).tolist()
 
 
 def poisson_tail(count: int, mean: float) -> float:

@@ -4,11 +4,12 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import numpy as np
 import psycopg
 import pytest
 
 from services.core.contracts.surge import SurgeRules
-from services.core.drift.surges import p_max, poisson_tail
+from services.core.drift.surges import alike, p_max, poisson_tail
 from services.core.kit.database import Pool
 from services.core.models.client import RouterClient
 from services.worker import repository
@@ -140,6 +141,18 @@ async def test_what_was_dismissed_counts_as_usual(pool: Pool, router: Router, da
     with psycopg.connect(database) as conn:
         conn.execute("update incidents set state = 'confirmed'")
     assert await look(pool, router, NOW + timedelta(minutes=201)) == 1
+
+
+def test_an_incident_ends_where_many_tickets_come() -> None:
+    """What comes each minute joins nothing, though it is nearer than most pairs; the same text always does."""
+    chance = np.random.default_rng(1)
+    unlike, topic = chance.normal(size=(9_000, 64)), np.eye(64)[0]
+    usual = 8 * topic + chance.normal(size=(1_000, 64))
+    storm, later = 30 * topic + chance.normal(size=(20, 64)), np.vstack([usual[:50], [topic]])
+    rows = (np.vstack([unlike, usual]), storm, later)
+    past, about, others = (one / np.linalg.norm(one, axis=1, keepdims=True) for one in rows)
+    assert alike(about, others, past, 1_000, SurgeRules()) == [50]
+    assert len(alike(about, others, past, 10_000_000, SurgeRules())) > 25
 
 
 def choose(database: str, **rules: int) -> None:
