@@ -160,6 +160,7 @@ class Health(Model):
     outbox_pending: int | None = None
     dead_letters: int | None = None
     model_version: str | None = None
+    model_served: str | None = None
     silent_systems: list[SilentSystem] | None = None
 
 

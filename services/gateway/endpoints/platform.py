@@ -42,7 +42,8 @@ class Health(BaseModel):
     tickets_waiting: int | None = None
     outbox_pending: int | None = None
     dead_letters: int | None = None
-    model_version: str | None = None
+    model_version: str | None = None  # the champion
+    model_served: str | None = None  # what the router answers with
     silent_systems: list[SilentSystem] = []
 
 
@@ -55,15 +56,16 @@ async def read_health(request: Request) -> JSONResponse:
 
 async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
     """One look for all who ask at once: no key is needed for it, and a flood must not take intake's connections."""
-    (counts, problem), router_is_up = await asyncio.gather(_counts(state), _is_router_up(state))
+    (counts, problem), served = await asyncio.gather(_counts(state), _served(state))
     dependencies: dict[str, Literal["ok", "down"]] = {
         "database": "ok" if counts is not None else "down",
-        "router": "ok" if router_is_up else "down",
+        "router": "ok" if served else "down",
         "worker": "ok" if counts and counts["workers"] else "down",
     }
     found = counts or {}
     silent = [SilentSystem(**row) for row in found.get("silent_systems", ())]
-    is_degraded = silent or "down" in dependencies.values()
+    is_another = found.get("model_version") not in (None, served)
+    is_degraded = silent or is_another or "down" in dependencies.values()
     status = "down" if counts is None else "degraded" if is_degraded else "ok"
     health = Health(
         status=status,
@@ -75,6 +77,7 @@ async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
         outbox_pending=found.get("outbox_pending"),
         dead_letters=found.get("dead_letters"),
         model_version=found.get("model_version"),
+        model_served=served,
         silent_systems=silent,
     )
     return [health] * len(asked)
@@ -131,9 +134,11 @@ async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
         return None, exc.message
 
 
-async def _is_router_up(state: Any) -> bool:
+async def _served(state: Any) -> str | None:
+    """The version that the router serves; None where it does not answer, or is not ready for want of one."""
     try:
-        answer = await state.http.get(f"{state.settings.router_url}/v2/health/ready", timeout=PROBE_TIMEOUT_S)
-    except httpx.HTTPError:
-        return False
-    return answer.is_success
+        answer = await state.http.get(f"{state.settings.router_url}/v2/models/router", timeout=PROBE_TIMEOUT_S)
+        versions = answer.json()["versions"] if answer.is_success else []
+        return versions[0] if versions else None
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None

@@ -1,7 +1,16 @@
 """What operators and balancers ask of the gateway."""
 
+from pathlib import Path
+
 import httpx
+import psycopg
 import pytest
+
+from services.core.models.manifest import read_manifest
+from services.gateway.app import build_app
+from services.gateway.settings import GatewaySettings
+from tests.services.router.conftest import start
+from tests.services.trainer.bundles import small_bundle
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
@@ -25,3 +34,31 @@ async def test_metrics_tell_of_the_whole_platform(gateway: httpx.AsyncClient) ->
         "pointsman_dead_letters 0.0",
     }
     assert wanted <= set(lines)
+
+
+async def test_health_tells_what_the_router_serves_and_that_it_is_not_the_champion(
+    settings: GatewaySettings, database: str, tmp_path: Path
+) -> None:
+    """A champion that the router could not load is not what answers."""
+    serving = read_manifest(small_bundle()).model_version
+    process, router = start(tmp_path / "log", "--model-dir", str(small_bundle()))
+    try:
+        app = build_app(settings.model_copy(update={"router_url": router.http}))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway.test") as client,
+        ):
+            with psycopg.connect(database, autocommit=True) as conn:
+                conn.execute("insert into executors values ('worker-0', now() + interval '1 h')")
+                conn.execute(
+                    "insert into models (version, status, uri, manifest, metrics)"
+                    " values ('m2', 'champion', '', '{}', '{}')"
+                )
+                other = (await client.get("/health")).json()
+                conn.execute("update models set version = %s", (serving,))
+                well = (await client.get("/health")).json()
+    finally:
+        process.terminate()
+        process.wait()
+    assert (other["status"], other["model_version"], other["model_served"]) == ("degraded", "m2", serving)
+    assert (well["status"], well["model_served"]) == ("ok", serving)
