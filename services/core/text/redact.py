@@ -179,6 +179,7 @@ def build_redactor(config: RedactionConfig | None = None, own: OwnRules | None =
     Raises:
         ConfigurationInvalid: a model package is not installed, or the operator's rules cannot be taken.
     """
+    from services.core.text.recognisers.accounts import Accounts
     from services.core.text.recognisers.addresses import Addresses
     from services.core.text.recognisers.announced import Announced
     from services.core.text.recognisers.labelled import Labelled
@@ -195,8 +196,8 @@ def build_redactor(config: RedactionConfig | None = None, own: OwnRules | None =
 
     config, own = config or RedactionConfig(), own or own_rules()
     loaded = {package: NamedEntities(package) for package in set(config.models.values())}
-    numbers = (PresidioPatterns(), Literals(), Labelled(), Announced(), Shapes(), Respelled(), Phones(), Unread())
-    patterns = (OwnPatterns(own), *numbers, OwnNames(own), Addresses(), Names(), Organisations(), Places())
+    numbers = (PresidioPatterns(), Literals(), Labelled(), Accounts(), Announced(), Shapes(), Respelled(), Phones())
+    patterns = (OwnPatterns(own), *numbers, Unread(), OwnNames(own), Addresses(), Names(), Organisations(), Places())
     return Redactor(config, patterns, {language: loaded[package] for language, package in config.models.items()}, own)
 
 

@@ -1,7 +1,7 @@
 """
 Tickets made of our own templates and made-up values, with every value's place and kind, to measure the redactor on.
 
-A third of the templates is `unseen`: no rule may be written after looking at them. Values come from Faker and, where a
+A quarter of the tickets is `unseen`: no rule may be written after looking at them. Values come from Faker and, where a
 number has check digits, from generators whose answers python-stdnum accepts. Same seed, same tickets.
 """
 

@@ -61,7 +61,7 @@ _POST_CODE_ALONE = {
 # "my password until this morning was X", "mein Kennwort war bisher X": only words of time may stand beside the verb.
 _PASSWORD = re.compile(
     r"(?<![\w.])(?:passwords?|passwd|passcode|passphrase|pwd|pw|passwort|kennwort|mot de passe|mdp|contraseña|clave"
-    r"|wachtwoord|hasło|senha|palavra-passe)(?=[ :,])",
+    r"|wachtwoord|hasło|senha|palavra-passe|frase-passe|phrase secrète|phrase de passe)(?=[ :,])",
     re.I,
 )
 _PASSWORD_REACH = 80
@@ -79,6 +79,20 @@ _USER = re.compile(
 )
 
 
+# "the six digit code I just got is 482913": a code somebody was sent, and what it says.
+_SENT = (
+    r"sms|text(?:ed| message)?|got|received|sent|gets?|(?:six|four|eight|[4-8])[ -]digit|erhalten|bekommen|bekam|kam"
+    r"|sechsstellig\w*|vierstellig\w*|reçue?s?|envoyée?|recib[íi]\w*|llegó|enviaron|enviado|ricevut[oa]|arrivat[oa]|mandat[oa]"
+    r"|kreeg|ontvangen|gekregen|gestuurd|dostał[ae]m|otrzymał[ae]m|przyszedł|recebi|receb\w+|chegou|enviaram|enviad[oa]|mandaram"
+)
+_CODE_SENT = re.compile(
+    r"\b(?:(?:six|four|eight|[4-8])[ -]digit )?(?:codes?|code|código|codice|kod)\b(?P<between>[^.!?\n\d:]{0,50}?)"
+    rf"(?: (?:{_COPULA}|foi|fue|was|fu|:)|:) (?P<value>\d{{4,8}})(?![\w.,-]\d|\w)",
+    re.I,
+)
+_WAS_SENT = re.compile(rf"\b(?:{_SENT})\b", re.I)
+
+
 class Announced:
     """What a word before it makes personal."""
 
@@ -88,6 +102,9 @@ class Announced:
                 yield from (Span(*match.span("value"), cue.entity) for match in cue.pattern.finditer(text))
             if alone := _POST_CODE_ALONE.get(language):
                 yield from (Span(*match.span(), "ZIP_CODE") for match in alone.finditer(text))
+            for match in _CODE_SENT.finditer(text):
+                if _WAS_SENT.search(match.group()):
+                    yield Span(*match.span("value"), "SECRET")
         for match in _USER.finditer(text):
             if not _is_said_of_users(match["value"]):
                 yield Span(*match.span("value"), "USERNAME")
@@ -102,6 +119,8 @@ def _password_after(text: str, start: int) -> Iterator[Span]:
     for token in tokens:
         bare = token.group().strip("'\"“”„,;:.()")
         lower = bare.lower()
+        if not bare and token.group() in (",", ":"):
+            continue
         if lower in words("password_verbs"):
             said = True
         elif said and _is_password(bare):

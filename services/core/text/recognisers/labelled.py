@@ -13,7 +13,10 @@ from services.core.text.recognisers.lexicon import phrases, words
 from services.core.text.recognisers.span import Span
 
 # Words between the name of a value and the value.
-_COPULA = r"(?:is|was|are|ist|lautet|war|est|était|es|son|è|era|é|to|jest|brzmi|set to|auf|now)"
+_COPULA = (
+    r"(?:is|was|are|ist|lautet|war|est|était|es|son|è|era|é|foi|to|jest|brzmi|set to|auf|now|(?:should|will|must) be"
+    r"|soll|wird|sera|será|deve ser|debe ser|sarà|moet|ma być)"
+)
 _NUMBER_WORD = (
     r"(?:number|no\.?|nr\.?|n°|nº|n\.|num\.?|numer|nummer|número|numéro|numero|id|ids|code|the|le|la|il|el|o|a|den|die)"
 )
@@ -33,7 +36,7 @@ _PASSWORD_WORDS = "password passwd passcode passphrase pwd pw passwort kennwort 
 _PASSWORD = frozenset(_PASSWORD_WORDS.split())
 _PASSWORD_MIN_CHARS = 5
 _WORTH = r"[^\s'\"<>,;]{3,128}"
-_BETWEEN = r"(?: (?!(?:is|ist|est|es)\b)[\w.’'/-]{1,20}){0,3}?"
+_BETWEEN = r"(?: (?!(?:is|ist|est|es)\b)[\w.’'/-]{1,20}){0,4}?"
 _PAIR = re.compile(
     r"\b(?:log[io]n|access|cred(?:ential)?s|zugang|zugangsdaten|anmeldung|accès|acceso|accesso|inlog|toegang|dostęp|acesso)\b"
     rf"(?: {_COPULA}|{_SIGN}|:)? ?:? ?([\w.@\\-]{{3,40}}) ?/ ?([^\s/<>]{{4,64}})",

@@ -37,7 +37,10 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,128}\b"),
         re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,2048}"),  # JWT
         re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\sA-Za-z0-9+/=]{1,16384}(?:-----END [A-Z ]{0,30}-----)?"),
-        re.compile(rf"\b{_CREDENTIAL}['\"]? ?[:=] ?['\"]?([^\s'\"<>,;]{{4,128}})", re.I),
+        # also inside a setting's name: aws_secret_access_key = ..., DB_PASSWORD_PROD=...
+        re.compile(
+            rf"(?<![A-Za-z]){_CREDENTIAL}(?:_[A-Za-z]{{1,12}}){{0,2}}['\"]? ?[:=] ?['\"]?([^\s'\"<>,;]{{4,128}})", re.I
+        ),
         # "the password is Summer2024!": prose needs a digit or a sign, else "the password is wrong" goes too
         re.compile(
             rf"\b{_CREDENTIAL} (?:is|was|to|ist|lautet|auf|est|es)(?: now| jetzt| set to)?:? ['\"]?"
@@ -47,6 +50,17 @@ PATTERNS: dict[str, tuple[re.Pattern[str], ...]] = {
         ),
         re.compile(r"\bbearer ([A-Za-z0-9._~+/=-]{16,4096})", re.I),
         re.compile(r"://[^\s/:@]{1,64}:([^\s/:@]{1,128})@"),  # a password inside a link
+        # a data store's address with user and password: where it stands is nobody's business either
+        re.compile(
+            r"\b((?:postgres(?:ql)?|mysql|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|sqlserver|oracle|jdbc:\w{2,12})"
+            r"(?:\+\w{1,12})?://[^\s/:@]{1,64}:[^\s/@]{1,128}@[^\s'\"<>,]{1,256})"
+        ),
+        # Server=db01;User Id=jdoe;Password=...;
+        re.compile(
+            r"(?<![\w=;])((?:[A-Za-z][A-Za-z ]{1,24}=[^;=\s'\"]{1,128};){1,10}(?:Password|Pwd|AccountKey"
+            r"|SharedAccessKey)=[^;\s'\"]{1,256};?(?:[A-Za-z][A-Za-z ]{1,24}=[^;=\s'\"]{1,128};?){0,10})",
+            re.I,
+        ),
     ),
     "URL": (
         re.compile(r"\b(?:https?|ftp|sftp|ssh|smb|file)://[^\s<>\"'()\[\]{}]{2,2048}", re.I),

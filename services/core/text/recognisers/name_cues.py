@@ -129,10 +129,22 @@ FAMILY_NAME = re.compile(
     r"|oglu|yan|shvili|adze|ffy)"
 )
 
-# "cordiali saluti,\nmate musatti"
+# "cordiali saluti,\nmate musatti", "gruß anna lind", "thanks, anna lind"
 _LOWER_WORD = r"[^\W\d_A-Z]{2,20}(?:['’-][^\W\d_A-Z]{1,20})?"
+_LOWER_WORDS = rf"{_LOWER_WORD}(?: {_LOWER_WORD}){{1,2}}"
 LOWER_SIGNATURE = re.compile(
-    rf"(?m:^)[ >]{{0,4}}(?i:{_CLOSING})[ ,.!]{{0,3}}\n[ >]{{0,4}}"
-    rf"({_LOWER_WORD}(?: {_LOWER_WORD}){{1,2}})[ .]{{0,2}}(?m:$)"
+    rf"(?:(?m:^)[ >]{{0,4}}|[.,!?] )(?i:{_CLOSING})(?:[ ,.!]{{0,3}}\n[ >]{{0,4}}|, ?| )"
+    rf"({_LOWER_WORDS})[ .]{{0,2}}(?m:$)"
 )
 CLOSING = re.compile(rf"(?:{_CLOSING})\b", re.I)
+# "hola estela barbero,"
+LOWER_GREETING = re.compile(rf"(?m:^)[ >]{{0,4}}(?i:{_GREETING}|hoi),? ({_LOWER_WORDS})(?=[ ]?(?:[,!.:]|\n|$))")
+# "ask peter lind in accounting", "for maria souza": what people are asked, told and given, and then the clause goes on.
+_TO_SOMEBODY = (
+    r"ask|asked|contact|call|told|tell|inform|spoke (?:to|with)|(?:speak|talk) (?:to|with)|for|from|by|cc"
+    r"|fragt?|frage|fragen sie|für|von|an|vraag|vragen aan|voor|van|pregunt[ae]n? a|preguntar a|habl(?:e|en|ar|é) con"
+    r"|para|chiedete a|chiedi a|chiedere a|parl(?:a|ate|are) con|per|voyez avec|voir avec|demandez à|parl(?:er|ez) à"
+    r"|pour|fal(?:em|ar|e|ei) com|pergunt(?:em|ar|e|ei) a|pe(?:çam|ça|di) a|por|de|zapytać|zapytajcie|spytać|dla|od"
+    r"|assina é"
+)
+LOWER_ASKED = re.compile(rf"(?i:\b(?:{_TO_SOMEBODY})) ({_LOWER_PAIR}(?: {_LOWER_WORD})?)(?![\w@.]\w|\w)")

@@ -34,7 +34,8 @@ class Names:
         yield from _by_family_name(text)
         yield from _family_name_first(text)
         yield from _signed(text)
-        yield from _signed_in_small(text)
+        yield from _greeted_or_signed_in_small(text)
+        yield from _asked_in_small(text)
         yield from _enumerated(text)
 
 
@@ -167,13 +168,23 @@ def _signed(text: str) -> Iterator[Span]:
         yield Span(*match.span(1), "PERSON")
 
 
-def _signed_in_small(text: str) -> Iterator[Span]:
-    """Two or three words alone on the line under a closing, in a text without capitals."""
-    if not is_small(text):
-        return
-    for match in cues.LOWER_SIGNATURE.finditer(text):
-        if not cues.CLOSING.match(match[1]) and _could_be_a_name(_WORD.findall(match[1])):
-            yield Span(*match.span(1), "PERSON")
+def _greeted_or_signed_in_small(text: str) -> Iterator[Span]:
+    """Two or three words after a greeting, or after a closing at a line's end, in small letters."""
+    for pattern in (cues.LOWER_GREETING, cues.LOWER_SIGNATURE):
+        for match in pattern.finditer(text):
+            if not cues.CLOSING.match(match[1]) and _could_be_a_name(_WORD.findall(match[1])):
+                yield Span(*match.span(1), "PERSON")
+
+
+def _asked_in_small(text: str) -> Iterator[Span]:
+    """ "ask maria souza": a known first name and a word that is none, or any word and a known family name."""
+    for match in cues.LOWER_ASKED.finditer(text):
+        first, *rest = re.finditer(r"\S+", match[1])
+        name, after = first.group(), [word for word in rest if not _is_common(word.group())]
+        if not rest or len(after) < 1 or after[0] is not rest[0] or _is_common(name):
+            continue
+        if is_first_name(name) or (rest[0].group() in words("family_names") and not is_word(name, "en")):
+            yield Span(match.start(1), match.start(1) + rest[0].end(), "PERSON")
 
 
 def _could_be_a_name(parts: list[str]) -> bool:

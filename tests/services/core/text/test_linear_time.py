@@ -57,6 +57,12 @@ SEEDS = [
     "4111 ",
     "password was ",
     "号 1 2",
+    "signed in as ",
+    "ssh a@",
+    "psql -u a ",
+    "a.b@c a=b;",
+    "ask ab cd ",
+    "the code got ",
 ]
 SMALL_CHARS, TIMES = 4_000, 8
 # Quadratic code would take 64 times as long on 8 times the text; a busy machine stays below 3 times linear.
