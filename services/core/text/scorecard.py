@@ -88,8 +88,8 @@ def page(card: Scorecard, command: str) -> str:
         "# Redaction scorecard",
         f"Written by `{command}`. Do not edit.",
         "Tickets are templates of ours in eight languages, filled with made-up values (`services/core/text/exam/`)."
-        " Rules were written looking at answers on the visible templates and never on the unseen ones. Three hands wrote"
-        " templates, and each also rules: mail of strangers will score lower. `any`: some of the value is hidden;"
+        " Rules were written looking at answers on the visible templates and never on the unseen ones. Three hands"
+        " wrote templates, and each also rules: mail of strangers will score lower. `any`: some of the value is hidden;"
         " `whole`: no letter or digit of it stays; `right`: share of the findings that are of that kind.",
         "## By language",
         _languages(card),
