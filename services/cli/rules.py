@@ -81,7 +81,7 @@ def keep(conn: psycopg.Connection, kind: str, rules: Contract) -> None:
 def newest(conn: psycopg.Connection, kind: str, contract: type[Rules]) -> Rules:
     """Those that hold; the contract's own where nobody set any."""
     row = conn.cursor(row_factory=dict_row).execute(NEWEST, (kind,)).fetchone()
-    return contract.model_validate(row["rules"]) if row else contract()
+    return contract.stored(row["rules"]) if row else contract()
 
 
 def _read(file: Path) -> dict[str, Any]:

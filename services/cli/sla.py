@@ -51,7 +51,7 @@ def show(format: FormatOption = Format.TABLE) -> None:
     """
     with open_platform() as settings, connect(settings) as conn:
         row = conn.cursor(row_factory=dict_row).execute(NEWEST).fetchone()
-    rules = SlaRules.model_validate(row["rules"]) if row else SlaRules()
+    rules = SlaRules.stored(row["rules"]) if row else SlaRules()
     if format is Format.JSON:
         print_json(rules.model_dump(mode="json"))
         return

@@ -37,7 +37,7 @@ def read_examples(conn: Connection[Any]) -> list[Example]:
     for statement in (HISTORY, LABELS):
         rows += conn.cursor(row_factory=dict_row).execute(statement).fetchall()
     found = conn.cursor(row_factory=tuple_row).execute(RULES).fetchone()
-    rules = SlaRules.model_validate(found[0]) if found else SlaRules()
+    rules = SlaRules.stored(found[0]) if found else SlaRules()
     examples = [_example(row, rules) for row in rows]
     return with_queue(sorted(examples, key=lambda row: (row.at is not None, row.at)))
 

@@ -108,7 +108,7 @@ async def tell_metrics(pool: Pool) -> None:
 
 async def _judge(conn: Connection, router: RouterClient, day: date) -> DriftReport:
     row = await (await conn.execute(RULES)).fetchone()
-    rules = DriftRules.model_validate(row["rules"]) if row else DriftRules()
+    rules = DriftRules.stored(row["rules"]) if row else DriftRules()
     end = datetime.combine(day, datetime.min.time(), UTC)
     middle = end - timedelta(days=rules.now_days)
     before = await _decided(conn, middle - timedelta(days=rules.before_days), middle)

@@ -76,7 +76,7 @@ async def look_once(pool: Pool, *, now: datetime) -> int:
         found = await (await conn.execute(RULES)).fetchone()
         if found is None:
             return 0
-        return await _look(conn, SlaRules.model_validate(found["rules"]), now)
+        return await _look(conn, SlaRules.stored(found["rules"]), now)
 
 
 def at_risk(rows: Sequence[DictRow], rules: SlaRules, now: datetime) -> list[AtRisk]:

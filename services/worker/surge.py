@@ -116,7 +116,7 @@ async def look_once(pool: Pool, router: RouterClient, *, now: datetime) -> int:
             return 0
         try:
             row = await (await conn.execute(RULES)).fetchone()
-            rules = SurgeRules.model_validate(row["rules"]) if row else SurgeRules()
+            rules = SurgeRules.stored(row["rules"]) if row else SurgeRules()
             champion = await (await conn.execute(CHAMPION)).fetchone()
             if champion is None:
                 return 0

@@ -202,6 +202,8 @@ def test_what_a_file_of_rules_does_not_name_stays_as_it_is(
     assert (shown["now_days"], shown["least"]["labels"], shown["least"]["inputs"]) == (14, 0.2, 0.3)
     with psycopg.connect(database) as conn:
         assert conn.execute("select count(*) from audit_log where action = 'drift.changed'").fetchone() == (2,)
+        conn.execute("""update watch_rules set rules = rules || '{"of_a_newer_version": 1}'""")
+    assert json.loads(CliRunner().invoke(app, ["drift", "show", "--format", "json"]).output)["now_days"] == 14
     assert told("incidents", "minutes = 240").startswith(f"{file}: quiet_minutes is at least minutes")
     assert told("incidents", "tickets = 1").startswith(f"{file}: tickets: Input should be")
     assert told("incidents", "ticket = 5") == f"{file}: ticket: Extra inputs are not permitted"
