@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.trainer.prepare import Example
-from tests.platform import Platform
+from tests.platform import Platform, run_platform
 from tests.services.trainer.bundles import WORDS, made_up_ticket, small_encoder
 
 DESKS = 3
@@ -64,6 +64,13 @@ class Flow:
         said = self._http.post("/feedback", json={"ticket_id": number, "group": row.group})
         if not said.is_success:
             self.refused.append(said.text)
+
+
+@pytest.fixture(scope="module")
+def platform(open_folder: Path) -> Iterator[Platform]:
+    """One of its own: a model learns from every label there is, so also from what other tests said of their tickets."""
+    with run_platform(open_folder / "learning") as running:
+        yield running
 
 
 @pytest.fixture
