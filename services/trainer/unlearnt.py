@@ -29,7 +29,7 @@ def _why_no_hours(reading: Reading) -> str:
         return NO_GAIN
     if not lost.count:
         return f"{rows} rows have times and {ROWS_MIN} are needed"
-    return f"{lost.count} of {rows} rows have no usable times (first: {lost.first}); {ROWS_MIN} with times are needed"
+    return f"{lost.count} of {rows} rows have no usable times (first: {lost.first}); at least {ROWS_MIN} need them"
 
 
 def _why_no_class(name: str, rows: list[Example]) -> str:
