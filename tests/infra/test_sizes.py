@@ -17,6 +17,7 @@ from infra.gcp import database as gcp_database
 from infra.gcp import node as gcp_node
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import _SIZES
+from infra.offline.room import AUTO_MODE
 from infra.preflight.local import load_settings
 from infra.preflight.quotas import quotas
 from infra.settings import DatabaseSize
@@ -28,7 +29,7 @@ NODES = {
     "gcp": gcp_node.MACHINE,
 }
 POOLS = {
-    "aws": [*aws_rules.AUTO_MODE_BASE.values(), aws_rules.WORKER, aws_rules.GPU],
+    "aws": [*AUTO_MODE.values(), aws_rules.WORKER, aws_rules.GPU],
     "azure": [name.removeprefix("Standard_") for name in (*azure_cluster.MACHINE.values(), azure_cluster.GPU_MACHINE)],
     "gcp": [*gcp_cluster.MACHINE.values(), gcp_cluster.GPU_MACHINE],
 }
