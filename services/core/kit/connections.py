@@ -45,9 +45,9 @@ class JoinedWrites:
         self._transport.close()
 
     def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written = []
+        written, self._written = self._written, []
+        if written and not self._transport.is_closing():  # who has left meanwhile is no error
+            self._transport.write(b"".join(written))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
