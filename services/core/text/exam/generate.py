@@ -1,8 +1,8 @@
 """
 Tickets made of our own templates and made-up values, with every value's place and kind, to measure the redactor on.
 
-A quarter of the tickets is `unseen`: no rule may be written after looking at them. Values come from Faker and, where a
-number has check digits, from generators whose answers python-stdnum accepts. Same seed, same tickets.
+More than a quarter of the templates is `unseen`: no rule may be written after looking at them. Values come from Faker
+and, where a number has check digits, from generators whose answers python-stdnum accepts. Same seed, same tickets.
 """
 
 import random
