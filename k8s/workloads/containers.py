@@ -67,7 +67,7 @@ _ALL = (
         "gateway",
         {
             T.DATABASE: "takes deliveries in, shows the console",
-            T.ROUTER: "tells in /health whether it is ready",
+            T.ROUTER: "whether it is ready, and whether it could serve a version that somebody promotes",
             T.WORKER: "predictions are redacted there",
             T.TELEMETRY: "traces",
         },

@@ -155,6 +155,7 @@ class Health(Model):
     version: str
     dependencies: dict[str, Literal['ok', 'down']]
     problem: str | None = None
+    note: str | None = None
     workers: int | None = None
     tickets_waiting: int | None = None
     outbox_pending: int | None = None

@@ -134,44 +134,72 @@ async def unset_threshold(conn: Connection, who: Principal, version: str, group:
         await _tell(conn, who, version, "threshold.unset", {"group": group, "least": known.own, "was": known.least})
 
 
-async def promote(conn: Connection, who: Principal, version: str, *, why: str = "") -> None:
+async def refuse_unfit(conn: Connection, version: str, why: str) -> str:
     """
-    Puts a version into service; one that has not passed its gates only with a reason.
+    The gates that it did not pass, in words, where somebody says why it may serve all the same; empty for none.
 
     Raises:
-        NotFound: no such version. Conflict: its gates, and nobody says why all the same.
+        NotFound: no such version. Conflict: it serves already, or its gates, and nobody says why all the same.
     """
-    model = await find(conn, version)
-    failed = [gate["name"] for gate in model.row["gates"] if not gate["passed"]]
-    if (failed or not model.row["gates"]) and not why:
-        said = ", ".join(failed) or "it was never judged"
+    row = (await find(conn, version)).row
+    if row["status"] == "champion":
+        raise Conflict(f"{version} serves already.")
+    if row["gates"] and all(gate["passed"] for gate in row["gates"]):
+        return ""
+    failed = ", ".join(gate["name"] for gate in row["gates"] if not gate["passed"])
+    if not why:
+        said = failed or "it was never judged"
         raise Conflict(f"{version} has not passed its gates: {said}. Say why it may serve all the same.")
+    return failed or "not judged"
+
+
+async def promote(conn: Connection, who: Principal, version: str, *, why: str = "") -> None:
+    """
+    Puts a version into service; one that has not passed its gates only with a reason. Its files are the caller's.
+
+    Raises:
+        As `refuse_unfit`.
+    """
     async with conn.transaction():
+        failed = await refuse_unfit(conn, version, why)
         before = await _serve(conn, version, is_back=False, why=why)
         if before == version:
             raise Conflict(f"{version} serves already.")
         await conn.execute(OFFER, (version,))
-        if failed or not model.row["gates"]:
-            await _tell(conn, who, version, "model.forced", {"gates": ", ".join(failed) or "not judged", "why": why})
+        if failed:
+            await _tell(conn, who, version, "model.forced", {"gates": failed, "why": why})
         await _tell(conn, who, version, "model.promoted", {"before": before})
 
 
-async def roll_back(conn: Connection, who: Principal, expected: str) -> str:
+async def way_back(conn: Connection, expected: str) -> str:
     """
-    Puts the champion before the present one back; `expected` is the present one as the person saw it.
+    The version to go back to; `expected` is the champion as the person saw it.
 
     Raises:
         NotFound: there is none. Conflict: another serves by now.
     """
-    async with conn.transaction():
-        if await champion(conn) != expected:
-            raise Conflict("Another model serves by now. Look again.")
-        version = await earlier(conn)
-        if version is None:
-            raise NotFound("There is no earlier champion to go back to.")
-        before = await _serve(conn, version, is_back=True, why="")
-        await _tell(conn, who, version, "model.rolled_back", {"before": before})
+    if await champion(conn) != expected:
+        raise Conflict("Another model serves by now. Look again.")
+    version = await earlier(conn)
+    if version is None:
+        raise NotFound("There is no earlier champion to go back to.")
     return version
+
+
+async def roll_back(conn: Connection, who: Principal, expected: str, version: str, *, unlooked: str) -> None:
+    """
+    Puts `version`, the champion before the present one, back; `unlooked`: why nobody has looked at its files, if so.
+
+    Raises:
+        As `way_back`.
+    """
+    async with conn.transaction():
+        if await way_back(conn, expected) != version:
+            raise Conflict("Another model served before by now. Look again.")
+        before = await _serve(conn, version, is_back=True, why="")
+        await _tell(
+            conn, who, version, "model.rolled_back", {"before": before, **({"unlooked": unlooked} if unlooked else {})}
+        )
 
 
 async def _serve(conn: Connection, version: str, *, is_back: bool, why: str) -> str | None:

@@ -96,7 +96,9 @@ select (select count(*) from (
        (select count(*) from (select from outbox where state = 'pending' limit 1000) o) as outbox_pending,
        (select count(*) from (select from outbox where state = 'dead' limit 1000) o) as dead_letters,
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
-       (select version from models where status = 'champion') as model_version
+       (select version from models where status = 'champion') as model_version,
+       (select extract(epoch from now() - serving_since)::float8 from models where status = 'champion')
+           as champion_since_s
 """
 TRAINED = """
 with told as (select *, row_number() over (order by created_at desc, version) = 1 as is_newest from models)

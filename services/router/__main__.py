@@ -30,6 +30,7 @@ def _serve(settings: RouterSettings) -> None:
     from services.router.follow import build_follower
     from services.router.metrics import observe, show_queue
     from services.router.model import Limits, RouterServing
+    from services.router.registered import StoreWatch
     from services.router.server import Address, RouterServer
 
     limits = Limits(settings.router_batch_max, settings.router_queue_max, settings.router_request_max)
@@ -43,7 +44,8 @@ def _serve(settings: RouterSettings) -> None:
         settings.head_timeout_s,
         settings.body_timeout_s,
     )
-    server = RouterServer(model, address)
+    check = StoreWatch(settings).check if settings.router_model_dir is None else None
+    server = RouterServer(model, address, check)
     settle()
     server.run(follow)
 

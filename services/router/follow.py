@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -10,7 +11,13 @@ from services.core.kit.errors import PointsmanError, Unavailable
 from services.core.models.bundle import load_bundle
 from services.router.metrics import show_model
 from services.router.model import RouterServing
+from services.router.registered import ask
 from services.router.settings import RouterSettings
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from services.core.models.registry import ModelRecord
 
 log = structlog.get_logger()
 
@@ -48,25 +55,22 @@ async def _follow_champion(model: RouterServing, settings: RouterSettings) -> No
 
 def _load_champion(model: RouterServing, settings: RouterSettings) -> None:
     """Fetches and loads the champion when it is not the one being served."""
-    import psycopg
-
-    from services.core.kit import login
     from services.core.kit.objects import open_store
-    from services.core.kit.schema import look
-    from services.core.models.registry import champion, fetch
+    from services.core.models.registry import fetch
 
-    try:
-        with login.connect(settings.database_url.get_secret_value(), connect_timeout=5, autocommit=True) as conn:
-            if (problem := look(conn).problem(settings.company)) is not None:
-                raise problem
-            record = champion(conn)
-    except psycopg.Error as exc:
-        raise Unavailable(f"The registry's database does not answer ({type(exc).__name__}).") from exc
-    if record is None:
-        raise Unavailable("There is no champion yet. Train one: python -m services.trainer --promote")
+    record = ask(settings, _champion)
     if record.version != model.version:
         folder = fetch(open_store(settings.objects_url), record, settings.router_cache_dir)
         _take(model, folder, settings.router_threads)
+
+
+def _champion(conn: "Connection[Any]") -> "ModelRecord":
+    from services.core.models.registry import champion
+
+    record = champion(conn)
+    if record is None:
+        raise Unavailable("There is no champion yet. Train one: python -m services.trainer --promote")
+    return record
 
 
 def _take(model: RouterServing, folder: Path, threads: int) -> None:

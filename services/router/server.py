@@ -1,6 +1,7 @@
 """
-kserve's model server with four differences: it binds the given host, is ready only with a model, offers protocol v2
-and /metrics alone (kserve's repository API lets anyone unload the model), and answers bad bodies with `{"error"}`.
+kserve's model server with five differences: it binds the given host, is ready only with a model, offers protocol v2
+and /metrics alone (kserve's repository API lets anyone unload the model), answers bad bodies with `{"error"}`, and
+says of a registered version whether it could be served (`/versions/{version}/stored`).
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from starlette.requests import ClientDisconnect
 
 from services.core.kit.connections import BoundedConnection
-from services.core.kit.errors import PointsmanError
+from services.core.kit.errors import NotFound, PointsmanError
 from services.core.kit.limits import Limits
 from services.router.bodies import (
     BODY_MAX_BYTES,
@@ -46,6 +47,7 @@ from services.router.model import NAME, RouterServing, VersionUnknown
 log = structlog.get_logger()
 GRACE_S = 10
 RETRY_AFTER_S = "1"
+Check = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ class OneModel(ModelRepositoryExtension):
 class RestServer(RESTServer):
     """REST on the given address, each connection and body bounded as at every other port."""
 
-    def __init__(self, dataplane: RouterDataPlane, address: Address) -> None:
-        self._router = dataplane
+    def __init__(self, dataplane: RouterDataPlane, address: Address, check: Check | None) -> None:
+        self._router, self._check = dataplane, check
         self.app = FastAPI(title="Pointsman router", docs_url=None, redoc_url=None)
         bounded = Limits(self.app, BODY_MAX_BYTES, address.body_timeout_s, words=lambda error: {"error": error.message})
         models = OneModel(dataplane.model_registry)
@@ -102,6 +104,7 @@ class RestServer(RESTServer):
 
     def create_application(self) -> None:
         self.app.add_api_route("/metrics", metrics_handler, methods=["GET"])
+        self.app.add_api_route(f"/v2/models/{NAME}/versions/{{model_version}}/stored", self._stored, methods=["GET"])
         for method, path, endpoint in self._list_endpoints():
             self.app.add_api_route(f"/v2{path}", endpoint, methods=[method], response_model=None)
         for error, status in STATUS.items():
@@ -136,6 +139,18 @@ class RestServer(RESTServer):
         found = await V2Endpoints(self.dataplane).model_ready(model_name)
         self._router.model.check_version(model_version)
         return found
+
+    async def _stored(self, model_version: str) -> JSONResponse:
+        """What keeps the version from being served, empty where nothing does; not of the protocol."""
+        if self._check is None:
+            raise NotImplementedError("This router serves one folder and knows no registry.")
+        try:
+            await self._check(model_version)
+        except NotFound as exc:
+            return JSONResponse({"error": exc.message}, exc.status)
+        except PointsmanError as exc:
+            return JSONResponse({"version": model_version, "problem": exc.message})
+        return JSONResponse({"version": model_version, "problem": ""})
 
     async def _infer(self, request: Request, model_name: str, model_version: str = "") -> Response:
         if not await self.dataplane.model_ready(model_name):
@@ -192,14 +207,14 @@ class GrpcServer(GRPCServer):
 class RouterServer(ModelServer):
     """Serves one model over REST and gRPC until SIGTERM, beside a task that keeps the model current."""
 
-    def __init__(self, model: RouterServing, address: Address) -> None:
+    def __init__(self, model: RouterServing, address: Address, check: Check | None = None) -> None:
         registered = ModelRepository()
         registered.update(model)
         super().__init__(
             address.http_port, address.grpc_port, registered_models=registered, enable_latency_logging=False
         )
         self.dataplane = RouterDataPlane(registered, model)
-        self._rest_server = self._rest = RestServer(self.dataplane, address)
+        self._rest_server = self._rest = RestServer(self.dataplane, address, check)
         self._grpc_server = self._grpc = GrpcServer(self.dataplane, host=address.host, port=address.grpc_port)
 
     def run(self, follow: Callable[[], Awaitable[None]]) -> None:

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.core.kit.database import connection
-from services.core.kit.errors import Conflict, InputInvalid, NotFound
+from services.core.kit.errors import Conflict, InputInvalid, NotFound, RouterUnavailable
 from services.core.kit.security import Principal, Role
 from services.core.models.card import read_page
-from services.gateway import charts, models, repository
+from services.gateway import charts, models, repository, served
 from services.gateway.access import needs_in_console
 from services.gateway.models import CHANGED_SHOWN, Model
 from services.gateway.pages import ConsoleRoute, is_fragment, read_form, render, who_values
@@ -76,27 +76,41 @@ async def save_threshold(request: Request, who: Admin) -> Response:
 
 @router.post("/models/promote")
 async def promote(request: Request, who: Admin) -> Response:
-    """Puts a version into service; running routers follow within seconds."""
+    """Puts a version into service whose files a router could load; running routers follow within seconds."""
     form = await read_form(request)
-    version = form.get("version", "")
-    async with connection(request.app.state.pool) as conn:
-        try:
-            await models.promote(conn, who, version, why=form.get("why", "").strip())
-        except Conflict as exc:
-            return await _page(request, who, version, problem=exc)
+    version, why = form.get("version", ""), form.get("why", "").strip()
+    pool = request.app.state.pool
+    try:
+        async with connection(pool) as conn:
+            await models.refuse_unfit(conn, version, why)
+        await served.check(request.app.state, version)  # seconds: no connection waits for it
+        async with connection(pool) as conn:
+            await models.promote(conn, who, version, why=why)
+    except (Conflict, RouterUnavailable) as exc:
+        return await _page(request, who, version, problem=exc)
     return await _page(request, who, version, done=f"{version} is the champion.")
 
 
 @router.post("/models/rollback")
 async def roll_back(request: Request, who: Admin) -> Response:
-    """Puts the champion before the present one back."""
-    expected = (await read_form(request)).get("version", "")
-    async with connection(request.app.state.pool) as conn:
+    """
+    Puts the champion before the present one back. Where no router answers nobody can look at its files: the way back
+    from a model that routers do not survive stays open, and the page says so.
+    """
+    expected, unlooked = (await read_form(request)).get("version", ""), ""
+    pool = request.app.state.pool
+    try:
+        async with connection(pool) as conn:
+            version = await models.way_back(conn, expected)
         try:
-            version = await models.roll_back(conn, who, expected)
-        except (Conflict, NotFound) as exc:
-            return await _page(request, who, None, problem=exc)
-    return await _page(request, who, version, done=f"{version} is the champion again.")
+            await served.check(request.app.state, version)
+        except RouterUnavailable as exc:
+            unlooked = exc.message
+        async with connection(pool) as conn:
+            await models.roll_back(conn, who, expected, version, unlooked=unlooked)
+    except (Conflict, NotFound) as exc:
+        return await _page(request, who, None, problem=exc)
+    return await _page(request, who, version, done=f"{version} is the champion again. {unlooked}".strip())
 
 
 def effects(model: Model, group: str, least: float | None) -> dict[str, Any]:
@@ -135,7 +149,7 @@ async def _page(
     version: str | None,
     *,
     done: str = "",
-    problem: Conflict | NotFound | None = None,
+    problem: Conflict | NotFound | RouterUnavailable | None = None,
 ) -> Response:
     status = problem.status if problem else 200
     async with connection(request.app.state.pool) as conn:

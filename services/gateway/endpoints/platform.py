@@ -7,7 +7,6 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, Literal
 
-import httpx
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
@@ -17,10 +16,11 @@ from services.core.kit.errors import DatabaseUnavailable
 from services.core.kit.schema import look_async
 from services.core.kit.scraping import figures, refuse_from_outside
 from services.gateway import metrics, repository
+from services.gateway.served import PROBE_TIMEOUT_S, served
 
 router = APIRouter(tags=["platform"])
 
-PROBE_TIMEOUT_S = 1.0
+TAKE_OVER_S = 60.0  # routers ask every 10 s, fetch some hundred MB and load them: 15 s where nothing else runs
 
 
 class SilentSystem(BaseModel):
@@ -38,6 +38,7 @@ class Health(BaseModel):
     version: str
     dependencies: dict[str, Literal["ok", "down"]]
     problem: str | None = None  # what keeps tickets from being taken in, and the command that helps
+    note: str | None = None  # what is under way, or late: a champion that the router has not loaded yet
     workers: int | None = None
     tickets_waiting: int | None = None
     outbox_pending: int | None = None
@@ -56,28 +57,29 @@ async def read_health(request: Request) -> JSONResponse:
 
 async def probe(state: Any, asked: Sequence[None]) -> list[Health]:
     """One look for all who ask at once: no key is needed for it, and a flood must not take intake's connections."""
-    (counts, problem), served = await asyncio.gather(_counts(state), _served(state))
+    (counts, problem), answers = await asyncio.gather(_counts(state), served(state))
     dependencies: dict[str, Literal["ok", "down"]] = {
         "database": "ok" if counts is not None else "down",
-        "router": "ok" if served else "down",
+        "router": "ok" if answers else "down",
         "worker": "ok" if counts and counts["workers"] else "down",
     }
     found = counts or {}
     silent = [SilentSystem(**row) for row in found.get("silent_systems", ())]
-    is_another = found.get("model_version") not in (None, served)
-    is_degraded = silent or is_another or "down" in dependencies.values()
+    is_late, note = _take_over(found, answers)
+    is_degraded = silent or is_late or "down" in dependencies.values()
     status = "down" if counts is None else "degraded" if is_degraded else "ok"
     health = Health(
         status=status,
         version=version("pointsman"),
         problem=problem,
+        note=note,
         dependencies=dependencies,
         workers=found.get("workers"),
         tickets_waiting=found.get("waiting"),
         outbox_pending=found.get("outbox_pending"),
         dead_letters=found.get("dead_letters"),
         model_version=found.get("model_version"),
-        model_served=served,
+        model_served=answers,
         silent_systems=silent,
     )
     return [health] * len(asked)
@@ -120,6 +122,17 @@ def tell_models(rows: Sequence[Mapping[str, Any]]) -> None:
             metrics.MODEL_ACCURACY.labels(row["which"]).set(row["accuracy"])
 
 
+def _take_over(found: Mapping[str, Any], answers: str | None) -> tuple[bool, str | None]:
+    """Whether the champion should long have been what the router answers with, and what to say of it."""
+    champion, since_s = found.get("model_version"), found.get("champion_since_s")
+    if answers is None or champion in (None, answers):
+        return False, None
+    is_late = since_s is None or since_s > TAKE_OVER_S
+    if is_late:
+        return True, f"The router still answers with {answers}: it could not load {champion}. Its log says why."
+    return False, f"The router takes {champion} over, the champion for {since_s:.0f} s; until then {answers} answers."
+
+
 async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
     """How much waits, or None and why nothing can be taken in."""
     try:
@@ -132,13 +145,3 @@ async def _counts(state: Any) -> tuple[dict[str, Any] | None, str | None]:
         return None, "PostgreSQL does not answer in time."
     except DatabaseUnavailable as exc:
         return None, exc.message
-
-
-async def _served(state: Any) -> str | None:
-    """The version that the router serves; None where it does not answer, or is not ready for want of one."""
-    try:
-        answer = await state.http.get(f"{state.settings.router_url}/v2/models/router", timeout=PROBE_TIMEOUT_S)
-        versions = answer.json()["versions"] if answer.is_success else []
-        return versions[0] if versions else None
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return None

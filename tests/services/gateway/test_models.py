@@ -1,5 +1,6 @@
 """The page of models: looked at by all, promoted, taken back and tuned by administrators, every change audited."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from services.core.contracts.evidence import Bin, Changed, Confused, Evidence, Held, effect
+from services.gateway.settings import GatewaySettings
 from services.worker import repository as worker
 from services.worker.decide import Gathered, decide
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import GROUPS, add_groups, decision, take_in, ticket
 from tests.services.gateway.test_console import HTMX, as_
 from tests.services.gateway.test_review_queue import rows, run
+from tests.services.gateway.versions_router import VersionsRouter
 from tests.services.worker.test_explain import prediction
 
 NETWORK, IDENTITY = "Network & VPN", "Identity & Access"
@@ -56,6 +59,13 @@ REGISTERED = (
 @pytest.fixture
 async def models(database: str) -> None:
     await furnish(database)
+
+
+@pytest.fixture
+def settings(settings: GatewaySettings) -> Iterator[GatewaySettings]:
+    """With a router that finds every version's files whole; test_model_files.py asks a real one."""
+    with VersionsRouter() as router:
+        yield settings.model_copy(update={"router_url": router.url})
 
 
 async def furnish(database: str) -> None:

@@ -39,7 +39,7 @@ async def test_metrics_tell_of_the_whole_platform(gateway: httpx.AsyncClient) ->
 async def test_health_tells_what_the_router_serves_and_that_it_is_not_the_champion(
     settings: GatewaySettings, database: str, tmp_path: Path
 ) -> None:
-    """A champion that the router could not load is not what answers."""
+    """A champion that the router could not load is not what answers; one that it is about to load is no trouble yet."""
     serving = read_manifest(small_bundle()).model_version
     process, router = start(tmp_path / "log", "--model-dir", str(small_bundle()))
     try:
@@ -52,13 +52,19 @@ async def test_health_tells_what_the_router_serves_and_that_it_is_not_the_champi
                 conn.execute("insert into executors values ('worker-0', now() + interval '1 h')")
                 conn.execute(
                     "insert into models (version, status, uri, manifest, metrics)"
-                    " values ('m2', 'champion', '', '{}', '{}')"
+                    " values ('m2', 'archived', '', '{}', '{}')"
                 )
+                conn.execute("select model_serve('m2', true, '')")
+                soon = (await client.get("/health")).json()
+                conn.execute("update models set serving_since = now() - interval '2 min'")
                 other = (await client.get("/health")).json()
                 conn.execute("update models set version = %s", (serving,))
                 well = (await client.get("/health")).json()
     finally:
         process.terminate()
         process.wait()
+    assert (soon["status"], soon["model_version"], soon["model_served"]) == ("ok", "m2", serving)
+    assert f"until then {serving} answers" in soon["note"]
+    assert (other["status"], "could not load m2" in other["note"]) == ("degraded", True)
     assert (other["status"], other["model_version"], other["model_served"]) == ("degraded", "m2", serving)
-    assert (well["status"], well["model_served"]) == ("ok", serving)
+    assert (well["status"], well["note"], well["model_served"]) == ("ok", None, serving)

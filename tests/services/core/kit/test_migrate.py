@@ -70,6 +70,7 @@ FROZEN = {
     "versions/0027_drift.py": "c86a4d86fea76722",
     "versions/0028_surges.py": "0a12c06552014ff0",
     "versions/0029_facts.py": "89a4287b7575dc58",
+    "versions/0030_serving_since.py": "d1bc14337581d29c",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
