@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from infra.aws.endpoints import STEERING
 from infra.offline.report import Resource, StackPlan
 
 NATS = ("aws:ec2/natGateway:NatGateway", "azure-native:network:NatGateway", "gcp:compute/routerNat:RouterNat")
@@ -20,7 +21,11 @@ def with_input(resource: Resource, value: Any, *path: str) -> Resource:
 
 
 def without_nat(stack: StackPlan) -> StackPlan:
-    return edited(stack, lambda r: None if r.type in NATS or _is_nat_address(r) else r)
+    """AWS: what went out through NAT needs an interface endpoint each, as the network builds them without one."""
+    rest = edited(stack, lambda r: None if r.type in NATS or _is_nat_address(r) else r)
+    inside = [r for r in rest.resources if r.inputs.get("vpcEndpointType") == "Interface"]
+    more = tuple(inside[0].model_copy(update={"urn": f"{inside[0].urn}-{name}"}) for name in STEERING if inside)
+    return rest.model_copy(update={"resources": rest.resources + more})
 
 
 def with_one_nat(stack: StackPlan) -> StackPlan:

@@ -108,7 +108,7 @@ class Cluster(Closed):
 
 class Database(Closed):
     size: DatabaseSize = DatabaseSize.MEDIUM
-    storage_gb: int = Field(64, ge=10, le=16_000)
+    storage_gb: int = Field(64, ge=10, le=16_000, description="at the making; it grows by itself (DB-007)")
     backup_days: int = Field(14, ge=7, le=35)
     highly_available: bool = False
 

@@ -29,6 +29,7 @@ CLASS = {
     DatabaseSize.MEDIUM: "db.m7g.large",
     DatabaseSize.LARGE: "db.m7g.xlarge",
 }
+STORAGE_MAX_GB = 16_000  # where it stops growing by itself, as on Azure
 # The authorities of every region: docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html (2026-11)
 CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 # Slow statements only: a full statement log would hold ticket text.
@@ -167,6 +168,7 @@ def _instance(
         master_user_secret_kms_key_id=key,
         iam_database_authentication_enabled=True,
         allocated_storage=max(20, choices.storage_gb),  # gp3 starts at 20 GB
+        max_allocated_storage=STORAGE_MAX_GB,
         storage_type="gp3",
         storage_encrypted=True,
         kms_key_id=key,
@@ -183,7 +185,7 @@ def _instance(
         auto_minor_version_upgrade=True,
         **_insights(scope, ground),
         enabled_cloudwatch_logs_exports=["postgresql"],
-        opts=scope.own(protect=True, depends_on=[_log(scope, ground, "instance")]),
+        opts=scope.own(protect=True, depends_on=[_log(scope, ground, "instance")], ignore_changes=["allocatedStorage"]),
     )
     return Database(
         id=instance.arn,

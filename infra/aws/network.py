@@ -11,24 +11,9 @@ from ipaddress import IPv4Network
 import pulumi_aws as aws
 from pulumi import Output, Resource
 
+from infra.aws.endpoints import reached_inside
 from infra.aws.foundation import AwsFoundation
 from infra.capabilities import Network, Scope
-
-# What the nodes and pods talk to; each interface endpoint costs by zone and hour, so `small` and `dev` may go without.
-INTERFACE_SERVICES = (
-    "bedrock-runtime",
-    "ec2",
-    "ecr.api",
-    "ecr.dkr",
-    "eks",
-    "eks-auth",
-    "kms",
-    "logs",
-    "secretsmanager",
-    "sns",
-    "sqs",
-    "sts",
-)
 
 
 @dataclass(frozen=True)
@@ -172,7 +157,7 @@ def _endpoints(
     if not scope.settings.network.private_endpoints:
         return
     group = _endpoint_group(scope, vpc)
-    for name in INTERFACE_SERVICES:
+    for name in reached_inside(scope.settings.network):
         aws.ec2.VpcEndpoint(
             scope.name(name.replace(".", "-")),
             vpc_id=vpc.id,

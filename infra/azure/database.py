@@ -120,7 +120,11 @@ def _server(scope: Scope, ground: Ground[AzureFoundation]) -> pg.Server:
             "private_dns_zone_arm_resource_id": zone.id,
             "public_network_access": "Disabled",
         },
-        opts=scope.own(protect=True, depends_on=[*ground.keys.ready, link]),  # Azure refuses a zone that is not linked
+        opts=scope.own(
+            protect=True,
+            depends_on=[*ground.keys.ready, link],  # Azure refuses a zone that is not linked
+            ignore_changes=["storage.storageSizeGB"],
+        ),
     )
 
 

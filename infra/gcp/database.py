@@ -55,7 +55,11 @@ def build(scope: Scope, ground: Ground[GcpFoundation]) -> Database:
             "insights_config": {"query_insights_enabled": True, "record_application_tags": False},
             "user_labels": scope.settings.required_tags,
         },
-        opts=scope.own(protect=True, depends_on=[*ground.network.ready, *ground.keys.ready]),
+        opts=scope.own(
+            protect=True,
+            depends_on=[*ground.network.ready, *ground.keys.ready],
+            ignore_changes=["settings.diskSize"],
+        ),
     )
     gcp.sql.Database(
         scope.name("database"),

@@ -90,6 +90,14 @@ class Hourly(_Closed):
     item: str = Field(min_length=1)
 
 
+class Growth(_Closed):
+    """What its cloud makes larger by itself: the input with the size, and the one that allows it."""
+
+    at: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    allowed: tuple[Any, ...] = Field((), alias="is", description="none: anything that is set")
+
+
 class Service(_Closed):
     key: Claim
     tls: Claim
@@ -100,6 +108,7 @@ class Service(_Closed):
     way: Way | None = Field(None, description="asked of each type that lives in Google's own network")
     stateful: bool = False
     kept: tuple[str, ...] = Field((), description="switches by which its cloud refuses to delete it; on but in dev")
+    grows: Growth | None = None
     audit: str = Field("", description="Google: the service whose log of who read what it is, if not its API's")
     unlogged: Mapping[str, str] = Field({}, description="`*` or profile -> why nobody writes down who opened it")
     free: str = Field("", description="why it costs nothing; else `hourly`, or a rule in cost/rules")

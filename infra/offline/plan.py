@@ -111,6 +111,7 @@ def _resources(recording: Recording) -> tuple[Resource, ...]:
             inputs=plain(r.inputs),
             protect=r.protect,
             depends_on=r.depends_on,
+            ignores=r.ignores,
         )
         for r in recording.resources.values()
         if r.custom

@@ -38,6 +38,7 @@ class Registration:
     inputs: dict[str, Any]
     protect: bool
     depends_on: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
 
 
 @dataclass
@@ -204,6 +205,7 @@ class _Monitor(mocks.MockMonitor):
             inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
             protect=bool(request.protect),
             depends_on=self._dependencies(request),
+            ignores=tuple(request.ignoreChanges),
         )
 
     def _dependencies(self, request: Any) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class Resource(_Row):
     inputs: dict[str, Any]
     protect: bool = False
     depends_on: tuple[str, ...] = Field((), description="URNs that are made before: explicit, by input, by parent")
+    ignores: tuple[str, ...] = Field((), description="inputs that count at the making alone: their cloud changes them")
 
 
 class Finding(_Row):

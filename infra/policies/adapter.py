@@ -14,7 +14,8 @@ def stack_of(resources: Iterable[Any]) -> Stack:
     The stack as rules see it. Cloud and profile come from the contract the stack exports, else from its URNs.
 
     Args:
-        resources: objects with `urn`, `resource_type`, `name`, `props`, `opts.protect` and `parent`.
+        resources: objects with `urn`, `resource_type`, `name`, `props`, `parent` and, in `opts`, `protect` and
+            `ignore_changes`.
     """
     listed = list(resources)
     contract = next((plain(r.props).get("contract") for r in listed if r.resource_type == _STACK), None)
@@ -74,6 +75,7 @@ def _resource(resource: Any, by_urn: dict[str, Any]) -> Resource:
         inputs=plain(resource.props),
         protect=bool(resource.opts.protect),
         depends_on=_depends_on(resource, by_urn),
+        ignores=tuple(resource.opts.ignore_changes),
     )
 
 

@@ -6,6 +6,7 @@ Counted from the settings: nodes at their maximum, and one more of each for a ro
 
 from dataclasses import dataclass
 
+from infra.aws.endpoints import reached_inside
 from infra.settings import Cloud, Settings, Size
 
 VCPUS = {Size.SMALL: 2, Size.MEDIUM: 4, Size.LARGE: 8}
@@ -64,7 +65,7 @@ def _aws(settings: Settings) -> list[Quota]:
         Quota(
             "Interface VPC endpoints per VPC",
             "L-29B6F2EB",
-            12 if settings.network.private_endpoints else 0,
+            len(reached_inside(settings.network)),
             "vpc",
             "network",
         ),

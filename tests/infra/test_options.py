@@ -184,6 +184,17 @@ def test_on_demand_training_and_workers(plan: Plan, cloud: str) -> None:
     assert (found.contract["options"]["spot_training"], found.contract["options"]["fine_tune_limit_s"]) == (False, 7200)
 
 
+@pytest.mark.parametrize(("nat", "further"), [("per-zone", set()), ("none", {"ec2", "eks", "sqs"})])
+def test_what_carries_nothing_of_ours_goes_out_through_nat_where_there_is_one(
+    plan: Plan, nat: str, further: set[str]
+) -> None:
+    """Each endpoint costs 22 USD a month in three zones; without a way out nodes need those of the cluster, too."""
+    made = (r for r in plan("aws", network={"nat": nat}).resources if r.inputs.get("vpcEndpointType") == "Interface")
+    services = {r.inputs["serviceName"].removeprefix("com.amazonaws.us-east-1.") for r in made}
+    carrying = {"bedrock-runtime", "ecr.api", "ecr.dkr", "eks-auth", "kms", "logs", "secretsmanager", "sns", "sts"}
+    assert services == carrying | further
+
+
 def _without_taints(pool: dict[str, Any]) -> list[Any]:
     """A taint keeps its name whatever the machines are."""
     return pool.get("template", {}).get("spec", {}).get("requirements", [])

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 
 from infra.kinds import kinds
 from infra.offline.report import Resource
-from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, at_least, dig, equals, is_true, must, rule
+from infra.policies.rules.base import (
+    COMPUTED,
+    Breach,
+    Stack,
+    absent,
+    at_least,
+    dig,
+    equals,
+    is_set,
+    is_true,
+    must,
+    rule,
+)
 from infra.policies.rules.encryption import configured
 
 _RDS = ("aws:rds/cluster:Cluster", "aws:rds/instance:Instance")
@@ -88,6 +100,18 @@ def database_is_made(stack: Stack) -> Iterator[Breach]:
             )
     if stack.contract and named not in made and COMPUTED not in (named, *made):
         yield absent(stack, f"The contract names the database {named!r}; made are {made}")
+
+
+@rule("DB-007", "a disk grows before it is full, and what has grown is not set back")
+def grows_and_stays(stack: Stack) -> Iterator[Breach]:
+    """Google's provider would delete the instance to shrink its disk, AWS and Azure refuse the whole update."""
+    for type_, record in kinds(stack.cloud).services.items():
+        if grows := record.grows:
+            allowed = is_set if not grows.allowed else lambda v, grows=grows: v in grows.allowed
+            yield from must(stack.of(type_), grows.by, allowed, "Stops when its disk is full")
+            for r in stack.of(type_):
+                if grows.at not in r.ignores:
+                    yield r.urn, f"The next `up` would set a grown disk back; name {grows.at} in ignore_changes"
 
 
 _NAMES = {

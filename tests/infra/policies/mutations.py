@@ -35,6 +35,16 @@ def put(type_: str, path: str, value: Any, *, name: str = "") -> Mutate:
     return make
 
 
+def heed(type_: str) -> Mutate:
+    """Let each input of the first resource of a type count after its making, too."""
+
+    def make(plan: StackPlan) -> StackPlan:
+        target = _first(plan, type_, "")
+        return _replace(plan, target, target.model_copy(update={"ignores": ()}))
+
+    return make
+
+
 def say(who: str, id_: str, **changed: Any) -> Mutate:
     """Change one statement of the policy of `who`."""
 
@@ -403,6 +413,12 @@ MISTAKES = (
     Mistake("DB-005", "aws", "values in the log", put("aws:rds/parameterGroup:ParameterGroup", "parameters", [])),
     Mistake("DB-005", "azure", "values in the log", drop(FLEX_SETTING, name="-log-parameter-max-length")),
     Mistake("DB-005", "gcp", "values in the log", put(SQL, "settings.databaseFlags", [])),
+    Mistake("DB-007", "aws", "full one day", put(RDS, "maxAllocatedStorage", None)),
+    Mistake("DB-007", "azure", "full one day", put(PG, "storage.autoGrow", "Disabled")),
+    Mistake("DB-007", "gcp", "full one day", put(SQL, "settings.diskAutoresize", False)),
+    Mistake("DB-007", "aws", "set back", heed(RDS)),
+    Mistake("DB-007", "azure", "set back", heed(PG)),
+    Mistake("DB-007", "gcp", "set back", heed(SQL)),
     Mistake("DB-006", "aws", "no database", put(RDS, "dbName", None)),
     Mistake("DB-006", "azure", "no database", drop("azure-native:dbforpostgresql:Database")),
     Mistake("DB-006", "gcp", "no database", drop("gcp:sql/database:Database")),

@@ -14,7 +14,7 @@ from tests.planned import Plans
 def handed_over(plans: Plans, cloud: str, *, protect: bool = True) -> list[Any]:
     """The prod plan as CrossGuard's resources: the stack, one component each, and what is in them."""
     plan = plans[cloud, "prod"]
-    opts = SimpleNamespace(protect=False)
+    opts = SimpleNamespace(protect=False, ignore_changes=[])
 
     def make(type_: str, name: str, parent: Any, **more: Any) -> Any:
         urn = f"urn:pulumi:prod::pointsman-{cloud}::{type_}::{name}"
@@ -29,7 +29,7 @@ def handed_over(plans: Plans, cloud: str, *, protect: bool = True) -> list[Any]:
             r.name,
             components[r.capability],
             props=r.inputs,
-            opts=SimpleNamespace(protect=r.protect and protect),
+            opts=SimpleNamespace(protect=r.protect and protect, ignore_changes=list(r.ignores)),
             urn=r.urn,
         )
         for r in plan.resources
@@ -66,7 +66,7 @@ def test_what_a_component_waits_for_is_read_from_above() -> None:
             urn=f"urn:pulumi:prod::pointsman-gcp::{type_}::{name}",
             parent=parent,
             props={},
-            opts=SimpleNamespace(protect=False),
+            opts=SimpleNamespace(protect=False, ignore_changes=[]),
             dependencies=dependencies,
             provider=None,
         )

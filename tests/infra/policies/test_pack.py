@@ -65,7 +65,11 @@ def asked(plan: StackPlan) -> analyzer_pb2.AnalyzeStackRequest:
         found.append(_resource("pointsman:index:Part", capability, _part(plan, capability), root, {}))
     for r in plan.resources:
         part, waits_for = _part(plan, r.capability), r.depends_on
-        found.append(_resource(r.type, r.name, r.urn, part, r.inputs, protect=r.protect, dependencies=waits_for))
+        found.append(
+            _resource(
+                r.type, r.name, r.urn, part, r.inputs, protect=r.protect, ignores=r.ignores, dependencies=waits_for
+            )
+        )
     return analyzer_pb2.AnalyzeStackRequest(resources=found)
 
 
@@ -81,11 +85,12 @@ def _resource(
     inputs: dict[str, Any],
     *,
     protect: bool = False,
+    ignores: Sequence[str] = (),
     dependencies: Sequence[str] = (),
 ) -> analyzer_pb2.AnalyzerResource:
     properties = struct_pb2.Struct()
     properties.update(_unknowns(inputs))
-    options = analyzer_pb2.AnalyzerResourceOptions(protect=protect)
+    options = analyzer_pb2.AnalyzerResourceOptions(protect=protect, ignoreChanges=ignores)
     return analyzer_pb2.AnalyzerResource(
         type=type_,
         name=name,
