@@ -15,7 +15,7 @@ REQUIRED = {
     "ENC": 4,
     "IAM": 9,
     "STO": 3,
-    "DB": 6,
+    "DB": 7,
     "DEP": 5,
     "REF": 5,
     "K8S": 2,
