@@ -19,6 +19,7 @@ from infra.grants import NAMESPACE
 from infra.guard import guard
 from infra.node import PULL_SECRET
 from infra.settings import CONTAINERS, Settings, parse
+from infra.settings import Edge as EdgeSettings
 from infra.tags import tag_everything
 
 F = TypeVar("F", bound=c.Foundation)
@@ -103,7 +104,7 @@ def build(provider: Provider[F], settings: Settings) -> dict[str, Any]:
             "platform": dict(identity.platform),
             "operators": identity.operators,
         },
-        "edge": _edge(edge),
+        "edge": _edge(settings.edge, edge),
         "ci": {"principal": ci.principal},
         "options": _options(settings),
     }
@@ -212,7 +213,7 @@ def _cluster(cluster: c.Cluster) -> dict[str, Any]:
     }
 
 
-def _edge(edge: c.Edge) -> dict[str, Any]:
+def _edge(settings: EdgeSettings, edge: c.Edge) -> dict[str, Any]:
     return {
         "hostname": edge.hostname,
         "address": edge.address,
@@ -224,6 +225,10 @@ def _edge(edge: c.Edge) -> dict[str, Any]:
         "entry": edge.entry,
         "waf": edge.waf,
         "front_door_id": edge.front_door_id,
+        "chat": settings.chat,
+        "chat_hostname": settings.chat_domain,
+        "chat_entry": edge.chat_entry,
+        "chat_origins": list(settings.chat_origins),
     }
 
 

@@ -26,7 +26,8 @@ class Foundation(Protocol):
 F = TypeVar("F", bound=Foundation)
 
 
-WEBHOOKS = ("/hooks/", "/webhook/")  # where tickets come in, whatever their text holds
+# Where tickets and messages come in: what people write quotes anything, HTML and SQL too.
+OWN_WORDS = ("/hooks/", "/webhook/", "/sessions/", "/channels/")
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,7 @@ class Edge:
     waf: Input[str] = ""
     name: Input[str] = ""
     front_door_id: Input[str] = ""  # Azure: what every request of our own Front Door carries as X-Azure-FDID
+    chat_entry: Input[str] = ""  # AWS: what the chat's pods are registered with
 
 
 @dataclass(frozen=True)

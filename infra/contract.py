@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from infra.settings import Cloud, Digest, Profile
 from services.core.kit.errors import ConfigurationInvalid
 
-VERSION = 3
+VERSION = 4
 Text = Annotated[str, Field(min_length=1)]
 Container = Literal["gateway", "router", "worker", "rag", "trainer", "migrator"]
 Platform = Literal["external-secrets", "cert-manager", "telemetry"]
@@ -150,6 +150,10 @@ class Edge(Part):
     entry: Text = Field(description="what the Gateway binds to: target group, address or certificate map by name")
     waf: str = Field("", description="empty in `small`: the Gateway's own rate limit stands alone")
     front_door_id: str = Field("", description="Azure: the X-Azure-FDID that the Gateway must ask of every request")
+    chat: Literal["off", "keys", "public"] = Field("off", description="who opens a conversation from outside")
+    chat_hostname: str = Field("", description="the chat's own name; empty: nobody gets in to it from outside")
+    chat_entry: str = Field("", description="AWS: the target group of the chat's pods; elsewhere its name is enough")
+    chat_origins: tuple[str, ...] = Field((), description="sites that may show the chat's page and call it")
 
 
 class Observability(Part):
@@ -173,7 +177,7 @@ class Options(Part):
 
 
 class Contract(Part):
-    version: Literal[3] = VERSION
+    version: Literal[4] = VERSION
     application: Text
     cloud: Cloud
     profile: Profile
@@ -206,6 +210,8 @@ class Contract(Part):
             raise ValueError(f"profile {self.profile} and cluster.kind {self.cluster.kind} do not go together")
         if self.is_small != bool(self.cluster.deploy):
             raise ValueError(f"cluster.deploy is {self.cluster.deploy!r}: k3s is fed from there, and nothing else is")
+        if (self.edge.chat == "off") == bool(self.edge.chat_hostname):
+            raise ValueError(f"edge.chat is {self.edge.chat!r}, and edge.chat_hostname {self.edge.chat_hostname!r}")
         if self.options.event_lake != bool(self.objects.lake):
             raise ValueError(f"options.event_lake is {self.options.event_lake}, and objects.lake {self.objects.lake!r}")
         return self

@@ -183,8 +183,23 @@ class Edge(Closed):
         None,
         description="a public DNS zone that is there already: its id (AWS), resource id (Azure) or name (GCP)",
     )
+    chat: Literal["off", "keys", "public"] = Field(
+        "off", description="who opens a conversation at chat.DOMAIN: nobody from outside, holders of API keys, anybody"
+    )
+    chat_origins: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:\d+)?$")], ...] = Field(
+        (), description="sites that may show the chat's page and call it", examples=[["https://www.example.com"]]
+    )
     requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
     waf: bool = True
+
+    @property
+    def chat_domain(self) -> str:
+        """A name of its own: what a visitor's browser runs there shares no origin with the console."""
+        return f"chat.{self.domain}" if self.has_chat and self.domain else ""
+
+    @property
+    def has_chat(self) -> bool:
+        return self.chat != "off"
 
 
 class Observability(Closed):
@@ -412,6 +427,10 @@ class Settings(Closed):
     @model_validator(mode="after")
     def zone_is_the_clouds(self) -> Self:
         zone, domain = self.edge.zone, self.edge.domain
+        if self.edge.has_chat and not domain:
+            raise ValueError("edge.chat is reached at a name under edge.domain: name the domain as well")
+        if self.edge.chat_origins and not self.edge.has_chat:
+            raise ValueError("edge.chat_origins name sites that show a chat which edge.chat keeps inside")
         if not zone:
             return self
         if not domain:

@@ -11,7 +11,15 @@ from k8s.workloads.containers import CONTAINERS
 from k8s.workloads.walls import TELEMETRY
 
 Object = dict[str, Any]
-WAY_IN = ("Certificate", "Gateway", "HTTPRoute", "HealthCheckPolicy", "TargetGroupBinding")
+WAY_IN = (
+    "Certificate",
+    "Gateway",
+    "GCPBackendPolicy",
+    "GCPGatewayPolicy",
+    "HTTPRoute",
+    "HealthCheckPolicy",
+    "TargetGroupBinding",
+)
 
 
 def pages(objects: list[Object]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Object = dict[str, Any]
+OUR_PROXY = {"matchLabels": {"kubernetes.io/metadata.name": "envoy-gateway-system"}}
 PLACEHOLDER = re.compile(r"placeholder|changeme|\btodo\b|\$\{|\{\{|<[a-z_-]+>", re.IGNORECASE)
 
 
@@ -160,6 +161,53 @@ def _references(found: list[Object]) -> Iterator[str]:
                 yield f"{one['kind']}/{one['metadata']['name']} scales {target['name']!r}, which is not there"
 
 
+def _ways_in(found: list[Object]) -> Iterator[str]:
+    """A host that its listener drops, a Service that is not there, a wall that stays shut: none says so."""
+    listeners = {
+        (one["metadata"]["name"], listener["name"]): listener
+        for one in found
+        if one["kind"] == "Gateway"
+        for listener in one["spec"]["listeners"]
+    }
+    for one in (one for one in found if one["kind"] == "HTTPRoute"):
+        name, spec = f"HTTPRoute/{one['metadata']['name']}", one["spec"]
+        for parent in spec["parentRefs"]:
+            listener = listeners.get((parent["name"], parent["sectionName"]))
+            if listener is None:
+                yield f"{name} joins {parent['name']}/{parent['sectionName']}, which is no listener"
+            elif dropped := sorted(
+                set(spec["hostnames"]) - {listener.get("hostname", host) for host in spec["hostnames"]}
+            ):
+                yield f"{name} names {dropped}, which its listener drops"
+    for name, service, port in _backends(found):
+        yield from _behind(found, name, service, port)
+
+
+def _backends(found: list[Object]) -> Iterator[tuple[str, str, int]]:
+    for one in found:
+        name, spec = f"{one['kind']}/{one['metadata']['name']}", one.get("spec", {})
+        if one["kind"] == "HTTPRoute":
+            for backend in (backend for rule in spec["rules"] for backend in rule.get("backendRefs", [])):
+                yield name, backend["name"], backend["port"]
+        elif one["kind"] == "TargetGroupBinding":
+            yield name, spec["serviceRef"]["name"], spec["serviceRef"]["port"]
+
+
+def _behind(found: list[Object], name: str, service: str, port: int) -> Iterator[str]:
+    there = {one["metadata"]["name"]: one["spec"] for one in found if one["kind"] == "Service"}
+    spec = there.get(service, {"ports": [], "selector": {}})
+    if port not in {one["port"] for one in spec["ports"]}:
+        yield f"{name} leads to {service}:{port}, which no Service opens"
+    walls = [
+        one["spec"]
+        for one in found
+        if one["kind"] == "NetworkPolicy" and one["spec"]["podSelector"].get("matchLabels") == spec["selector"]
+    ]
+    peers = [peer for wall in walls for rule in wall.get("ingress", []) for peer in rule["from"]]
+    if not any("ipBlock" in peer or peer.get("namespaceSelector") == OUR_PROXY for peer in peers):
+        yield f"{name} leads to {service}, whose wall lets nobody in from outside"
+
+
 RULES: dict[str, Callable[[list[Object]], Iterator[str]]] = {
     "OBJ-001": _twice,
     "OBJ-002": _placeholders,
@@ -168,4 +216,5 @@ RULES: dict[str, Callable[[list[Object]], Iterator[str]]] = {
     "OBJ-005": _ports,
     "OBJ-006": _pods_are_restricted,
     "OBJ-007": _references,
+    "OBJ-008": _ways_in,
 }

@@ -12,10 +12,11 @@ from pulumi import Output
 from infra.aws.access import Allow
 from infra.aws.foundation import AwsFoundation
 from infra.aws.observability import log_group
-from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Reach, Scope, Zone
+from infra.capabilities import OWN_WORDS, Cluster, Edge, Ground, Reach, Scope, Zone
 
 _TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"  # TLS 1.2 and 1.3 only
 GATEWAY_PORT = 8080
+CHAT_PORT = 8084
 
 
 def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge:
@@ -24,10 +25,11 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
     if scope.settings.is_small or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     balancer = _balancer(scope, ground)
-    target = _target(scope, ground, cluster)
-    _let_in(scope, cluster, balancer)
-    _listeners(scope, balancer, target, _certificate(scope, zone, domain))
-    _record(scope, zone, balancer)
+    target = _target(scope, ground, cluster, "gateway", GATEWAY_PORT)
+    _let_in(scope, cluster, balancer, "gateway", GATEWAY_PORT)
+    https = _listeners(scope, balancer, target, _certificate(scope, zone, "", domain))
+    _record(scope, zone, balancer, "", domain)
+    chat = _chat(scope, ground, cluster, zone, https, balancer) if scope.settings.edge.has_chat else None
     waf = _waf(scope, ground, balancer).arn if scope.settings.edge.waf else ""
     return Edge(
         hostname=domain,
@@ -38,6 +40,7 @@ def build(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> Edge
         zone=zone,
         waf=waf,
         name=balancer.arn_suffix,
+        chat_entry=chat.arn if chat else "",
     )
 
 
@@ -70,6 +73,16 @@ def _node(scope: Scope, cluster: Cluster, zone: Zone | None) -> Edge:
             records=[cluster.address],
             opts=scope.own(),
         )
+    if zone and (chat := scope.settings.edge.chat_domain):
+        aws.route53.Record(
+            scope.name("entry-chat"),
+            zone_id=zone.id,
+            name=chat,
+            type="CNAME",
+            ttl=300,
+            records=[scope.settings.edge.domain or ""],
+            opts=scope.own(),
+        )
     hostname = scope.settings.edge.domain or cluster.address
     return Edge(
         hostname=hostname,
@@ -94,15 +107,19 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
             to_port=port,
             opts=scope.own(),
         )
-    aws.vpc.SecurityGroupEgressRule(
-        scope.name("edge-in"),
-        security_group_id=group.id,
-        cidr_ipv4=str(scope.settings.network.inside),
-        ip_protocol="tcp",
-        from_port=GATEWAY_PORT,
-        to_port=GATEWAY_PORT,
-        opts=scope.own(),
-    )
+    for label, port in (
+        ("edge-in", GATEWAY_PORT),
+        *([("edge-in-chat", CHAT_PORT)] if scope.settings.edge.has_chat else []),
+    ):
+        aws.vpc.SecurityGroupEgressRule(
+            scope.name(label),
+            security_group_id=group.id,
+            cidr_ipv4=str(scope.settings.network.inside),
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            opts=scope.own(),
+        )
     return aws.lb.LoadBalancer(
         scope.name("edge"),
         load_balancer_type="application",
@@ -116,25 +133,53 @@ def _balancer(scope: Scope, ground: Ground[AwsFoundation]) -> aws.lb.LoadBalance
     )
 
 
-def _let_in(scope: Scope, cluster: Cluster, balancer: aws.lb.LoadBalancer) -> None:
+def _chat(
+    scope: Scope,
+    ground: Ground[AwsFoundation],
+    cluster: Cluster,
+    zone: Zone,
+    https: aws.lb.Listener,
+    balancer: aws.lb.LoadBalancer,
+) -> aws.lb.TargetGroup:
+    """The same balancer by another name: a certificate, a record and a target group of its own."""
+    domain = scope.settings.edge.chat_domain
+    target = _target(scope, ground, cluster, "chat", CHAT_PORT)
+    _let_in(scope, cluster, balancer, "chat", CHAT_PORT)
+    proven = _certificate(scope, zone, "-chat", domain)
+    aws.lb.ListenerCertificate(
+        scope.name("chat"), listener_arn=https.arn, certificate_arn=proven.certificate_arn, opts=scope.own()
+    )
+    aws.lb.ListenerRule(
+        scope.name("chat"),
+        listener_arn=https.arn,
+        priority=2,
+        conditions=[{"host_header": {"values": [domain]}}],
+        actions=[{"type": "forward", "target_group_arn": target.arn}],
+        opts=scope.own(),
+    )
+    _record(scope, zone, balancer, "-chat", domain)
+    return target
+
+
+def _let_in(scope: Scope, cluster: Cluster, balancer: aws.lb.LoadBalancer, label: str, port: int) -> None:
     """Auto Mode adds no rule of its own for a balancer that it did not make."""
     aws.vpc.SecurityGroupIngressRule(
-        scope.name("gateway"),
+        scope.name(label),
         security_group_id=cluster.firewall,
         referenced_security_group_id=balancer.security_groups[0],
         ip_protocol="tcp",
-        from_port=GATEWAY_PORT,
-        to_port=GATEWAY_PORT,
+        from_port=port,
+        to_port=port,
         opts=scope.own(),
     )
 
 
-def _target(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> aws.lb.TargetGroup:
+def _target(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster, label: str, port: int) -> aws.lb.TargetGroup:
     return aws.lb.TargetGroup(
-        scope.name("gateway"),
+        scope.name(label),
         vpc_id=ground.network.id,
         target_type="ip",
-        port=GATEWAY_PORT,
+        port=port,
         protocol="HTTP",
         deregistration_delay=30,
         health_check={"path": "/health", "interval": 10, "healthy_threshold": 2, "matcher": "200"},
@@ -144,11 +189,13 @@ def _target(scope: Scope, ground: Ground[AwsFoundation], cluster: Cluster) -> aw
     )
 
 
-def _certificate(scope: Scope, zone: Zone, domain: str) -> aws.acm.CertificateValidation:
-    certificate = aws.acm.Certificate(scope.name("edge"), domain_name=domain, validation_method="DNS", opts=scope.own())
+def _certificate(scope: Scope, zone: Zone, label: str, domain: str) -> aws.acm.CertificateValidation:
+    certificate = aws.acm.Certificate(
+        scope.name(f"edge{label}"), domain_name=domain, validation_method="DNS", opts=scope.own()
+    )
     check = certificate.domain_validation_options[0]
     proof = aws.route53.Record(
-        scope.name("certificate"),
+        scope.name(f"certificate{label}"),
         zone_id=zone.id,
         name=check.resource_record_name,
         type=check.resource_record_type,
@@ -157,13 +204,16 @@ def _certificate(scope: Scope, zone: Zone, domain: str) -> aws.acm.CertificateVa
         opts=scope.own(),
     )
     return aws.acm.CertificateValidation(
-        scope.name("edge"), certificate_arn=certificate.arn, validation_record_fqdns=[proof.fqdn], opts=scope.own()
+        scope.name(f"edge{label}"),
+        certificate_arn=certificate.arn,
+        validation_record_fqdns=[proof.fqdn],
+        opts=scope.own(),
     )
 
 
 def _listeners(
     scope: Scope, balancer: aws.lb.LoadBalancer, target: aws.lb.TargetGroup, proven: aws.acm.CertificateValidation
-) -> None:
+) -> aws.lb.Listener:
     https = aws.lb.Listener(
         scope.name("https"),
         load_balancer_arn=balancer.arn,
@@ -185,6 +235,7 @@ def _listeners(
         ],
         opts=scope.own(),
     )
+    return https
 
 
 def _shut(scope: Scope, https: aws.lb.Listener) -> None:
@@ -199,12 +250,12 @@ def _shut(scope: Scope, https: aws.lb.Listener) -> None:
     )
 
 
-def _record(scope: Scope, zone: Zone, balancer: aws.lb.LoadBalancer) -> None:
+def _record(scope: Scope, zone: Zone, balancer: aws.lb.LoadBalancer, label: str, domain: str) -> None:
     alias: Any = {"name": balancer.dns_name, "zone_id": balancer.zone_id, "evaluate_target_health": True}
     aws.route53.Record(
-        scope.name("entry"),
+        scope.name(f"entry{label}"),
         zone_id=zone.id,
-        name=scope.settings.edge.domain or "",
+        name=domain,
         type="A",
         aliases=[alias],
         opts=scope.own(),
@@ -241,8 +292,8 @@ def _waf(scope: Scope, ground: Ground[AwsFoundation], balancer: aws.lb.LoadBalan
 
 
 def _managed(name: str, priority: int) -> dict:
-    """Not asked about webhooks: a ticket quotes HTML, SQL and addresses, and a refused one is lost."""
-    statement: dict = {"name": name, "vendor_name": "AWS", "scope_down_statement": _no_webhook()}
+    """Not asked about what people write: it quotes HTML, SQL and addresses, and a refused ticket is lost."""
+    statement: dict = {"name": name, "vendor_name": "AWS", "scope_down_statement": _no_own_words()}
     if name == "AWSManagedRulesCommonRuleSet":
         # A ticket is longer than the 8 KB this rule allows; the Gateway has its own limit.
         statement["rule_action_overrides"] = [{"name": "SizeRestrictions_BODY", "action_to_use": {"count": {}}}]
@@ -250,8 +301,8 @@ def _managed(name: str, priority: int) -> dict:
     return {"name": name, "priority": priority, "override_action": {"none": {}}, "statement": group}
 
 
-def _no_webhook() -> dict:
-    hooks = [
+def _no_own_words() -> dict:
+    said = [
         {
             "byte_match_statement": {
                 "field_to_match": {"uri_path": {}},
@@ -260,9 +311,9 @@ def _no_webhook() -> dict:
                 "text_transformations": [{"priority": 0, "type": "NORMALIZE_PATH"}],
             }
         }
-        for path in WEBHOOKS
+        for path in OWN_WORDS
     ]
-    return {"not_statement": {"statement": {"or_statement": {"statements": hooks}}}}
+    return {"not_statement": {"statement": {"or_statement": {"statements": said}}}}
 
 
 def _seen(name: str) -> Any:

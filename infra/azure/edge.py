@@ -37,6 +37,16 @@ class Home:
         return ".".join(part for part in (label, self.below) if part) or "@"
 
 
+@dataclass(frozen=True)
+class Door:
+    """A name that Front Door answers to, and whose pods are behind it; the Gateway tells them apart by the name."""
+
+    container: str
+    label: str
+    name: str  # under the domain
+    domain: str
+
+
 def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Edge:
     domain = scope.settings.edge.domain
     zone = _home(scope, ground, domain) if domain else None
@@ -54,10 +64,12 @@ def build(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster) -> Ed
         enabled_state="Enabled",
         opts=scope.own(),
     )
-    custom = _custom_domain(scope, ground, profile, zone.zone, domain)
-    _records(scope, zone, address, endpoint, custom)
-    _route(scope, ground, profile, endpoint, custom)
-    waf = _waf(scope, ground, profile, custom).id if scope.settings.edge.waf else ""
+    _record(scope, zone, "origin", "A", "origin", target_resource={"id": address.id})
+    doors = [Door("gateway", "", "", domain)]
+    if scope.settings.edge.has_chat:
+        doors.append(Door("chat", "-chat", "chat", scope.settings.edge.chat_domain))
+    customs = [_open(scope, ground, profile, endpoint, zone, door) for door in doors]
+    waf = _waf(scope, ground, profile, customs).id if scope.settings.edge.waf else ""
     diagnose(scope, "edge", profile.id, ground.observability.logs, ("audit", "allLogs"))
     return Edge(
         hostname=domain,
@@ -81,7 +93,9 @@ def _node(scope: Scope, ground: Ground[AzureFoundation], cluster: Cluster, zone:
     if zone:  # an apex name cannot be an alias of a machine's name, so the entry is a name under the zone
         first = {"cname": cluster.hostname}  # from then on the machine's own
         _record(scope, zone, "entry", "CNAME", _NODE, kept=["cnameRecord"], cname_record=first)
-    hostname = f"www.{scope.settings.edge.domain}" if zone else cluster.hostname
+    hostname = f"{_NODE}.{scope.settings.edge.domain}" if zone else cluster.hostname
+    if zone and scope.settings.edge.has_chat:
+        _record(scope, zone, "entry-chat", "CNAME", "chat", cname_record={"cname": hostname})
     return Edge(
         hostname=hostname,
         address=cluster.address,
@@ -151,14 +165,31 @@ def _profile(scope: Scope, ground: Ground[AzureFoundation]) -> cdn.Profile:
     )
 
 
+def _open(
+    scope: Scope,
+    ground: Ground[AzureFoundation],
+    profile: cdn.Profile,
+    endpoint: cdn.AFDEndpoint,
+    zone: Home,
+    door: Door,
+) -> cdn.AFDCustomDomain:
+    custom = _custom_domain(scope, ground, profile, zone.zone, door)
+    token = custom.validation_properties.validation_token
+    proof = ".".join(part for part in ("_dnsauth", door.name) if part)
+    _record(scope, zone, f"entry{door.label}", "A", door.name, target_resource={"id": endpoint.id})
+    _record(scope, zone, f"certificate{door.label}", "TXT", proof, txt_records=[{"value": [token]}])
+    _route(scope, ground, profile, endpoint, custom, door)
+    return custom
+
+
 def _custom_domain(
-    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, zone: Zone, domain: str
+    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, zone: Zone, door: Door
 ) -> cdn.AFDCustomDomain:
     return cdn.AFDCustomDomain(
-        scope.name("edge"),
+        scope.name(f"edge{door.label}"),
         resource_group_name=ground.foundation.group,
         profile_name=profile.name,
-        host_name=domain,
+        host_name=door.domain,
         azure_dns_zone={"id": zone.id},
         tls_settings={
             "certificate_type": cdn.AfdCertificateType.MANAGED_CERTIFICATE,
@@ -168,29 +199,17 @@ def _custom_domain(
     )
 
 
-def _records(
-    scope: Scope,
-    zone: Home,
-    address: net.PublicIPAddress,
-    endpoint: cdn.AFDEndpoint,
-    custom: cdn.AFDCustomDomain,
-) -> None:
-    token = custom.validation_properties.validation_token
-    _record(scope, zone, "entry", "A", "", target_resource={"id": endpoint.id})
-    _record(scope, zone, "certificate", "TXT", "_dnsauth", txt_records=[{"value": [token]}])
-    _record(scope, zone, "origin", "A", "origin", target_resource={"id": address.id})
-
-
 def _route(
     scope: Scope,
     ground: Ground[AzureFoundation],
     profile: cdn.Profile,
     endpoint: cdn.AFDEndpoint,
     custom: cdn.AFDCustomDomain,
+    door: Door,
 ) -> None:
-    group, domain = ground.foundation.group, scope.settings.edge.domain or ""
+    group = ground.foundation.group
     origins = cdn.AFDOriginGroup(
-        scope.name("gateway"),
+        scope.name(door.container),
         resource_group_name=group,
         profile_name=profile.name,
         load_balancing_settings={"sample_size": 4, "successful_samples_required": 3},
@@ -203,19 +222,19 @@ def _route(
         opts=scope.own(),
     )
     origin = cdn.AFDOrigin(
-        scope.name("gateway"),
+        scope.name(door.container),
         resource_group_name=group,
         profile_name=profile.name,
         origin_group_name=origins.name,
-        host_name=f"origin.{domain}",  # cert-manager gives the Gateway a certificate for this name
-        origin_host_header=domain,
+        host_name=f"origin.{scope.settings.edge.domain}",  # cert-manager gives the Gateway a certificate for this name
+        origin_host_header=door.domain,
         enforce_certificate_name_check=True,
         https_port=443,
         enabled_state="Enabled",
         opts=scope.own(),
     )
     cdn.Route(
-        scope.name("gateway"),
+        scope.name(door.container),
         resource_group_name=group,
         profile_name=profile.name,
         endpoint_name=endpoint.name,
@@ -232,7 +251,7 @@ def _route(
 
 
 def _waf(
-    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, custom: cdn.AFDCustomDomain
+    scope: Scope, ground: Ground[AzureFoundation], profile: cdn.Profile, customs: Sequence[cdn.AFDCustomDomain]
 ) -> frontdoor.Policy:
     limit: Any = {
         "name": "rate",
@@ -255,7 +274,7 @@ def _waf(
         custom_rules={"rules": [limit]},
         opts=scope.own(),
     )
-    association: Any = {"domains": [{"id": custom.id}], "patterns_to_match": ["/*"]}
+    association: Any = {"domains": [{"id": custom.id} for custom in customs], "patterns_to_match": ["/*"]}
     cdn.SecurityPolicy(
         scope.name("edge"),
         resource_group_name=ground.foundation.group,

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi_gcp as gcp
 from pulumi import Input
 
-from infra.capabilities import WEBHOOKS, Cluster, Edge, Ground, Reach, Scope, Zone
+from infra.capabilities import OWN_WORDS, Cluster, Edge, Ground, Reach, Scope, Zone
 from infra.gcp.foundation import GcpFoundation
 from infra.grants import Access
 
@@ -20,8 +20,11 @@ def build(scope: Scope, ground: Ground[GcpFoundation], cluster: Cluster) -> Edge
     if scope.settings.is_small or zone is None or domain is None:  # settings refuse a managed cluster without one
         return _node(scope, cluster, zone)
     address = gcp.compute.GlobalAddress(scope.name("edge"), address_type="EXTERNAL", opts=scope.own())
-    _record(scope, zone, "entry", f"{domain}.", "A", address.address)
-    certificates = _certificates(scope, zone, domain)
+    certificates = _certificates(scope)
+    names = {"": domain} | ({"-chat": scope.settings.edge.chat_domain} if scope.settings.edge.has_chat else {})
+    for label, name in names.items():
+        _record(scope, zone, f"entry{label}", f"{name}.", "A", address.address)
+        _certificate(scope, zone, certificates, label, name)
     tls = gcp.compute.SSLPolicy(
         scope.name("edge"),
         name=scope.name("edge"),
@@ -69,6 +72,8 @@ _RECORDS = [
 def _node(scope: Scope, cluster: Cluster, zone: Zone | None) -> Edge:
     if zone:
         _record(scope, zone, "entry", f"{scope.settings.edge.domain}.", "A", cluster.address)
+    if zone and (chat := scope.settings.edge.chat_domain):
+        _record(scope, zone, "entry-chat", f"{chat}.", "CNAME", f"{scope.settings.edge.domain}.")
     hostname = scope.settings.edge.domain or cluster.address
     return Edge(
         hostname=hostname,
@@ -97,24 +102,29 @@ def _record(scope: Scope, zone: Zone, label: str, name, kind, value) -> None:
     )
 
 
-def _certificates(scope: Scope, zone: Zone, domain: str) -> gcp.certificatemanager.CertificateMap:
-    proof = gcp.certificatemanager.DnsAuthorization(scope.name("edge"), domain=domain, opts=scope.own())
+def _certificates(scope: Scope) -> gcp.certificatemanager.CertificateMap:
+    return gcp.certificatemanager.CertificateMap(scope.name("edge"), name=scope.name("edge"), opts=scope.own())
+
+
+def _certificate(
+    scope: Scope, zone: Zone, certificates: gcp.certificatemanager.CertificateMap, label: str, domain: str
+) -> None:
+    name = scope.name(f"edge{label}")
+    proof = gcp.certificatemanager.DnsAuthorization(name, domain=domain, opts=scope.own())
     check = proof.dns_resource_records[0]
-    _record(scope, zone, "certificate", check.name, check.type, check.data)
+    _record(scope, zone, f"certificate{label}", check.name, check.type, check.data)
     certificate = gcp.certificatemanager.Certificate(
-        scope.name("edge"),
+        name,
         managed={"domains": [domain], "dns_authorizations": [proof.id]},
         opts=scope.own(),
     )
-    certificates = gcp.certificatemanager.CertificateMap(scope.name("edge"), name=scope.name("edge"), opts=scope.own())
     gcp.certificatemanager.CertificateMapEntry(
-        scope.name("edge"),
+        name,
         map=certificates.name,
         hostname=domain,
         certificates=[certificate.id],
         opts=scope.own(),
     )
-    return certificates
 
 
 def _waf(scope: Scope) -> gcp.compute.SecurityPolicy:
@@ -142,7 +152,7 @@ def _waf(scope: Scope) -> gcp.compute.SecurityPolicy:
 
 
 def _known_attack(priority: int, name: str) -> dict:
-    """Lowest sensitivity, and not asked about webhooks: tickets quote HTML and SQL, and a refused one is lost."""
-    hook = "|".join(path.strip("/") for path in WEBHOOKS)
+    """Lowest sensitivity, and not asked about what people write: it quotes SQL, and a refused ticket is lost."""
+    hook = "|".join(path.strip("/") for path in OWN_WORDS)
     expression = f"!request.path.matches('^/({hook})/') && evaluatePreconfiguredWaf('{name}', {{'sensitivity': 1}})"
     return {"priority": priority, "action": "deny(403)", "match": {"expr": {"expression": expression}}}

@@ -136,11 +136,23 @@ def _models(contract: Contract) -> Settings:
 
 
 def _rag(contract: Contract) -> Settings:
-    return {
+    return _visitors(contract) | {
         "POINTSMAN_OBJECTS_URL": contract.objects.models,
         "POINTSMAN_RAG_HOST": "0.0.0.0",  # noqa: S104
         "POINTSMAN_ROUTER_URL": ROUTER_URL,
         "POINTSMAN_RAG_CONNECTOR": next(iter(contract.secrets.connectors), "desk"),
+    }
+
+
+def _visitors(contract: Contract) -> Settings:
+    """A chat that nobody reaches from outside believes no proxy and opens nothing without a key."""
+    edge = contract.edge
+    if not edge.chat_hostname:
+        return {}
+    return {
+        "POINTSMAN_TRUSTED_PROXIES": json.dumps(_proxies(contract)),
+        "POINTSMAN_RAG_PUBLIC": json.dumps(edge.chat == "public"),
+        "POINTSMAN_RAG_ORIGINS": json.dumps(edge.chat_origins),
     }
 
 

@@ -58,10 +58,10 @@ def _ingress(contract: Contract, container: Container) -> list[Rule]:
         return []
     callers = [_pods(one.name) for one in SERVING if container.name == "router" and Target.ROUTER in one.calls]
     callers.append(namespace(TELEMETRY))
-    if container.name == "gateway":
+    if container.name == "gateway" or (container.name == "rag" and contract.edge.chat_hostname):
         callers += way_in(contract)
-        if not contract.is_small:
-            callers.append(namespace(KEDA))  # asks how many tickets wait
+    if container.name == "gateway" and not contract.is_small:
+        callers.append(namespace(KEDA))  # asks how many tickets wait
     found = [{"from": callers, "ports": [{"protocol": "TCP", "port": "http"}]}]
     if container.predict:
         found.append({"from": [_pods("gateway")], "ports": [{"protocol": "TCP", "port": "predict"}]})

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,47 @@ def test_small_with_a_domain_gets_its_zone(plan: Plan, cloud: str) -> None:
     assert kinds(found, "edge") & {"Zone", "ManagedZone"}
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_chat_has_a_name_of_its_own_only_when_asked_for(plan: Plan, plans: Plans, cloud: str) -> None:
+    """Record, certificate and way in come together; a chat that nobody opened has none of them."""
+    opened, shut = plans[cloud, "prod"], plan(cloud, edge={"chat": "off"})
+    assert (shut.problems, shut.findings) == ((), ())
+    assert opened.contract["edge"]["chat_hostname"] == "chat.tickets.example.com"
+    assert (shut.contract["edge"]["chat_hostname"], shut.contract["edge"]["chat_entry"]) == ("", "")
+    more = Counter(r.type.split(":")[-1] for r in opened.resources) - Counter(
+        r.type.split(":")[-1] for r in shut.resources
+    )
+    assert dict(more) == CHAT[cloud]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_chat_of_small_is_another_name_of_the_machine(plan: Plan, cloud: str) -> None:
+    """A name that points at the machine's own: it follows where that goes."""
+    found = plan(cloud, "small", edge={"domain": "tickets.example.com", "chat": "keys"})
+    assert (found.problems, found.findings) == ((), ())
+    hostname, chat = (found.contract["edge"][key] for key in ("hostname", "chat_hostname"))
+    assert chat == "chat.tickets.example.com"
+    (record,) = [r.inputs for r in found.resources if r.urn.endswith("entry-chat")]
+    assert hostname in str(record)
+    assert "CNAME" in str(record)
+
+
+CHAT = {
+    "aws": {
+        "TargetGroup": 1,
+        "SecurityGroupEgressRule": 1,
+        "SecurityGroupIngressRule": 1,
+        "Certificate": 1,
+        "CertificateValidation": 1,
+        "ListenerCertificate": 1,
+        "ListenerRule": 1,
+        "Record": 2,
+    },
+    "azure": {"AFDCustomDomain": 1, "AFDOriginGroup": 1, "AFDOrigin": 1, "Route": 1, "RecordSet": 2},
+    "gcp": {"DnsAuthorization": 1, "Certificate": 1, "CertificateMapEntry": 1, "RecordSet": 2},
+}
+
+
 def test_azure_bus_is_standard_unless_premium_is_asked_for(plan: Plan) -> None:
     """Ids alone are on it. The posture says what Standard lacks, and falls silent when Premium is paid for."""
     standard, premium = plan("azure"), plan("azure", bus={"private": True})
@@ -422,7 +464,8 @@ def test_an_existing_zone_takes_the_records_and_none_is_made(plan: Plan, cloud: 
     assert where == {"dns/example.com" if cloud == "azure" else ZONE[cloud]}
     if cloud == "azure":
         names = {r["relativeRecordSetName"] for r in records}
-        assert names == ({"tickets", "_dnsauth.tickets", "origin.tickets"} if profile == "prod" else {"www.tickets"})
+        behind_front_door = {"tickets", "_dnsauth.tickets", "origin.tickets", "chat.tickets", "_dnsauth.chat.tickets"}
+        assert names == (behind_front_door if profile == "prod" else {"www.tickets"})
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -19,6 +19,8 @@ VERSIONS = ("1.33", "1.34", "1.35", "1.36")
 UNSEEN = {
     ("cert-manager.io/v1", "Certificate"),
     ("eks.amazonaws.com/v1", "TargetGroupBinding"),
+    ("networking.gke.io/v1", "GCPBackendPolicy"),
+    ("networking.gke.io/v1", "GCPGatewayPolicy"),
     ("networking.gke.io/v1", "HealthCheckPolicy"),
     ("cert-manager.io/v1", "ClusterIssuer"),
     ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy"),

@@ -154,6 +154,20 @@ def test_the_variables_of_a_cloud_are_read_by_somebody(rollouts: Rollouts) -> No
         assert names <= known
 
 
+@pytest.mark.parametrize(("chat", "public"), [("off", None), ("keys", "false"), ("public", "true")])
+def test_who_opens_a_conversation_is_the_contracts_word(chat: str, public: str | None, rollouts: Rollouts) -> None:
+    """A chat that is kept inside believes no proxy; with a way in, callers are told apart as at the gateway."""
+    contract = rollouts["gcp", "prod"].contract
+    host = "" if chat == "off" else "chat.tickets.example.com"
+    edge = {"chat": chat, "chat_hostname": host, "chat_origins": ("https://www.example.com",)}
+    changed = contract.model_copy(update={"edge": contract.edge.model_copy(update=edge)})
+    found = environment(changed)
+    assert found["rag"].get("POINTSMAN_RAG_PUBLIC") == public
+    proxies = found["gateway"]["POINTSMAN_TRUSTED_PROXIES"] if host else None
+    assert found["rag"].get("POINTSMAN_TRUSTED_PROXIES") == proxies
+    assert found["rag"].get("POINTSMAN_RAG_ORIGINS") == ('["https://www.example.com"]' if host else None)
+
+
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
 def test_callers_are_told_apart_behind_each_way_in(stack: tuple[str, str], rollouts: Rollouts) -> None:
     """Else one caller's wrong keys would lock out everybody who comes through the same proxy."""

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from k8s.platform.objects import after, before
-from k8s.rules import pods
+from k8s.rules import breaches, pods
 from k8s.workloads.containers import CONTAINERS
 from k8s.workloads.entry import nameless, way_in
 from k8s.workloads.objects import objects
 from k8s.workloads.pods import REDACTS, Rollout, pod
+from k8s.workloads.walls import way_in as walls_in
 from services.core.kit.errors import ConfigurationInvalid
 from tests.k8s.conftest import OVERLAYS, Rendered, images
 from tests.k8s.workloads.check import UNSEEN, problems
@@ -46,18 +47,24 @@ def test_clouds_differ_in_what_only_they_have(rendered: Rendered) -> None:
     shared = names["aws"] & names["azure"] & names["gcp"]
     apart = {cloud: sorted(found - shared) for cloud, found in names.items()}
     assert apart == {
-        "aws": [("ConfigMap", "database-ca"), ("TargetGroupBinding", "gateway")],
-        "azure": [("Certificate", "gateway"), ("Gateway", "gateway"), ("HTTPRoute", "gateway")],
+        "aws": [("ConfigMap", "database-ca"), *_both("TargetGroupBinding")],
+        "azure": [("Certificate", "gateway"), ("Gateway", "gateway"), *_both("HTTPRoute")],
         "gcp": [
             ("ConfigMap", "database-ca"),
+            *_both("GCPBackendPolicy"),
+            ("GCPGatewayPolicy", "gateway"),
             ("Gateway", "gateway"),
-            ("HTTPRoute", "gateway"),
-            ("HealthCheckPolicy", "gateway"),
+            *_both("HTTPRoute"),
+            *_both("HealthCheckPolicy"),
         ],
     }
     for kind, name in sorted(shared):
         seen = {yaml.dump(_without_cloud(of(rendered[cloud, "prod"], kind, name))) for cloud in names}
         assert len(seen) == 1, (kind, name)
+
+
+def _both(kind: str) -> list[tuple[str, str]]:
+    return [(kind, "gateway"), (kind, "rag")]
 
 
 def _without_cloud(one: dict[str, Any]) -> Any:
@@ -110,12 +117,53 @@ def test_an_address_without_a_name_has_no_way_in(rollouts: dict[tuple[str, str],
         assert bool(way_in(named)) == (not wanted)
 
 
-def test_only_our_own_front_door_comes_in(rendered: Rendered) -> None:
-    route = of(rendered["azure", "prod"], "HTTPRoute", "gateway")
+@pytest.mark.parametrize("door", ["gateway", "rag"])
+def test_only_our_own_front_door_comes_in(door: str, rendered: Rendered) -> None:
+    route = of(rendered["azure", "prod"], "HTTPRoute", door)
     assert [m.get("headers", [{}])[0].get("name") for r in route["spec"]["rules"] for m in r["matches"]] == [
         None,
         "X-Azure-FDID",
     ]
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_the_chat_is_reached_by_its_own_name_where_it_has_one(
+    stack: tuple[str, str], rollouts: dict[tuple[str, str], Rollout]
+) -> None:
+    """Route, wall and certificate follow the one field of the contract; without it nobody outside gets to the chat."""
+    contract = rollouts[stack].contract
+    edge = contract.edge.model_copy(update={"origin_host": "tickets.example.com"})
+    name = {"chat": "public", "chat_hostname": "chat.tickets.example.com", "chat_entry": "group-of-the-chat"}
+    named = edge.model_copy(update=name)
+    unnamed = edge.model_copy(update={"chat": "off", "chat_hostname": "", "chat_entry": ""})
+    shut, opened = (
+        objects(replace(rollouts[stack], contract=contract.model_copy(update={"edge": one})))
+        for one in (unnamed, named)
+    )
+    assert [line for _, line in breaches(opened)] == []
+    assert {name for _, name in _joined(shut)} == {"gateway"}
+    assert {name for _, name in _joined(opened)} == {"gateway", "rag"}
+    walls = [of(found, "NetworkPolicy", "rag")["spec"]["ingress"][0]["from"] for found in (shut, opened)]
+    assert [peer for peer in walls[1] if peer not in walls[0]] == walls_in(contract)
+    for kind, name in _joined(opened) if stack[0] != "aws" or contract.is_small else ():
+        hosts = of(opened, kind, name)["spec"]["hostnames"]
+        assert ("chat.tickets.example.com" in hosts) == (name == "rag")
+    if contract.is_small:
+        assert "chat.tickets.example.com" in of(opened, "Certificate", "gateway")["spec"]["dnsNames"]
+
+
+def _joined(found: Objects) -> list[tuple[str, str]]:
+    return [(o["kind"], o["metadata"]["name"]) for o in found if o["kind"] in ("HTTPRoute", "TargetGroupBinding")]
+
+
+def test_googles_balancer_is_told_of_the_list_and_the_lowest_version(rendered: Rendered) -> None:
+    """Made by the stack, both are in force only where an object names them."""
+    found = rendered["gcp", "prod"]
+    for name in ("gateway", "rag"):
+        policy = of(found, "GCPBackendPolicy", name)["spec"]
+        assert policy["default"]["securityPolicy"] == "pointsman-prod-edge"
+        assert policy["targetRef"] == {"group": "", "kind": "Service", "name": name}
+    assert of(found, "GCPGatewayPolicy", "gateway")["spec"]["default"] == {"sslPolicy": "pointsman-prod-edge"}
 
 
 def test_an_image_without_a_digest_is_not_rendered(rollouts: dict[tuple[str, str], Rollout]) -> None:
@@ -131,6 +179,15 @@ def test_nothing_of_ours_may_ask_the_cluster(rendered: Rendered) -> None:
     for found in rendered.values():
         assert not {o["kind"] for o in found} & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
         assert all(o["automountServiceAccountToken"] is False for o in found if o["kind"] == "ServiceAccount")
+
+
+def test_a_host_that_its_listener_drops_is_found(rendered: Rendered) -> None:
+    """Front Door asks by the domain, and the listener that named its origin alone answered every call with 404."""
+    broken = copy.deepcopy(rendered["azure", "prod"])
+    of(broken, "Gateway", "gateway")["spec"]["listeners"][0]["hostname"] = "origin.tickets.example.com"
+    (first, second) = [line for _, line in breaches(broken)]
+    assert "HTTPRoute/gateway names ['tickets.example.com'], which its listener drops" in first
+    assert "HTTPRoute/rag names ['chat.tickets.example.com']" in second
 
 
 def test_rendering_twice_is_the_same(rollouts: dict[tuple[str, str], Rollout], rendered: Rendered) -> None:
@@ -178,6 +235,8 @@ MISTAKES: dict[str, tuple[str, str, Any, str]] = {
         "chat",
         "scales 'chat'",
     ),
+    "a way to nowhere": ("TargetGroupBinding/rag", "spec/serviceRef/name", "chat", "no Service opens"),
+    "a way through a shut wall": ("NetworkPolicy/rag", "spec/ingress/0/from", [], "lets nobody in from outside"),
     "a name given twice": ("Service/router-two", "metadata/name", "rag", "twice"),
 }
 
