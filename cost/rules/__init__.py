@@ -1,24 +1,31 @@
 """From a planned stack to meters: every resource type has a rule or is free with a reason."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 from cost.meter import HOURS_PER_MONTH, Meter, fixed
 from cost.rules import aws, azure, gcp
-from cost.rules.context import Context, Rule
+from cost.rules.context import Context, Rule, get
 from infra.kinds import Hourly, kinds
-from infra.offline.report import StackPlan
+from infra.offline.report import Resource, StackPlan
 from services.core.kit.errors import ConfigurationInvalid
 
 _OWN: Mapping[str, Mapping[str, Rule]] = {"aws": aws.RULES, "azure": azure.RULES, "gcp": gcp.RULES}
 
 
-def _by_the_hour(price: Hourly) -> Rule:
-    return lambda _resource, _ctx: [fixed(price.row, price.item, HOURS_PER_MONTH)]
+def by_the_hour(price: Hourly) -> Rule:
+    """Of each machine that the resource is, by what its record says of counts."""
+    return lambda resource, _ctx: [fixed(price.row, price.item, HOURS_PER_MONTH * _count(price, resource))]
+
+
+def _count(price: Hourly, resource: Resource) -> int:
+    told = [(get(resource, *path.split(".")), how) for path, how in price.times.items()]
+    return prod(1 + int(n or 0) if how == "n+1" else int(n or 1) for n, how in told if how != "1")
 
 
 def _recorded(cloud: str) -> Mapping[str, Rule]:
     """What a type's own record says of its price (infra/kinds)."""
-    return {type_: _by_the_hour(s.hourly) for type_, s in kinds(cloud).services.items() if s.hourly}
+    return {type_: by_the_hour(s.hourly) for type_, s in kinds(cloud).services.items() if s.hourly}
 
 
 RULES: Mapping[str, Mapping[str, Rule]] = {cloud: {**_recorded(cloud), **own} for cloud, own in _OWN.items()}

@@ -100,15 +100,7 @@ def _namespace(scope: Scope, ground: Ground[AzureFoundation]) -> sb.Namespace:
         **own,
     )
     if private_bus:
-        private.endpoint(
-            scope,
-            ground.foundation,
-            ground.network,
-            namespace.id,
-            label="bus",
-            part="namespace",
-            zone="privatelink.servicebus.windows.net",
-        )
+        private.endpoint(scope, ground.foundation, ground.network, namespace, label="bus")
     return namespace
 
 

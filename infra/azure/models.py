@@ -21,15 +21,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Models:
     last: Resource = account
     for name in scope.settings.models.names:
         last = _deployment(scope, ground, account, name, last)
-    private.endpoint(
-        scope,
-        ground.foundation,
-        ground.network,
-        account.id,
-        label="openai",
-        part="account",
-        zone="privatelink.openai.azure.com",
-    )
+    private.endpoint(scope, ground.foundation, ground.network, account, label="openai")
     # Audit and RequestResponse hold who, when, which model and how long; not the text.
     diagnose(scope, "openai", account.id, ground.observability.logs, ("audit", "allLogs"))
     return Models(

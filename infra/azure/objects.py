@@ -30,15 +30,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Objects:
     wanted += ["lake"] if scope.settings.objects.event_lake else []
     wanted += ["deploy"] if scope.settings.is_small else []
     containers = {name: _container(scope, ground, account, name) for name in wanted}
-    private.endpoint(
-        scope,
-        ground.foundation,
-        ground.network,
-        account.id,
-        label="blob",
-        part="blob",
-        zone="privatelink.blob.core.windows.net",
-    )
+    private.endpoint(scope, ground.foundation, ground.network, account, label="blob")
     diagnose(scope, "blob", Output.concat(account.id, "/blobServices/default"), ground.observability.logs, ("audit",))
     return Objects(
         names={name: c.id for name, c in containers.items()},

@@ -2,38 +2,38 @@
 
 from typing import Any
 
-from pulumi import Input
+from pulumi import CustomResource, Input
 from pulumi_azure_native import network as net
 from pulumi_azure_native import privatedns
 
 from infra.azure.foundation import AzureFoundation
 from infra.capabilities import Network, Scope
+from infra.kinds import kinds
+from services.core.kit.errors import ConfigurationInvalid
 
 
 def endpoint(
     scope: Scope,
     foundation: AzureFoundation,
     network: Network,
-    service: Input[str],
+    service: CustomResource,
     *,
     label: str,
-    part: str,
-    zone: str,
 ) -> None:
     """
-    Nothing when the profile goes without private endpoints.
+    Nothing when the profile goes without private endpoints. Part and zone are in the record of the service's type.
 
-    Args:
-        part: the sub-resource in Azure's word, such as `blob` or `vault`.
-        zone: the private DNS zone of that service, such as `privatelink.blob.core.windows.net`.
+    Raises:
+        ConfigurationInvalid: the record names none.
     """
     if not scope.settings.network.private_endpoints:
         return
+    part, zone = link_of(service.pulumi_resource_type or "")
     existing = scope.settings.network.existing
     theirs = (existing.private_dns_zones or {}).get(zone) if existing else None
     dns: Input[str] = theirs or linked_zone(scope, foundation, network, label=label, zone=zone)[0].id
     name = scope.name(label)
-    link: Any = {"name": label, "private_link_service_id": service, "group_ids": [part]}
+    link: Any = {"name": label, "private_link_service_id": service.id, "group_ids": [part]}
     subnet = network.endpoints or network.data[0]
     private = net.PrivateEndpoint(
         name,
@@ -49,6 +49,18 @@ def endpoint(
         private_dns_zone_configs=[{"name": label, "private_dns_zone_id": dns}],
         opts=scope.own(),
     )
+
+
+def link_of(type_: str) -> tuple[str, str]:
+    """(part, zone) of a type, by its record."""
+    record = kinds("azure").services.get(type_)
+    link = record.private.link if record else None
+    if link is None or not link.part:
+        raise ConfigurationInvalid(
+            f"infra/kinds/azure.yaml: {type_}.private says nothing of `link`: which part of it does a private endpoint "
+            "lead to, and which zone has its names? learn.microsoft.com/azure/private-link/private-endpoint-dns"
+        )
+    return link.part, link.zone
 
 
 def linked_zone(

@@ -33,15 +33,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Registry:
         opts=scope.own(),
         **(_private(scope) if premium else {}),
     )
-    private.endpoint(
-        scope,
-        ground.foundation,
-        ground.network,
-        registry.id,
-        label="registry",
-        part="registry",
-        zone="privatelink.azurecr.io",
-    )
+    private.endpoint(scope, ground.foundation, ground.network, registry, label="registry")
     diagnose(scope, "registry", registry.id, ground.observability.logs, ("allLogs",))
     if scope.settings.profile is Profile.PROD and scope.settings.registry.scan:
         _scan(scope, ground)

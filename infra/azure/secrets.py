@@ -35,15 +35,7 @@ def build(scope: Scope, ground: Ground[AzureFoundation]) -> Secrets:
         },
         opts=scope.own(protect=True),
     )
-    private.endpoint(
-        scope,
-        foundation,
-        ground.network,
-        vault.id,
-        label="vault",
-        part="vault",
-        zone="privatelink.vaultcore.azure.net",
-    )
+    private.endpoint(scope, foundation, ground.network, vault, label="vault")
     diagnose(scope, "secrets", vault.id, ground.observability.logs)
     uri = vault.properties.vault_uri
     names = {name: Output.concat(uri, "secrets/connector-", name) for name in scope.settings.connectors}

@@ -53,6 +53,16 @@ class Way(_Closed):
         return self
 
 
+class Link(_Closed):
+    """
+    A service's names inside our network (Azure): the zone in which its public name means its private address, and the
+    part of it that a private endpoint leads to; none, where it stands in a subnet of ours itself.
+    """
+
+    zone: str = Field(min_length=1)
+    part: str = ""
+
+
 class Claim(_Closed):
     """
     Where an input stands and what it must be (empty: anything that is set), or why there is none, or which other type
@@ -65,6 +75,7 @@ class Claim(_Closed):
     profiles: tuple[str, ...] = ("dev", "small", "prod")
     when: When | None = None
     endpoint: str = Field("", description="of a private way in: why it takes no private endpoint of its own (Azure)")
+    link: Link | None = Field(None, description="of a private way in: asked of what stands behind an endpoint (Azure)")
     none: str = ""
     says: str = Field("", description="the type whose record answers; it must be planned wherever this one is")
 
@@ -88,6 +99,9 @@ class Hourly(_Closed):
 
     row: str = Field(min_length=1)
     item: str = Field(min_length=1)
+    times: Mapping[str, Literal["n", "n+1", "1"]] = Field(
+        {}, description="inputs that say how many it is: so many, so many beside the first, or it costs no more"
+    )
 
 
 class Growth(_Closed):
@@ -154,6 +168,14 @@ class Kinds(_Closed):
         )
         if missing := sorted(modules - set(self.answers_for)):
             raise ValueError(f"answers_for lacks {', '.join(missing)}: what must be switched on before a type of it?")
+        return self
+
+    @model_validator(mode="after")
+    def a_zone_is_of_one_type(self) -> Self:
+        links = {type_: s.private.link for type_, s in self.services.items() if s.private.link}
+        for type_, link in links.items():
+            for other in (t for t, one in links.items() if t < type_ and one.zone == link.zone):
+                raise ValueError(f"{type_}.private.link: {link.zone} is {other}'s zone; a zone is of one service")
         return self
 
     @model_validator(mode="after")

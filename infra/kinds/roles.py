@@ -33,9 +33,20 @@ class Acts(_Closed):
         return self
 
 
+class Users(_Closed):
+    """A log-in's users: the type that makes one, or who does; `names`: inputs that must say the same of one."""
+
+    made_by: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_type(self) -> bool:
+        return ":" in self.made_by
+
+
 class Roles(_Closed):
     services: Mapping[str, Mapping[str, frozenset[str]]]
-    users: Mapping[str, str] = {}
+    users: Mapping[str, Users] = {}
     identities: tuple[str, ...] = Field(min_length=1, description="types that a grant may be given to")
     acts: Mapping[str, Acts]
     whole: Mapping[str, str] = {}

@@ -23,7 +23,9 @@ from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop
 
 from infra.offline import fabricate
+from infra.offline.failed import in_words, places_noted
 from infra.offline.stuck import Made, unless_stuck
+from services.core.kit.errors import PointsmanError
 
 STACK = "pulumi:pulumi:Stack"
 
@@ -68,7 +70,12 @@ class Program:
 
 
 def record(program: Program, *, simulate: bool) -> Recording:
-    """Run `program` once in a world of its own; a mistake in it raises what the program raised."""
+    """
+    Run `program` once in a world of its own.
+
+    Raises:
+        ConfigurationInvalid: a mistake in it, in words; its cause is what the program raised.
+    """
     recording = Recording()
     started = time.perf_counter()
     # An EMPTY context: a second program never sees the first one's root stack.
@@ -98,7 +105,12 @@ def _run(program: Program, recording: Recording, simulate: bool) -> None:
         loop.set_exception_handler(lambda *_: None)  # the awaited program reports its error; its siblings repeat it
         made: list[Made] = []
         work = run_in_stack(lambda: _watched(program.main, made))
-        loop.run_until_complete(unless_stuck(work, made, lambda: len(recording.resources) + monitor.calls))
+        with places_noted():
+            loop.run_until_complete(unless_stuck(work, made, lambda: len(recording.resources) + monitor.calls))
+    except PointsmanError:
+        raise
+    except Exception as exc:  # a program is anybody's code, and its tracebacks are the SDK's
+        raise in_words(exc) from exc
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()

@@ -15,6 +15,7 @@ from typing import Any
 from pulumi import _types
 
 from infra.kinds import QUESTIONS, Service, kinds
+from infra.kinds.roles import roles
 from infra.offline.schema_check import members
 from infra.offline.sdk import args_class, input_fields
 
@@ -35,6 +36,12 @@ _TAGS = ("userLabels", "resourceLabels", "labels", "tags")
 _LANDS = re.compile(r"^(subnetworks?|reservedPeeringRanges)$")
 _SIGNS_IN = re.compile(r"^(no_?)?passwords?|^authenticationMode$", re.IGNORECASE)
 _KEEPS = re.compile(r"^(enableD|d)eletionProtection(Enabled)?$|^enablePurgeProtection$")
+_NAMES_A_USER = re.compile(r"^user(Id|Name)$")
+_COUNTS = re.compile(
+    r"^(num\w*(Clusters|Nodes|Groups|Shards|Shard|Replicas)|replicas\w+|\w*(node|replica|shard|instance)Count"
+    r"|capacity|highAvailability)$"
+)
+_HOLDS = re.compile("identity", re.IGNORECASE)
 _WEAK = re.compile(r"prefer|optional|plain|allow|disabled|none|unspecified|1[._]?[01]$", re.IGNORECASE)
 
 
@@ -54,6 +61,21 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
             for path, ok in service.asked
             if path in switches and not ok and not _NAMES_ANOTHER.search(path)
         ),
+        *(
+            f"{where}.key: {path} says who may use the key: ask for it (`also`), or say in `unasked` why not"
+            for path in _key_holders(type_, service)
+            if not any(f"{told}.".startswith(f"{path}.") for told in said)
+        ),
+        *(f"{where}.private stands behind an endpoint: {_LINK}" for _ in _unlinked(type_, service)),
+        *(
+            f"infra/kinds/roles.yaml: users: {type_} is named by {path} as well; say it in `names`"
+            for path in _names_of_a_user(type_)
+            if path not in _user_names(cloud, type_)
+        ),
+        *(
+            f"{where}.hourly: {path} says how many machines it is: name it in `times`"
+            for path in _machines(type_, service)
+        ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
         *(f"{where} lives in Google's own network: say in `way` how ours reaches it" for _ in _far(type_, service)),
         *(
@@ -67,6 +89,32 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
             if path not in {*service.kept, *service.unasked}
         ),
     ]
+
+
+_LINK = "name its part and its zone (`link`), or say why it needs none (`endpoint`)"
+
+
+def _unlinked(type_: str, service: Service) -> list[str]:
+    """Azure: what is shut, and has no record of the zone in which its name means its private address."""
+    claim = service.private
+    return [claim.at] if type_.startswith("azure") and claim.at and not claim.endpoint and claim.link is None else []
+
+
+def _names_of_a_user(type_: str) -> list[str]:
+    """Where one user has two names, a log-in may want them equal: nobody is let in, and nobody says why."""
+    cls = args_class(type_) if type_.startswith("aws:") else None
+    return [name for name in (input_fields(cls) if cls else ()) if _NAMES_A_USER.search(name)]
+
+
+def _user_names(cloud: str, type_: str) -> tuple[str, ...]:
+    return tuple(name for one in roles(cloud).users.values() if one.made_by == type_ for name in one.names)
+
+
+def _machines(type_: str, service: Service) -> list[str]:
+    """Inputs that make several machines of one resource, where one price is said and nobody multiplies it."""
+    cls = args_class(type_) if service.hourly else None
+    found = [path for path in _paths(cls, "", 1) if _COUNTS.search(_last(path))] if cls else []
+    return [path for path in found if service.hourly and path not in service.hourly.times]
 
 
 def mere_settings(cloud: str, types: Iterable[str]) -> list[str]:
@@ -142,6 +190,30 @@ def _kept(type_: str) -> list[str]:
 
 def _last(path: str) -> str:
     return path.rpartition(".")[2]
+
+
+def _key_holders(type_: str, service: Service) -> list[str]:
+    """Inputs beside the key that name an identity: Azure's services take no key without one."""
+    cls, path = args_class(type_), service.key.at.split(".")
+    around = _around(cls, path) if cls else ()
+    return [at + name for at, inner in around for name in input_fields(inner) if _HOLDS.search(name)]
+
+
+def _around(cls: type, path: list[str], prefix: str = "") -> Iterator[tuple[str, type]]:
+    """The objects in which an input stands, less the outermost: whom a resource carries, IAM-009 asks."""
+    head, *rest = path
+    tp = input_fields(cls).get(head, (None,))[0]
+    at, rest = (f"{prefix}{head}.{rest[0]}.", rest[1:]) if rest[:1] == ["0"] else (f"{prefix}{head}.", rest)
+    for inner in _objects(tp) if rest else ():
+        yield at, inner
+        yield from _around(inner, rest, at)
+
+
+def _objects(tp: Any) -> list[type]:
+    """Of an input, or of each item of a list."""
+    options = members(tp)
+    options += [item for o in options if typing.get_origin(o) for a in typing.get_args(o) for item in members(a)]
+    return [m for m in options if isinstance(m, type) and _types.is_input_type(m)]
 
 
 def _paths(cls: type, prefix: str, depth: int) -> Iterator[str]:

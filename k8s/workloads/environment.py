@@ -23,7 +23,15 @@ Settings = dict[str, str]
 
 def environment(contract: Contract) -> dict[str, Settings]:
     """POINTSMAN_* and what the clouds' and OpenTelemetry's libraries read, for each container."""
-    return {name: {**_everybody(contract, name), **OWN[name](contract)} for name in CONTAINERS}
+    return {name: _of(contract, name) for name in CONTAINERS}
+
+
+def _of(contract: Contract, name: str) -> Settings:
+    try:
+        return {**_everybody(contract, name), **OWN[name](contract)}
+    except KeyError as exc:
+        fix = "fill it where the contract is made (infra/blueprint.py), or ask for less in k8s/workloads/environment.py"
+        raise ConfigurationInvalid(f"The settings of {name}: the contract holds nothing under {exc}; {fix}.") from exc
 
 
 def needs_authority(contract: Contract) -> bool:

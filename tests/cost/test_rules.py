@@ -8,8 +8,10 @@ import pytest
 
 from cost.bill import estimate
 from cost.estimate import Estimate
-from cost.rules import RULES, ResourceUnpriced, free_types
+from cost.meter import HOURS_PER_MONTH
+from cost.rules import RULES, ResourceUnpriced, by_the_hour, free_types
 from cost.rules.context import priced_name
+from infra.kinds import Hourly
 from infra.offline.plan import CLOUDS
 from tests.cost.conftest import TODAY
 from tests.cost.stacks import AWS, AZURE, GCP, ROUND, resource, stack
@@ -50,6 +52,23 @@ def test_a_type_without_a_rule_is_an_error_that_says_where_to_add_it():
         ResourceUnpriced, match=r"aws:redshift/cluster:Cluster.*cost/rules/aws\.py.*infra/kinds/aws\.yaml"
     ):
         bill(plan)
+
+
+@pytest.mark.parametrize(
+    ("times", "inputs", "count"),
+    [
+        ({}, {"numCacheClusters": 2}, 1),
+        ({"numCacheClusters": "n"}, {"numCacheClusters": 2}, 2),
+        ({"numCacheClusters": "n"}, {}, 1),
+        ({"shardCount": "n", "replicaCount": "n+1"}, {"shardCount": 3, "replicaCount": 1}, 6),
+        ({"sku.capacity": "n", "highAvailability": "1"}, {"sku": {"capacity": 2}, "highAvailability": "Enabled"}, 2),
+    ],
+)
+def test_an_hourly_price_is_of_each_machine(times, inputs, count):
+    """Two nodes of a cache cost twice what its record says of one."""
+    rule = by_the_hour(Hourly(row="cache", item="cache", times=times))
+    (meter,) = rule(resource("aws:elasticache/replicationGroup:ReplicationGroup", "cache", **inputs), None)
+    assert meter.quantity == HOURS_PER_MONTH * count
 
 
 def test_the_real_stacks_ask_only_for_rows_that_exist(plans: Plans):

@@ -11,6 +11,7 @@ import infra.kinds
 from cost.book import load_book
 from cost.rules import _OWN as OWN_PRICES
 from cost.rules import RULES as PRICES
+from infra.azure.private import link_of
 from infra.kinds import QUESTIONS, Claim, Service, keepers, kinds, read_kinds
 from infra.offline.plan import CLOUDS
 from infra.offline.posture import posture
@@ -116,12 +117,60 @@ def test_a_switch_that_nobody_speaks_of_is_an_error(cloud: str) -> None:
         ("azure-native:redisenterprise:RedisEnterprise", {}, "tags: it takes them as tags"),
         ("aws:elasticache/replicationGroup:ReplicationGroup", {}, "tags: it takes them as tags"),
         ("azure-native:storage:StorageAccount", {}, "nothing of encryption.keySource"),
+        (
+            "azure-native:redisenterprise:RedisEnterprise",
+            {"key": {"at": "encryption.customerManagedKeyEncryption.keyEncryptionKeyUrl"}},
+            "encryption.customerManagedKeyEncryption.keyEncryptionKeyIdentity says who may use the key",
+        ),
+        (
+            "azure-native:eventhub:Namespace",
+            {"key": {"at": "encryption.keyVaultProperties.0.keyName"}},
+            "encryption.keyVaultProperties.0.identity says who may use the key",
+        ),
+        (
+            "azure-native:redisenterprise:RedisEnterprise",
+            {"private": {"at": "publicNetworkAccess", "is": ["Disabled"]}},
+            "name its part and its zone (`link`)",
+        ),
+        ("aws:transfer/user:User", {}, "is named by userName as well; say it in `names`"),
+        (
+            "aws:elasticache/replicationGroup:ReplicationGroup",
+            {"hourly": {"row": "cache", "item": "cache"}},
+            "numCacheClusters says how many machines it is",
+        ),
+        (
+            "gcp:memorystore/instance:Instance",
+            {"hourly": {"row": "cache", "item": "cache", "times": {"shardCount": "n"}}},
+            "replicaCount says how many machines it is",
+        ),
+        (
+            "azure-native:redisenterprise:RedisEnterprise",
+            {"hourly": {"row": "cache", "item": "cache"}},
+            "highAvailability says how many machines it is",
+        ),
     ],
 )
 def test_what_a_stranger_forgot_of_a_cache_is_named(type_: str, claims: dict[str, Any], words: str) -> None:
     """A switch beside the key, TLS that is merely preferred, logins by a shared password."""
     record = {question: {"none": "forgotten"} for question in QUESTIONS} | claims
     assert any(words in line for line in silences(type_.split(":")[0], type_, Service.model_validate(record)))
+
+
+def test_a_zone_is_of_one_service(tmp_path: Path) -> None:
+    """Copied from the record of another, it would name the other."""
+    text, file = (FOLDER / "azure.yaml").read_text("utf-8"), tmp_path / "azure.yaml"
+    file.write_text(text.replace("privatelink.servicebus.windows.net", "privatelink.azurecr.io"))
+    with pytest.raises(ConfigurationInvalid, match=r"privatelink\.azurecr\.io is .*Registry's zone; a zone is of one"):
+        read_kinds(file)
+
+
+def test_a_private_endpoint_reads_part_and_zone_in_the_record() -> None:
+    """Said nowhere else; a type whose record is silent has none."""
+    account = kinds("azure").services["azure-native:storage:StorageAccount"].private.link
+    assert account
+    assert link_of("azure-native:storage:StorageAccount") == (account.part, account.zone)
+    with pytest.raises(ConfigurationInvalid, match=r"redisenterprise:RedisEnterprise\.private says nothing of `link`"):
+        link_of("azure-native:redisenterprise:RedisEnterprise")
 
 
 def test_what_google_keeps_says_where() -> None:

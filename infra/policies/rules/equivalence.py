@@ -1,11 +1,14 @@
 """EQ: three clouds, one platform."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
 from infra.catalogue import CAPABILITIES, CATALOGUE
-from infra.contract import Contract
+from infra.contract import Contract, Part
+from infra.grants import GRANTS
 from infra.kinds import kinds, unknown_kind
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
 
@@ -63,3 +66,34 @@ def valid_contract(stack: Stack) -> Iterator[Breach]:
     except ValidationError as exc:
         for error in (e for e in exc.errors() if e["input"] != COMPUTED):  # a first preview knows no address
             yield absent(stack, f"contract.{'.'.join(map(str, error['loc']))}: {error['msg']}")
+    for path, description in _empty(Contract, stack.contract) if stack.profile == "prod" else ():
+        if not excused(description, stack.cloud):
+            yield absent(stack, f"contract.{path} is empty in prod: fill it, or say in its `description` when it is")
+    yield from (absent(stack, line) for line in _without_users(stack))
+
+
+def _empty(part: type[Part], raw: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """The texts that hold nothing, as `edge.waf`, each with its field's description."""
+    for name, field in part.model_fields.items():
+        value, at = raw.get(name, field.default), f"{path}.{name}".lstrip(".")
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Part):
+            yield from _empty(field.annotation, value, at) if isinstance(value, dict) else ()
+        elif value == "" or (value == {} and field.is_required()):
+            yield at, field.description or ""
+
+
+def excused(description: str, cloud: str) -> bool:
+    """`AWS: ...` is empty elsewhere; `empty: ...` and `k3s only` are a choice of the settings."""
+    of = {"aws": "AWS", "azure": "Azure", "gcp": "GCP"}
+    named = [word for word in of.values() if re.search(rf"\b{word}\b[A-Za-z, ]*:", description)]
+    is_elsewhere = bool(named) and of[cloud] not in named
+    return is_elsewhere or "empty:" in description or "k3s only" in description
+
+
+def _without_users(stack: Stack) -> Iterator[str]:
+    """Who may log in to a thing is told by what name."""
+    for c in CATALOGUE:
+        users = dig(stack.contract, f"{c.name}.users")
+        let_in = sorted(who for who, granted in GRANTS.items() if granted & set(c.gives))
+        if isinstance(users, dict) and (missing := [who for who in let_in if who not in users]):
+            yield f"contract.{c.name}.users lacks {', '.join(missing)}, who may log in: fill it (infra/blueprint.py)"

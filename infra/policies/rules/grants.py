@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.catalogue import GIVER
 from infra.grants import GIVEN_IF, GRANTS, INSIDE, NODE_GRANTS, OPERATORS, WORKLOADS, Access, statement_of
-from infra.kinds.roles import roles, shortage
+from infra.kinds.roles import Users, roles, shortage
 from infra.offline.report import Resource
 from infra.policies.rules.base import COMPUTED, Breach, Stack, absent, dig, rule
 from infra.policies.rules.encryption import policy_statements
@@ -51,8 +51,9 @@ def logins_name_users(stack: Stack) -> Iterator[Breach]:
                     )
 
 
-def _unnamed(stack: Stack, policy: Resource, statement: dict[str, Any], made_by: str) -> Iterator[str]:
+def _unnamed(stack: Stack, policy: Resource, statement: dict[str, Any], known: Users) -> Iterator[str]:
     """A user's ARN ends in its name, whole or behind a prefix: `dbuser:db-1/worker`, `user:pointsman-prod-worker`."""
+    made_by = known.made_by
     named, begun = _listed(statement.get("Resource")), f"{policy.name.rpartition('-')[0]}-"
     about = {access for access in Access if _is_about(statement, access)}
     ours = [w for w in GRANTS if policy.name.endswith((f"-{w}", "-workloads")) and (not about or about & GRANTS[w])]
@@ -60,14 +61,16 @@ def _unnamed(stack: Stack, policy: Resource, statement: dict[str, Any], made_by:
     for who in ours:
         if not any(_is_of(who, text) for text in named):
             yield f"{statement.get('Sid')} lets {who} in and names no user of {who}: add its ARN to `words`"
-        if ":" in made_by and not any(_is_of(who, user) for user in users):
+        if known.is_type and not any(_is_of(who, user) for user in users):
             yield f"{statement.get('Sid')} lets {who} in, and no {made_by} of {begun}{who} is made"
     for user in stack.of(made_by):
+        if len(called := {str(user.inputs.get(name)) for name in known.names}) > 1:
+            yield f"{user.name} is called {' and '.join(sorted(called))}: {', '.join(known.names)} must say the same"
         if not any(
             user.urn in r.depends_on for r in stack.resources if r.type.startswith("aws:") and r.type != _DOCUMENT
         ):
             yield f"{user.name} may log in to nothing: name it where its group is made"
-    if ":" in made_by and not any(not any(_is_of(who, text) for who in ours) for text in named):
+    if known.is_type and not any(not any(_is_of(who, text) for who in ours) for text in named):
         yield f"{statement.get('Sid')} names users alone: add the ARN of what they log in to"
 
 

@@ -1,9 +1,13 @@
 """IAM: who may do what, and by which proof."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from infra.kinds.roles import roles
+from infra.grants import WORKLOADS
+from infra.kinds import kinds
+from infra.kinds.roles import roles, verb_of
+from infra.offline.report import Resource
 from infra.policies.rules.base import (
     COMPUTED,
     Breach,
@@ -60,11 +64,58 @@ def no_wildcards(stack: Stack) -> Iterator[Breach]:
             yield r.urn, f"The role allows {raised}; name the permissions, and never the right to grant more"
     for r in stack.of("gcp:projects/iAMMember:IAMMember"):
         wide = [word for word in said(stack, r) if word not in roles("gcp").whole and word != COMPUTED]
-        if wide and not dig(r.inputs, "condition.expression"):
+        narrowed = dig(r.inputs, "condition.expression") or ""
+        if wide and narrowed != COMPUTED and "resource.name" not in narrowed:
             yield (
                 r.urn,
                 f"{wide} counts in the whole project: narrow it to a resource, or say why not (roles.yaml, whole)",
             )
+    for r in stack.resources:
+        yield from ((r.urn, fact) for fact in (*_misses(stack, r), *_everything(stack, r)))
+
+
+_TYPE = re.compile(r'resource\.type == "([^"]+)"')
+_BELOW = {"Object": "Bucket"}  # what a condition may name of a thing: a part of it, by a name of its own
+
+
+def _misses(stack: Stack, grant: Resource) -> Iterator[str]:
+    """Google: a condition about a type that the grant is not about is never met."""
+    named = _TYPE.findall(str(dig(grant.inputs, "condition.expression") or "")) if stack.cloud == "gcp" else []
+    ahead = [stack.by_urn[urn] for urn in grant.depends_on if urn in stack.by_urn]
+    about = [r for r in ahead if r.type in kinds("gcp").services]
+    for text in named:
+        api, _, word = text.partition("/")
+        if not any(_is_about(r, api, _BELOW.get(word, word)) for r in about):
+            given = ", ".join(r.type for r in about) or "nothing that it names"
+            yield f"The condition speaks of {text}, the grant is about {given}: nobody would be let in"
+
+
+def _is_about(resource: Resource, api: str, word: str) -> bool:
+    mine = resource.type.rpartition(":")[2]
+    return api == f"{kinds('gcp').api_of(resource.type)}.googleapis.com" and (
+        mine.endswith(word) or word.startswith(mine)
+    )
+
+
+# Inputs by which a thing's own language says what a user may, and its words for everything.
+_OWN_WORDS = ("accessPolicyName", "accessString", "acl", "databaseRoles", "permissions", "privileges")
+_EVERYTHING = re.compile(r"\+@all\b(?!.*-@dangerous)|allcommands|superuser|\bowner\b|\badmin", re.IGNORECASE)
+
+
+def _everything(stack: Stack, resource: Resource) -> Iterator[str]:
+    """Of a cache's or a database's own users. Whoever is granted to administrate a thing may have all of it."""
+    record = kinds(stack.cloud).services.get(resource.type)
+    for path in _OWN_WORDS if not _administrates(stack, resource.name) else ():
+        texts = [text for text in _listed(resource.inputs.get(path)) if isinstance(text, str)]
+        wide = [text for text in texts if _EVERYTHING.search(text)]
+        if wide and not (record and path in record.unasked):
+            yield f"{path} gives everything ({wide}): name what is needed, or say in `unasked` of its record why all"
+
+
+def _administrates(stack: Stack, name: str) -> bool:
+    """In `small` the node does all that anybody does."""
+    mine = [granted for who, granted in WORKLOADS.items() if name.endswith(f"-{who}")]
+    return stack.is_small or any(verb_of(access) == "admin" for granted in mine for access in granted)
 
 
 def _wide(statement: dict[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from infra.kinds import Link, kinds
 from infra.offline.report import Resource
 from infra.policies.rules.base import Breach, Stack, dig, is_set, is_true, must, rule
 
@@ -31,6 +32,30 @@ def _azure(stack: Stack) -> Iterator[Breach]:
     yield from _without(stack, endpoints, _NAMES, "privateDnsZoneConfigs.0.privateDnsZoneId", "has no name inside")
     yield from must(stack.of(_ZONE), "privateZoneName", is_set, "A zone of a made-up name means no service")
     yield from _without(stack, stack.of(_ZONE), _LINK, "virtualNetwork.id", "is known to no network of ours")
+    for type_, record in kinds("azure").services.items():
+        if link := record.private.link:
+            for service in stack.of(type_):
+                yield from _named_otherwise(stack, service, link)
+
+
+def _named_otherwise(stack: Stack, service: Resource, link: Link) -> Iterator[Breach]:
+    """In a zone of another service its name would go on to mean its public address, which is shut."""
+    doors = [r for r in stack.of(_ENDPOINT) if service.urn in r.depends_on]
+    for door in doors if link.part else ():
+        parts = dig(door.inputs, "privateLinkServiceConnections.0.groupIds")
+        if parts and link.part not in parts:
+            yield door.urn, f"Leads to {parts}; {link.part} is what infra/kinds/azure.yaml says of {service.type}"
+    naming = [r for r in stack.of(_NAMES) for door in doors if door.urn in r.depends_on]
+    for zone in (zone for r in (service, *naming) for zone in _zones(stack, r)):
+        if not f".{zone}".endswith(f".{link.zone}"):
+            yield service.urn, f"Its private name lies in {zone}; {link.zone} is its zone (infra/kinds/azure.yaml)"
+
+
+def _zones(stack: Stack, resource: Resource) -> list[str]:
+    """Ours, or the company's by the last word of its id."""
+    ours = [r.inputs.get("privateZoneName") for r in stack.of(_ZONE) if r.urn in resource.depends_on]
+    theirs = str(dig(resource.inputs, "privateDnsZoneConfigs.0.privateDnsZoneId") or "")
+    return [str(name) for name in ours if name] or [theirs.rpartition("/")[2]] * ("/privateDnsZones/" in theirs)
 
 
 def _gcp(stack: Stack) -> Iterator[Breach]:

@@ -34,6 +34,35 @@ def test_a_sound_program_has_no_problem() -> None:
     assert [r.type for r in recording.resources.values()] == ["aws:sqs/queue:Queue"]
 
 
+def _asks(ask: Callable[[pulumi.Output], object]) -> Callable[[], None]:
+    return lambda: _done(queue("r", name=queue().arn.apply(ask)))
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (_asks(lambda _: next(iter(()))), "StopIteration"),
+        (_asks(lambda _: {}["worker"]), "KeyError: 'worker'"),
+        (lambda: _done({}["worker"]), "KeyError: 'worker'"),
+    ],
+)
+def test_what_a_program_dies_of_is_a_sentence(program: Callable[[], None], words: str) -> None:
+    """An output that nobody made up ended in a traceback of the SDK's tasks, without a word of ours."""
+    with pytest.raises(ConfigurationInvalid, match=f"The program failed.*: {words}.*OUTPUTS of infra/offline/answers"):
+        run(program)
+
+
+def test_the_sentence_names_the_line_of_the_program() -> None:
+    """Of an output's member as well: its error comes through the SDK's tasks, which forget where it was asked for."""
+
+    def program() -> None:
+        _done(queue("r", name=queue().redrive_policy[700]))
+
+    line = program.__code__.co_firstlineno + 1
+    with pytest.raises(ConfigurationInvalid, match=rf"failed at tests/infra/offline/test_plan\.py:{line}: IndexError"):
+        run(program)
+
+
 def test_unknown_nested_input_is_found() -> None:
     """A field that the SDK does not know, three levels down, is named with its path."""
     rules = [{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256", "colour": "red"}}]

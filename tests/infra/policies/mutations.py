@@ -172,6 +172,9 @@ LAUNCH, SCALE_SET, TEMPLATE = (
 )
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
+PRIVATE_ZONE, NAMES = "azure-native:privatedns:PrivateZone", "azure-native:network:PrivateDnsZoneGroup"
+VAULTS_ZONE, CONNECTED = "privatelink.vaultcore.azure.net", "privateLinkServiceConnections.0.groupIds"
+OF_A_BUCKET = 'resource.name == "x" && resource.type == "storage.googleapis.com/Bucket"'
 WAIT = "pulumi-python:dynamic/infra:Wait"
 CUSTOM_DATA = "virtualMachineProfile.osProfile.customData"
 OPEN_SSH = [
@@ -247,6 +250,18 @@ MISTAKES = (
     Mistake("NET-009", "azure", "no part", put(PRIVATE, "privateLinkServiceConnections.0.groupIds", [])),
     Mistake("NET-009", "azure", "no subnet", put(PRIVATE, "subnet", {})),
     Mistake("NET-009", "azure", "no link", put("azure-native:privatedns:VirtualNetworkLink", "virtualNetwork", None)),
+    Mistake("NET-009", "azure", "another's zone", put(PRIVATE_ZONE, "privateZoneName", VAULTS_ZONE, name="-blob")),
+    Mistake("NET-009", "azure", "another's part", put(PRIVATE, CONNECTED, ["file"], name="-blob")),
+    Mistake("NET-009", "azure", "another's zone in a subnet", put(PRIVATE_ZONE, "privateZoneName", "x", name="gres")),
+    Mistake(
+        "NET-009",
+        "azure",
+        "another's zone of the company's",
+        both(
+            drop(PRIVATE_ZONE, name="-blob"),
+            put(NAMES, "privateDnsZoneConfigs.0.privateDnsZoneId", f"/x/privateDnsZones/{VAULTS_ZONE}", name="-blob"),
+        ),
+    ),
     Mistake("NET-009", "gcp", "no record", drop("gcp:dns/recordSet:RecordSet")),
     Mistake("NET-005", "gcp", "no private Google", drop("gcp:compute/globalForwardingRule:GlobalForwardingRule")),
     Mistake("ENC-001", "aws", "a queue without our key", put("aws:sqs/queue:Queue", "kmsMasterKeyId", None)),
@@ -366,6 +381,11 @@ MISTAKES = (
         both(say("-worker", "Database", Action=[CACHE_LOGIN]), add("aws:elasticache/user:User", {"userId": "worker"})),
     ),
     Mistake("IAM-008", "aws", "users of a cache that are not made", say("-worker", "Database", Action=[CACHE_LOGIN])),
+    Mistake("IAM-001", "gcp", "another type", put(PROJECT_GRANT, "condition.expression", OF_A_BUCKET, name="-client")),
+    Mistake("IAM-001", "gcp", "no resource", put(PROJECT_GRANT, "condition.expression", "a", name="-client")),
+    Mistake("IAM-001", "gcp", "a superuser", put("gcp:sql/user:User", "databaseRoles", ["cloudsqlsuperuser"])),
+    Mistake("IAM-001", "aws", "all of a cache", add("aws:elasticache/user:User", {"accessString": "on ~* +@all"})),
+    Mistake("IAM-001", "azure", "all of a cache", add("azure-native:redis:AccessPolicy", {"permissions": "+@all ~*"})),
     Mistake("IAM-001", "gcp", "every database", put(PROJECT_GRANT, "condition", None, name="-worker-database-client")),
     Mistake("IAM-009", "aws", "a backup without its role", drop(ATTACHED, name="-service-role/" + BACK_UP)),
     Mistake(
@@ -448,6 +468,8 @@ MISTAKES = (
     Mistake("ENC-003", "azure", "a rotation at no time", put(VAULT_KEY, LIFETIME, [{"action": {"type": "rotate"}}])),
     Mistake("EQ-002", "azure", "a lake that is not there", promise("objects.lake", "")),
     Mistake("EQ-002", "aws", "one machine called a cluster", promise("profile", "small")),
+    Mistake("EQ-002", "aws", "a text that is empty in prod", promise("edge.zone", "")),
+    Mistake("EQ-002", "gcp", "no name to log in by", promise("database.users", {"gateway": "gateway"})),
     Mistake("DB-003", "gcp", "no protection", put(SQL, "deletionProtection", False)),
     Mistake("DB-004", "aws", "no export", put(RDS, "enabledCloudwatchLogsExports", [])),
     Mistake("DB-004", "aws", "log group of RDS's own", drop("aws:cloudwatch/logGroup:LogGroup", name="-database")),

@@ -6,7 +6,7 @@ from infra.offline.plan import CLOUDS
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack
 from tests.infra.conftest import previewed
-from tests.infra.policies.mutations import MISTAKES, Mistake
+from tests.infra.policies.mutations import CACHE_LOGIN, MISTAKES, Mistake, add, both, say
 from tests.planned import PROFILES, Plans
 
 # The list of the requirements, so that a rule cannot vanish together with its test.
@@ -58,6 +58,16 @@ def test_rule_finds_the_mistake(plans: Plans, mistake: Mistake) -> None:
     """The mutant breaks the rule it was made for."""
     mutant = mistake.make(plans[mistake.cloud, mistake.profile])
     assert mistake.rule in {f.policy for f in check_stack(mutant)}
+
+
+@pytest.mark.parametrize(("called", "found"), [("worker", False), ("pointsman-worker", True)])
+def test_a_users_id_is_its_name_where_a_log_in_wants_it(plans: Plans, called: str, found: bool) -> None:
+    """ElastiCache lets nobody in by IAM whose id is not the name, and says no more than that."""
+    log_in = say("-worker", "Database", Action=[CACHE_LOGIN])
+    user = add("aws:elasticache/user:User", {"userId": "worker", "userName": called})
+    mutant = both(log_in, user)(plans["aws", "prod"])
+    lines = [f.message for f in check_stack(mutant) if f.policy == "IAM-008"]
+    assert any("is called pointsman-worker and worker: userId, userName must say the same" in x for x in lines) is found
 
 
 @pytest.mark.parametrize("profile", PROFILES)

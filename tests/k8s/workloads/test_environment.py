@@ -11,6 +11,7 @@ from k8s.workloads.containers import CONTAINERS, SERVING
 from k8s.workloads.environment import environment
 from k8s.workloads.pods import Rollout
 from services.core.kit import login
+from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.settings import PlatformSettings, WorkloadIdentity
 from services.gateway.settings import GatewaySettings
 from services.migrator.grants import GRANTS
@@ -59,6 +60,15 @@ def test_no_setting_is_missing_or_a_laptops(
         assert loose == {}, container
         known = {f"POINTSMAN_{name.upper()}" for name in type(settings).model_fields}
         assert {n.split("__")[0] for n in given if n.startswith("POINTSMAN_")} <= known, container
+
+
+def test_a_name_that_the_contract_lacks_is_a_sentence(rollouts: Rollouts) -> None:
+    """A dict of users without the one that a container logs in as ended the plan with KeyError: 'worker'."""
+    contract = rollouts["aws", "prod"].contract
+    users = {name: user for name, user in contract.database.users.items() if name != "worker"}
+    less = contract.model_copy(update={"database": contract.database.model_copy(update={"users": users})})
+    with pytest.raises(ConfigurationInvalid, match=r"settings of worker: the contract holds nothing under 'worker'"):
+        environment(less)
 
 
 UNREAD = {
