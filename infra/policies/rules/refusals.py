@@ -107,8 +107,9 @@ def edge_reaches_pods(stack: Stack) -> Iterator[Breach]:
         targets = stack.of("aws:lb/targetGroup:TargetGroup")
         yield from must(targets, "tags.eks:eks-cluster-name", is_set, "Auto Mode may not register pods here")
         rules = stack.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
-        if targets and not any(r.inputs.get("referencedSecurityGroupId") for r in rules):
-            yield targets[0].urn, "No rule lets the balancer's group in at the cluster's"
+        open_ = {r.inputs.get("fromPort") for r in rules if r.inputs.get("referencedSecurityGroupId")}
+        for r in (r for r in targets if r.inputs.get("port") not in open_):
+            yield r.urn, f"No rule lets the balancer's group in at the cluster's, on {r.inputs.get('port')}"
         return
     # learn.microsoft.com/azure/aks/static-ip: the cluster's identity needs Network Contributor where the address lies
     grants = stack.of("azure-native:authorization:RoleAssignment")
