@@ -27,6 +27,7 @@ from services.cli import (
     rag,
     redact,
     render,
+    retention,
     sla,
     smoke,
     submit,
@@ -72,6 +73,7 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(sla.app, name="sla")
 app.add_typer(drift.app, name="drift")
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(retention.app, name="retention")
 app.add_typer(admin.app, name="keys")
 app.add_typer(database.app, name="database")
 

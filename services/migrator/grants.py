@@ -86,11 +86,13 @@ WORKER: Rights = {
     "public.event_positions": WRITE,
     "public.executors": ALL,
     "public.history": "select, delete",  # an erasure reaches what was imported
+    "public.history_imports": READ,
     "public.incidents": WRITE,
     "public.incident_tickets": "select, insert, delete",
     "public.labels": WRITE,
     "public.llm_cache": "select, insert, delete",
     "public.llm_calls": "select, insert",
+    "public.messages": "select (session_id), delete",  # what is too old, unread
     "public.models": "select, update (erased_keys)",
     "public.notes": "select, insert, delete",
     "public.notice_channels": WRITE,
@@ -99,8 +101,8 @@ WORKER: Rights = {
     "public.positions": WRITE,
     "public.review_reasons": ALL,
     "public.reviews": ALL,
-    "public.session_events": "select (session_id, kind, detail)",
-    "public.sessions": "select, delete",
+    "public.session_events": "select (session_id, kind, detail), delete",
+    "public.sessions": "select, update (requester), delete",
     "public.tallies": "select, update",
     "public.sla_alerts": "select, insert",
     "public.sla_rules": READ,
@@ -156,7 +158,6 @@ GRANTS: Mapping[str, Rights] = {
 }
 # Only commands that an operator runs as administrator touch these.
 OPERATORS = (
-    "public.history_imports",
     *("public.conversation_citation_rate", "public.conversation_escalation_rate"),
     *("public.conversation_first_contact_resolution", "public.conversation_grounding_rate"),
     "public.conversation_recontact_rate",

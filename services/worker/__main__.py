@@ -33,6 +33,7 @@ from services.worker.metrics import build_metrics_app
 from services.worker.notify.announce import announce
 from services.worker.polling import poll
 from services.worker.predictions import build_app
+from services.worker.retention import watch_retention
 from services.worker.serving import build_server, serve_until
 from services.worker.settings import WorkerSettings
 from services.worker.sla import watch_sla
@@ -106,6 +107,7 @@ async def run(settings: WorkerSettings) -> None:
             watch_sla(pool, stop=stop),
             watch_drift(pool, router, stop=stop),
             watch_surges(pool, router, stop=stop),
+            watch_retention(pool, stop=stop),
             link_chain(pool, stop=stop),
             anchor_chain(outside, publisher, stop=stop),
             tell(outside, stop=stop),

@@ -21,6 +21,11 @@ AUDIT_PENDING_SECONDS = Gauge("pointsman_audit_pending_seconds", "Age of the aud
 DRIFT_SHIFTED = Gauge("pointsman_drift_shifted", "1 while the day's test says so", ["test"])
 DRIFT_JUDGED = Gauge("pointsman_drift_judged_timestamp_seconds", "When drift was judged last")
 
+RETENTION_REMOVED = Counter(
+    "pointsman_retention_removed_total", "What was older than the rules keep, by kind", ["kind"]
+)
+RETENTION_ENFORCED = Gauge("pointsman_retention_enforced_timestamp_seconds", "When all that was due had gone last")
+
 
 def build_metrics_app() -> ASGIApp:
     """Prometheus' own text, at any path."""

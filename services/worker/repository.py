@@ -263,11 +263,11 @@ async def erase(conn: Connection, ticket_id: int) -> None:
     Needs the caller's transaction. Whoever writes text that was read before holds the ticket while writing.
     """
     await conn.execute(LOCK, (ticket_id,))
-    await _flag_models(conn, ticket_id)
+    await flag_models(conn, await (await conn.execute(LEARNT, {"id": ticket_id})).fetchall())
     await conn.execute(ERASE, {"id": ticket_id, "ref": f"ticket/{ticket_id}"})
 
 
-async def _flag_models(conn: Connection, ticket_id: int) -> None:
-    rows = await (await conn.execute(LEARNT, {"id": ticket_id})).fetchall()
+async def flag_models(conn: Connection, rows: Sequence[DictRow]) -> None:
+    """Those that learnt from one of these texts, subject and body redacted, get its key."""
     keys = [signed(text_key(join_text(row["subject"], row["body"]))) for row in rows]
     await conn.execute(FLAG, {"keys": keys})

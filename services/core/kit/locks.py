@@ -18,3 +18,4 @@ class Lock(IntEnum):
     SLA = 7264011
     DRIFT = 7264012
     SURGE = 7264013
+    RETENTION = 7264014

@@ -23,6 +23,7 @@ from tests.services.migrator.statements import statements
 SHARED = {
     "services/core/kit/intake": ("gateway", "worker", "rag"),
     "services/core/kit/outbox": ("gateway", "worker"),
+    "services/core/kit/retention": ("worker",),
     "services/core/kit/schema": tuple(GRANTS),
     "services/core/kit/tallies": ("gateway", "worker"),
     "services/core/kit/workflows": ("worker",),

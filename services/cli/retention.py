@@ -1,0 +1,54 @@
+"""`pointsman retention`: for how long what people wrote is kept, and what goes next."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import typer
+
+from services.cli import rules
+from services.cli.output import Format, FormatOption, print_json, print_table
+from services.cli.target import connect, open_platform
+from services.core.contracts.retention import KEPT, Kept, RetentionRules
+from services.core.kit.retention import DUE
+
+app = typer.Typer(no_args_is_help=True, help="For how long what people wrote is kept.")
+
+rules.add_commands(
+    app,
+    "retention",
+    "retention",
+    RetentionRules,
+    change="Keep for other times: days after the last change, or never. They hold from the next day on.",
+    say=lambda chosen: f"{_said(chosen)} What that is now: pointsman retention due",
+)
+
+
+@app.command("due")
+def due(format: FormatOption = Format.TABLE) -> None:
+    """
+    How many would go now, by kind: look before you let a new rule stand. Removes nothing.
+
+    Examples:
+
+      pointsman retention due
+
+      pointsman retention due --format json
+    """
+    with open_platform() as settings, connect(settings) as conn:
+        held = rules.newest(conn, "retention", RetentionRules)
+        found = {kept: (held.days(kept), _count(conn, kept, held.days(kept))) for kept in KEPT}
+    if format is Format.JSON:
+        print_json({kept: {"days": days, "due": count} for kept, (days, count) in found.items()})
+        return
+    print_table(("kept", "days", "due"), [(kept, str(days or "never"), str(n)) for kept, (days, n) in found.items()])
+
+
+def _count(conn: psycopg.Connection, kept: Kept, days: int | None) -> int:
+    if days is None:
+        return 0
+    return conn.execute(DUE[kept].rows, {"until": datetime.now(UTC) - timedelta(days=days)}).rowcount
+
+
+def _said(chosen: RetentionRules) -> str:
+    kept = [f"{name} {chosen.days(name)} days" for name in KEPT if chosen.days(name)]
+    return f"Kept: {', '.join(kept)}; the rest for good." if kept else "Everything is kept for good."
