@@ -19,6 +19,7 @@ CORE_ORDER = {
     "bus": 2,
     "models": 3,
     "drift": 3,
+    "history": 3,
     "llm": 4,
     "search": 4,
     "answer": 5,

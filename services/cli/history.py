@@ -14,14 +14,13 @@ from typing import Annotated
 import psycopg
 import typer
 
-from services.cli.files import BadRow, Row, fingerprint, read_rows
-from services.cli.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
-from services.cli.redaction import Batch, redact_batch, redaction
 from services.cli.target import connect, open_platform
+from services.core.history.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
+from services.core.history.redacting import Batch, redact_batch, redaction
+from services.core.history.rows import BadRow, Row, open_export
 from services.core.kit.settings import read_settings
-from services.core.text.columns import ColumnsInvalid, parse_map, resolve
-from services.core.text.records import count, inspect
+from services.core.text.columns import ColumnsInvalid
 from services.local.home import LocalSettings
 from services.local.mock.tickets import MOCK_SOURCE, MockTicket
 from services.local.mock.tickets import history as mock_history
@@ -134,14 +133,10 @@ def _source(file: Path | None, columns: str, mock: int | None, source: str) -> S
 
 
 def _from_file(path: Path, columns: str, source: str) -> Source:
-    chosen = parse_map(columns)
-    file = inspect(path)
-    if file.notice:
-        typer.echo(file.notice, err=True)
-    mapping = resolve(file.columns, chosen, required=("group",))
-    typer.echo("Columns: " + ", ".join(f"{field}={column}" for field, column in mapping.items()), err=True)
-    name = source or path.name.split(".")[0]
-    return Job(name, fingerprint(path, mapping), count(file)), read_rows(file, mapping)
+    export = open_export(path, columns)
+    for line in export.notes:
+        typer.echo(line, err=True)
+    return Job(source or export.name, export.fingerprint, export.total), export.rows
 
 
 def _from_mock(n: int, source: str) -> Source:

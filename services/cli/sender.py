@@ -14,13 +14,13 @@ import httpx
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.cli.files import Row
 from services.cli.target import Api
 from services.core.connectors import lenient, standard_webhooks
 from services.core.connectors.door import Call, Door
 from services.core.connectors.registry import ConnectorsSettings
 from services.core.connectors.zendesk import inbound as zendesk
 from services.core.contracts.decision import Triaged
+from services.core.history.rows import Row
 from services.core.kit.errors import Unavailable
 from services.core.kit.settings import read_settings
 from services.local.home import Home, LocalSettings

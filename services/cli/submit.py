@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.files import BadRow, Row, read_rows
 from services.cli.output import percent, print_table
 from services.cli.sender import ConnectorName, Sender, Submitted
 from services.cli.target import open_api
 from services.core.contracts.decision import Triaged
 from services.core.contracts.prediction import Band
+from services.core.history.rows import BadRow, Row, read_rows
 from services.core.kit.errors import Unavailable
 from services.core.text import columns
 from services.core.text.records import inspect

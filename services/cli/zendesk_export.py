@@ -15,14 +15,14 @@ import httpx
 from psycopg import Connection
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.cli.files import BadRow, Row
-from services.cli.importing import UPSERT, Job, alone, record
-from services.cli.redaction import Batch, Redaction
 from services.core.connectors import lenient
 from services.core.connectors.registry import ConnectorsSettings
 from services.core.connectors.zendesk.api import ZendeskApi
 from services.core.connectors.zendesk.settings import ZendeskSettings
 from services.core.contracts.facts import digests
+from services.core.history.importing import UPSERT, Job, alone, record
+from services.core.history.redacting import Batch, Redaction
+from services.core.history.rows import BadRow, Row
 from services.core.kit.errors import ConfigurationInvalid, ConnectorUnavailable, PayloadInvalid
 
 CLOSED = ("solved", "closed")

@@ -63,7 +63,13 @@ def test_a_page_goes_from_nothing_to_a_ticket_and_back_to_nothing(cloud: str) ->
     assert len(found) == len(HEADINGS)
     assert all(have.startswith(wanted) for have, wanted in zip(found, HEADINGS, strict=True))
     order = ["pulumi stack init", "--until ground", "contract.json\n", "--push", "docs encoder", "--until workloads"]
-    order += ["services.gateway.key", "pointsman submit", "pointsman smoke", "history import", "pulumi destroy"]
+    order += [
+        "services.gateway.key",
+        "pointsman submit",
+        "pointsman smoke",
+        "services.worker.history",
+        "pulumi destroy",
+    ]
     places = [text.index(word) for word in order]
     assert places == sorted(places)
 

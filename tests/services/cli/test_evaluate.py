@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.files import Row, read_rows
+from services.core.history.rows import Row, read_rows
 from services.core.kit.errors import InputInvalid
 from services.core.text.columns import parse_map, resolve
 from services.core.text.records import inspect

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cli.files import BadRow, Row, fingerprint, read_rows
 from services.core.contracts.facts import digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
+from services.core.history.rows import BadRow, Row, fingerprint, read_rows
 from services.core.kit.errors import InputInvalid
 from services.core.text.columns import ColumnsInvalid, parse_map, resolve
 from services.core.text.moments import parse_time

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cli.files import BadRow, Row
 from services.cli.history import app
-from services.cli.importing import known_priority
-from services.cli.redaction import redact_batch, redaction
+from services.core.history.importing import known_priority
+from services.core.history.redacting import redact_batch, redaction
+from services.core.history.rows import BadRow, Row
 from services.local.mock.tickets import history as mock_history
 
 ROWS = 24

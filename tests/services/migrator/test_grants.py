@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -27,6 +28,7 @@ SHARED = {
     "services/core/kit/schema": tuple(GRANTS),
     "services/core/kit/tallies": ("gateway", "worker"),
     "services/core/kit/workflows": ("worker",),
+    "services/core/history": ("worker",),
     "services/core/connectors/desk": ("gateway", "worker", "rag"),
     "services/core/connectors/desk_agents": ("gateway",),
     "services/core/answer/cases": ("rag",),
@@ -244,6 +246,50 @@ def test_a_first_key_comes_out_of_the_gateways_container(server: Server) -> None
     wrong = given | {"POINTSMAN_COMPANY": "globex"}
     refused = subprocess.run(command, env=wrong, capture_output=True, text=True, timeout=300, check=False)
     assert (refused.returncode, "belongs to" in refused.stderr) == (1, True)
+
+
+CLOSED = (
+    "number,title,text,team\nT1,VPN down,Call me: eva@example.org,Network\nT2,No beamer,In room 3,Workplace\nT3,,,\n"
+)
+
+
+def bring_in(server: Server, tmp_path: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    given = os.environ | {
+        "POINTSMAN_DATABASE_URL": server.of("worker"),
+        "POINTSMAN_COMPANY": "default",
+        "POINTSMAN_OBJECTS_URL": f"file://{tmp_path}",
+        "TMPDIR": str(tmp_path / "tmp"),
+    }
+    command = [sys.executable, "-m", "services.worker.history", "--map", "group=team", *arguments]
+    return subprocess.run(command, env=given, input=text, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_history_comes_in_through_the_workers_container(server: Server, tmp_path: Path) -> None:
+    """From standard input or the bucket, with the worker's own rights, redacted, and a second time to no effect."""
+    (tmp_path / "imports").mkdir()
+    (tmp_path / "imports" / "closed.csv").write_text(CLOSED, "utf-8")
+    typed = bring_in(server, tmp_path, "--source", "closed", text=CLOSED)
+    assert (typed.returncode, typed.stdout) == (0, ""), typed.stderr
+    assert "line 4: no text" in typed.stderr
+    assert "2 stored, 1 bad" in typed.stderr
+    fetched = bring_in(server, tmp_path, "--object", "imports/closed.csv")
+    assert "0 stored, 0 bad" in fetched.stderr, fetched.stderr
+    query = "select external_id, body, \"group\" from history where source = 'closed' order by external_id"
+    (first, second) = asked(server, query)
+    assert (first[0], first[2]) == ("T1", "Network")
+    assert "example.org" not in first[1]
+    assert second == ("T2", "In room 3", "Workplace")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_file_that_is_none_is_refused_in_words(server: Server, tmp_path: Path) -> None:
+    missing = bring_in(server, tmp_path, "--object", "imports/closed.csv")
+    assert (missing.returncode, "holds no imports/closed.csv. Upload it" in missing.stderr) == (1, True)
+    empty = bring_in(server, tmp_path)
+    assert (empty.returncode, "is empty" in empty.stderr) == (1, True)
+    groupless = bring_in(server, tmp_path, text="id,text\n1,x\n")
+    assert (groupless.returncode, "Traceback" in groupless.stderr) == (1, False)
 
 
 def test_nobody_else_may_even_connect(server: Server) -> None:

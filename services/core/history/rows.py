@@ -15,8 +15,9 @@ from typing import Any
 
 from services.core.contracts.facts import KEPT, digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
+from services.core.text.columns import parse_map, resolve
 from services.core.text.moments import parse_time
-from services.core.text.records import Malformed, Record, TicketFile, records
+from services.core.text.records import Malformed, Record, TicketFile, count, inspect, records
 
 EXTERNAL_ID_MAX_CHARS = 128
 TEXT_MAX_CHARS = {"subject": SUBJECT_MAX_CHARS, "body": BODY_MAX_CHARS}
@@ -54,6 +55,31 @@ def read_rows(file: TicketFile, mapping: Mapping[str, str]) -> Iterator[Row | Ba
     """
     for line, record in records(file):
         yield to_row(line, record, mapping)
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file of closed tickets as it will be read; `notes` are for whoever imports it."""
+
+    name: str
+    fingerprint: str
+    total: int
+    rows: Iterator[Row | BadRow]
+    notes: tuple[str, ...]
+
+
+def open_export(path: Path, columns: str) -> Export:
+    """
+    Raises:
+        ColumnsInvalid: `columns` (field=column,...) or the file lacks what an import needs. InputInvalid: no such file.
+    """
+    chosen = parse_map(columns)
+    file = inspect(path)
+    mapping = resolve(file.columns, chosen, required=("group",))
+    said = "Columns: " + ", ".join(f"{field}={column}" for field, column in mapping.items())
+    notes = (file.notice, said) if file.notice else (said,)
+    rows = read_rows(file, mapping)
+    return Export(path.name.split(".")[0], fingerprint(path, mapping), count(file), rows, notes)
 
 
 def to_row(line: int, record: Record | Malformed, mapping: Mapping[str, str]) -> Row | BadRow:

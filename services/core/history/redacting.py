@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cache
 from multiprocessing.connection import wait
 
-from services.cli.files import BadRow, Row
+from services.core.history.rows import BadRow, Row
 from services.core.kit.errors import Unavailable
 from services.core.text.redact import Redacted, Redactor, build_redactor
 

@@ -14,9 +14,9 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from services.cli.files import BadRow, Row
-from services.cli.redaction import Batch, Redaction
 from services.core.connectors import lenient
+from services.core.history.redacting import Batch, Redaction
+from services.core.history.rows import BadRow, Row
 from services.core.kit.errors import Conflict
 
 BATCH_ROWS = 500
