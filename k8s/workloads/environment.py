@@ -129,7 +129,10 @@ def _events(contract: Contract) -> Settings:
 
 
 def _models(contract: Contract) -> Settings:
-    """The first deployment sets priorities and writes summaries; `standard`: the model is in the company's account."""
+    """
+    The first deployment sets priorities and writes summaries. Of redaction nothing is said, which is `strict`: the
+    cloud's model is its vendor's, whoever's account is billed, and only an operator says otherwise (ADR 0112).
+    """
     models = contract.models
     if not models.deployments:
         return {}

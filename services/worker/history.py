@@ -92,9 +92,7 @@ def _copy(chunks: Iterable[bytes], out: IO[bytes]) -> None:
     for chunk in chunks:
         left -= len(chunk)
         if left < 0:
-            raise InputInvalid(
-                f"It is over {FILE_MAX_BYTES:,} bytes. Send it compressed (.gz) or in parts."
-            )
+            raise InputInvalid(f"It is over {FILE_MAX_BYTES:,} bytes. Send it compressed (.gz) or in parts.")
         out.write(chunk)
 
 

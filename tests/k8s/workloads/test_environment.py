@@ -13,6 +13,7 @@ from k8s.workloads.pods import Rollout
 from services.core.kit import login
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.settings import PlatformSettings, WorkloadIdentity
+from services.core.llm.build import is_strict
 from services.gateway.settings import GatewaySettings
 from services.migrator.grants import GRANTS
 from services.migrator.settings import MigratorSettings
@@ -162,6 +163,18 @@ def test_the_variables_of_a_cloud_are_read_by_somebody(rollouts: Rollouts) -> No
     for rollout in rollouts.values():
         names = {n for given in environment(rollout.contract).values() for n in given if not n.startswith("POINTSMAN_")}
         assert names <= known
+
+
+@pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
+def test_a_clouds_model_is_asked_in_the_strict_level(
+    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is its vendor's, whoever's account is billed; only an operator may say that a model is their own."""
+    settings = read("worker", environment(rollouts[stack].contract)["worker"], monkeypatch)
+    assert isinstance(settings, WorkerSettings)
+    assert settings.llm.priority != "extractive"
+    assert is_strict(settings.llm.priority, settings.llm)
+    assert is_strict(settings.llm.summary, settings.llm)
 
 
 @pytest.mark.parametrize(("chat", "public"), [("off", None), ("keys", "false"), ("public", "true")])
