@@ -34,13 +34,20 @@ def estimate(
     Raises:
         ResourceUnpriced: a resource type without a rule.
         PriceUnknown: a rule asks for a price row that the book has not.
-        InputInvalid: a negative number of tickets.
+        InputInvalid: a negative number of tickets, or a model of one's own on a stack without GPU machines.
     """
     chosen = scenario or Scenario()
+    if chosen.own_models and "gpu" not in stack.contract.get("cluster", {}).get("pools", {}):
+        raise InputInvalid(
+            f"{stack.cloud}/{stack.profile} has no GPU machines for a model of your own. Choose another "
+            "--profile, or set cluster.gpu in its settings."
+        )
     book = _book(stack.cloud, chosen, today)
     assumed = assumptions or assumptions_of(stack, chosen)
     row = chosen.commitment.row if chosen.commitment.row in book.prices else None
-    ctx = Context(stack, demand(assumed, tickets), assumed, book, is_committed=row is not None)
+    ctx = Context(
+        stack, demand(assumed, tickets), assumed, book, is_committed=row is not None, own_models=chosen.own_models
+    )
     lines = lines_of(meters(ctx), book, today=today, commitment=row)
     notes = tuple(_notes(stack, tickets, chosen, has_commitment=row is not None))
     return Estimate(stack.cloud, stack.profile, tickets, lines, notes)

@@ -56,6 +56,7 @@ class Scenario(_Closed):
     level: Level = Level.EXPECTED
     commitment: Commitment = Commitment.NONE
     free_allowances: bool = True
+    own_models: int = Field(0, ge=0, le=8, description="GPU machines that serve a model of your own, all month")
     assumptions: dict[str, Decimal] = Field(default_factory=dict)
     prices: dict[str, dict[str, Decimal]] = Field(default_factory=dict, description="cloud -> price row -> USD")
     roi: Roi = Roi()

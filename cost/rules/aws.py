@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
-from cost.rules.context import Context, Rule, above, get, machine, pool, role, tokens, training
+from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
 from infra.offline.report import Resource
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -122,7 +122,7 @@ def _node_pool(manifest: dict[str, Any], ctx: Context) -> Iterable[Meter]:
     needs = manifest["spec"]["template"]["spec"]["requirements"]
     spot = any("spot" in need["values"] for need in needs)
     is_gpu = manifest["metadata"]["name"] == "gpu"
-    meters = training(ctx, GPU, spot=spot) if is_gpu else pool(ctx, WORKER, spot=spot, vcpus=WORKER_VCPUS)
+    meters = gpus(ctx, GPU, spot=spot) if is_gpu else pool(ctx, WORKER, spot=spot, vcpus=WORKER_VCPUS)
     fee = f"k8s.auto_mode.{GPU if is_gpu else WORKER}"
     return chain(meters, [Meter(fee, f"Auto Mode fee, {m.item}", m.quantity, m.fixed) for m in meters])
 

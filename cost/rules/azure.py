@@ -6,7 +6,7 @@ from itertools import chain
 
 from cost.book import ZERO
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
-from cost.rules.context import Context, Rule, above, get, machine, pool, role, tokens, training
+from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
 from infra.offline.report import Resource
 
 SCALE_SET = "azure-native:compute:VirtualMachineScaleSet"
@@ -53,7 +53,7 @@ def _agent_pool(resource: Resource, ctx: Context) -> list[Meter]:
     size, spot = _size(get(resource, "vmSize")), get(resource, "scaleSetPriority") == "Spot"
     kept = machine(ctx, size, get(resource, "minCount", default=0), spot=spot)
     if role(resource) == "gpu":
-        return kept + training(ctx, size, spot=spot)
+        return kept + gpus(ctx, size, spot=spot)
     return kept + pool(ctx, size, spot=spot, vcpus=_vcpus(size))
 
 

@@ -19,6 +19,7 @@ class Context:
     assumptions: Assumptions
     book: PriceBook
     is_committed: bool = False
+    own_models: int = 0
 
     def of_type(self, type_: str) -> list[Resource]:
         return [r for r in self.stack.resources if r.type == type_]
@@ -81,20 +82,25 @@ def pool(ctx: Context, size: str, *, spot: bool, vcpus: int) -> list[Meter]:
     return [per_use(_hourly(ctx, size, spot=spot), f"workers {size}{_kind(spot)}, scaled from zero", hours)]
 
 
-def training(ctx: Context, size: str, *, spot: bool) -> list[Meter]:
-    """The weekly fine-tuning: starting a node is due anyway, learning grows with the tickets."""
+def gpus(ctx: Context, size: str, *, spot: bool) -> list[Meter]:
+    """
+    The weekly fine-tuning: starting a node is due anyway, learning grows with the tickets. A model of one's own waits
+    for tickets all month, on machines of the same pool.
+    """
     price, item = _hourly(ctx, size, spot=spot), f"training {size}{_kind(spot)}"
     return [
+        *machine(ctx, size, ctx.own_models, spot=spot, what="own model on"),
         fixed(price, f"{item}, starting", ctx.demand.idle_training_h),
         per_use(price, f"{item}, learning", ctx.demand.training_h),
     ]
 
 
 def tokens(ctx: Context, model: str) -> list[Meter]:
-    """Tokens of the tasks that a model is chosen for."""
+    """Tokens of the tasks that a model is chosen for; triage asks a model of one's own instead, where there is one."""
     asked, found, name = ctx.demand, [], priced_name(model)
+    triages = model == ctx.models[0] and not ctx.own_models
     for is_used, task, count_in, count_out in (
-        (model == ctx.models[0], "triage", asked.triage_input_tokens, asked.triage_output_tokens),
+        (triages, "triage", asked.triage_input_tokens, asked.triage_output_tokens),
         (model == ctx.models[-1], "chat", asked.chat_input_tokens, asked.chat_output_tokens),
     ):
         if is_used:

@@ -8,7 +8,7 @@ from itertools import chain
 
 from cost.book import ZERO
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
-from cost.rules.context import Context, Rule, above, get, machine, pool, role, tokens, training
+from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
 from infra.offline.report import Resource
 
 TEMPLATE = "gcp:compute/instanceTemplate:InstanceTemplate"
@@ -82,7 +82,7 @@ def _node_pool(resource: Resource, ctx: Context) -> Iterable[Meter]:
     yield from _disks(resource, machine(ctx, size, count, spot=spot))
     if role(resource) == "system":
         return
-    come_and_go = training(ctx, size, spot=spot) if role(resource) == "gpu" else _workers(ctx, size, spot=spot)
+    come_and_go = gpus(ctx, size, spot=spot) if role(resource) == "gpu" else _workers(ctx, size, spot=spot)
     yield from come_and_go
     yield from _disks(resource, come_and_go)
 

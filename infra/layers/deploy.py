@@ -11,10 +11,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+import yaml
+
+from infra.settings import Profile, Settings
+from k8s.platform.alerting import NOBODY
+from k8s.workloads.containers import IMAGES
 from services.core.kit.errors import ConfigurationInvalid, PointsmanError
 
 STACKS = Path(__file__).parents[1] / "stacks"
 INSTALL = "https://www.pulumi.com/docs/iac/download-install/"
+NO_IMAGES = (
+    "No images are named, and pods cannot run without. `--until ground` makes the registry; build and push them, then: "
+    "pointsman deploy CLOUD --profile NAME --from platform --images images.json"
+)
 # What the migrator's job needs: a first rollout makes these and the job, and the rest when the job is done.
 MIGRATION = ("Namespace", "PriorityClass", "ServiceAccount", "ConfigMap", "NetworkPolicy", "Job")
 
@@ -96,6 +105,32 @@ def works(order: Order, start: Step = Step.GROUND, until: Step = Step.SMOKE) -> 
     """Both ends are in it."""
     steps = list(Step)
     return [_work(order, step) for step in steps[steps.index(start) : steps.index(until) + 1]]
+
+
+def missing(settings: Settings, order: Order, works: Sequence[Work], stacks: Path = STACKS) -> list[str]:
+    """What a layer would refuse when those below it are made and paid for: said before the first one is begun."""
+    layers = {work.up.folder for work in works if work.up}
+
+    def knows(layer: str, key: str) -> bool:
+        return key in order.config or key in _kept(stacks / layer / f"Pulumi.{order.stack}.yaml")
+
+    found = []
+    if "platform" in layers and settings.profile is Profile.PROD and not knows("platform", "pointsman:receiver"):
+        found.append(NOBODY)
+    if "workloads" in layers and not knows("workloads", "pointsman:images") and not _pinned(settings):
+        found.append(NO_IMAGES)
+    return found
+
+
+def _kept(file: Path) -> dict[str, object]:
+    """What an earlier run has set for this stack."""
+    return (yaml.safe_load(file.read_text("utf-8")) or {}).get("config", {}) if file.exists() else {}
+
+
+def _pinned(settings: Settings) -> bool:
+    """Whether the settings themselves name every image by its digest."""
+    named, pinned = settings.options.images, settings.options.digests
+    return all(name in pinned or "@sha256:" in named.get(name, "") for name in IMAGES)
 
 
 def deploy(works: Sequence[Work], run: Raise, check: Callable[[], None]) -> Iterator[Work]:

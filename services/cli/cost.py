@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import print_json, print_table
+from services.cli.render import read_llm_text
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def cost(
     profile: ProfileOption = "small",
     tickets: Annotated[str, typer.Option(help="tickets a month, comma separated")] = DEFAULT_TICKETS,
     scenario: ScenarioOption = None,
+    llm: Annotated[Path | None, typer.Option(help="a model of your own, as `pointsman deploy --llm` takes it")] = None,
     plan: PlanOption = None,
     format_: Annotated[CostFormat, typer.Option("--format")] = CostFormat.TABLE,
     out: Annotated[
@@ -65,7 +67,7 @@ def cost(
     """
     if ctx.invoked_subcommand is not None:
         return
-    chosen, volumes = _scenario(scenario), _volumes(tickets)
+    chosen, volumes = _with_own_model(_scenario(scenario), llm), _volumes(tickets)
     stacks = _stacks(cloud, profile, plan)
     _write(_render(format_, stacks, volumes, chosen, out), out)
 
@@ -301,6 +303,16 @@ def _stacks(cloud: str, profile: str, plan: Path | None) -> list["StackPlan"]:
     stacks = load_stacks(cloud, profile, saved=plan)
     gc.freeze()  # see plan.py: the exit is faster by seconds
     return stacks
+
+
+def _with_own_model(chosen: "Scenario", llm: Path | None) -> "Scenario":
+    """One GPU machine for each replica."""
+    if llm is None:
+        return chosen
+    from k8s.workloads.llm import read_self_hosted
+
+    replicas = read_self_hosted(read_llm_text(llm)).replicas
+    return chosen.model_copy(update={"own_models": replicas})
 
 
 def _scenario(path: Path | None) -> "Scenario":

@@ -57,11 +57,15 @@ def deploy(
     config = {f"pointsman:{name}": layers.File(str(path), _read(name, path)) for name, path in given.items() if path}
     order = layers.Order(cloud, profile, settings.is_small, config)
     works = layers.works(order, first, last)
+    missing = layers.missing(settings, order, works)
     for work in works if dry_run else ():
         typer.echo("\n".join([f"# {work.step}{': ' + work.note if work.note else ''}", *work.commands]))
     if dry_run:
+        typer.echo("".join(f"Without --dry-run this is refused: {one}\n" for one in missing), err=True, nl=False)
         return
     run = layers.with_pulumi(typer.echo)
+    if missing:
+        raise InputInvalid(" ".join(missing))
     for work in works:
         typer.secho(f"{work.step}: {'; '.join(work.commands) or work.note}", err=True)
         list(layers.deploy([work], run, lambda: _smoke(cloud, profile)))

@@ -13,6 +13,7 @@ from cost.rules import RULES, ResourceUnpriced, by_the_hour, free_types
 from cost.rules.context import priced_name
 from infra.kinds import Hourly
 from infra.offline.plan import CLOUDS
+from services.core.kit.errors import InputInvalid
 from tests.cost.conftest import TODAY
 from tests.cost.stacks import AWS, AZURE, GCP, ROUND, resource, stack
 from tests.planned import Plans
@@ -44,6 +45,23 @@ def test_every_resource_type_of_every_stack_has_a_rule_or_a_reason(cloud):
     assert types <= set(RULES[cloud]) | set(free_types(cloud))
     assert all(re.fullmatch(r".{4,90}", reason) for reason in free_types(cloud).values())
     assert not set(RULES[cloud]) & set(free_types(cloud))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_model_of_ones_own_is_on_the_bill_all_month(plans: Plans, cloud: str) -> None:
+    """A GPU machine for each replica, beside the training's; triage asks no model of the cloud any more."""
+    own = ROUND.model_copy(update={"own_models": 2})
+    before = estimate(plans[cloud, "prod"], 10_000, scenario=ROUND, today=TODAY)
+    after = estimate(plans[cloud, "prod"], 10_000, scenario=own, today=TODAY)
+    (served,) = [line for line in after.lines if line.item.startswith("own model on ")]
+    assert (served.quantity, served.fixed) == (2 * HOURS_PER_MONTH, True)
+    assert served.amount_usd > 0
+    assert any("triage, tokens" in line.item for line in before.lines)
+    assert not any("triage, tokens" in line.item for line in after.lines)
+    fees = [line for line in after.lines if line.item.startswith("Auto Mode fee, own model")]
+    assert len(fees) == (cloud == "aws")
+    with pytest.raises(InputInvalid, match=f"{cloud}/small has no GPU machines"):
+        estimate(plans[cloud, "small"], 1_000, scenario=own, today=TODAY)
 
 
 def test_a_type_without_a_rule_is_an_error_that_says_where_to_add_it():

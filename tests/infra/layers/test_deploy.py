@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from infra.layers.deploy import File, Order, Step, Up, Work, deploy, with_pulumi, works
+from infra.layers.deploy import File, Order, Step, Up, Work, deploy, missing, with_pulumi, works
+from infra.preflight.local import load_settings
+from k8s.workloads.containers import IMAGES
 from services.cli.__main__ import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid, PointsmanError
 from tests.k8s.conftest import images
@@ -179,6 +181,26 @@ def test_pulumis_own_program_is_asked_for_the_stack_its_settings_and_its_targets
     (up,) = [line for line in noted.splitlines() if " up " in line]
     assert "aws-prod" in up
     assert "--target=**:Job::**" in up or "--target **:Job::**" in up
+
+
+def test_what_a_later_layer_lacks_is_said_before_the_first_is_made(pulumi: Path, tmp_path: Path) -> None:
+    """The ground is the part that costs money; a receiver and images of an earlier run are known."""
+    with pytest.raises(InputInvalid, match=r"Nobody hears of an alert.*No images are named"):
+        CliRunner().invoke(app, ["deploy", "aws", "--profile", "prod"], catch_exceptions=False)
+    assert " up " not in (pulumi.read_text() if pulumi.exists() else "")
+    settings, order = load_settings("aws", "prod"), Order("aws", "prod", False)
+    for layer, kept, left in (("platform", "receiver", ["No images"]), ("workloads", "images", [])):
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "Pulumi.aws-prod.yaml").write_text(f"config: {{'pointsman:{kept}': {{secure: x}}}}")
+        said = missing(settings, order, works(order), tmp_path)
+        assert [line[:9] for line in said] == left
+    assert missing(settings, order, works(order, until=Step.GROUND)) == []
+    assert missing(settings, Order("aws", "prod", False, CONFIG), works(order, start=Step.WORKLOADS)) == []
+    pinned = {"digests": dict.fromkeys(IMAGES, "sha256:" + "a" * 64)}
+    own = settings.model_copy(update={"options": settings.options.model_copy(update=pinned)})
+    assert missing(own, order, works(order, start=Step.WORKLOADS)) == []
+    dev = load_settings("aws", "dev")
+    assert [line[:9] for line in missing(dev, Order("aws", "dev", False), works(order))] == ["No images"]
 
 
 def test_what_pulumi_refuses_is_said_in_a_line(pulumi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
