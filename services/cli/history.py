@@ -60,14 +60,15 @@ def import_(
     """
     Bring closed tickets in, redacted. Interrupted? Run it again: it goes on where it stopped.
 
-    Fields for --map: subject, body, group (needed), priority, external_id, requester, created_at, solved_at;
+    Fields for --map, as `pointsman evaluate` takes them: subject, body (or text; columns joined by +), group (needed),
+    priority, external_id, requester, created_at, solved_at (or hours), impact, urgency, breached (or kept); channel,
     organisation, product and place are kept as digests, for hours and SLA risk.
 
     Examples:
 
       pointsman history import closed.csv
 
-      pointsman history import export.jsonl.gz --map subject=title,body=text,group=team --source servicenow
+      pointsman history import export.jsonl.gz --map text=title+details,group=team --source servicenow
 
       pointsman history import --mock 2000
 

@@ -116,7 +116,7 @@ def compare(
       pointsman models compare router-20261121T193435-9ecc82bf router-20261114T020000-0a1b2c3d --format json
     """
     from services.core.kit.objects import open_store
-    from services.trainer.duel import duel
+    from services.trainer.duel import duel, name_groups
 
     with open_platform() as settings, connect(settings) as conn:
         second = registry.find(conn, other) if other else registry.champion(conn)
@@ -130,6 +130,12 @@ def compare(
     print_table(["", one, second.version], [(n, f"{a:.3f}", f"{b:.3f}") for n, a, b in figures])
     said = f"equally good models differ that much {found.chance:.0%} of the time"
     typer.echo(f"On {found.rows} tickets that neither has learnt from; {said}.")
+    if found.unknown:
+        lost = sum(n for _, n in found.unknown)
+        typer.echo(f"Left out: {lost} tickets of groups that neither knows ({name_groups(dict(found.unknown))}).")
+    if not found.differ:
+        typer.echo("They answer the same on each of them.")
+        return
     print_table(["closed by", one, second.version, "tickets"], found.differ)
 
 

@@ -181,7 +181,7 @@ def _to_row(line: int, raw: Mapping[str, Any], groups: Mapping[str, str]) -> Row
             priority=lenient.optional_id(raw.get("priority")),
             created_at=lenient.time(raw.get("created_at")),
             solved_at=lenient.time(raw.get("updated_at")),
-            categories=digests(raw),
+            categories=digests(raw | {"channel": lenient.text(lenient.child(raw, "via").get("channel"))}),
         )
     except PayloadInvalid as exc:
         return BadRow(line, exc.message)

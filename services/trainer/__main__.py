@@ -20,7 +20,7 @@ from typing import Any
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
 from services.core.kit.telemetry import configure_logs
 from services.trainer.config import FitConfig, Progress
-from services.trainer.files import FIELDS, read_file
+from services.trainer.files import read_file, read_map
 from services.trainer.fit import fit
 from services.trainer.prepare import Example
 from services.trainer.progress import bars
@@ -75,7 +75,7 @@ def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, 
 def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Progress) -> dict[str, Any]:
     config = settings.fit_config(encoder=arguments.encoder)
     if arguments.out is not None:
-        manifest = fit(read_file(arguments.data, dict(arguments.map)), arguments.out, config, progress)
+        manifest = fit(read_file(arguments.data, read_map(",".join(arguments.map))), arguments.out, config, progress)
         return {"version": manifest.model_version, "folder": str(arguments.out), "metrics": manifest.metrics}
     outcome = _train_registered(arguments, settings, config, progress)
     return {"stopped_after": arguments.until} if outcome is None else asdict(outcome)
@@ -198,8 +198,8 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--canary", action="store_true",
                         help="with --promote: let it shadow live tickets first; --shadow compares")  # fmt: skip
     parser.add_argument("--data", type=Path, help="train on this CSV or JSONL file (.gz too) instead of the history")
-    parser.add_argument("--map", type=_pair, action="append", default=[], metavar="FIELD=COLUMN",
-                        help="column of a field in --data: subject, body, group, at, hours, priority, ...")  # fmt: skip
+    parser.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN,...",
+                        help="columns of fields in --data, as `pointsman evaluate` takes them")  # fmt: skip
     parser.add_argument("--out", type=Path, help="with --data: write the bundle to this new folder, register nothing")
     parser.add_argument("--until", choices=STAGES, help="stop after this stage; the next start goes on")
     parser.add_argument("--epochs", type=int, help="passes over the tickets (default: 3 to 5, more for fewer tickets)")
@@ -209,13 +209,6 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
     return parser.parse_args()
-
-
-def _pair(value: str) -> tuple[str, str]:
-    field, _, column = value.partition("=")
-    if field not in FIELDS or not column:
-        raise argparse.ArgumentTypeError(f"'{value}' is not FIELD=COLUMN with FIELD one of {', '.join(FIELDS)}")
-    return field, column
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """Closed tickets out of a file as people have them, and what of it could not be used."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from services.core.contracts.facts import Facts
+from services.core.contracts.facts import KEPT, Facts
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import join_text
-from services.core.text.columns import GUESSES, guess, parse_map
+from services.core.text.columns import GUESSES, guess, parse_map, parts
 from services.core.text.moments import parse_time
+from services.core.text.outcomes import breached, hours
 from services.core.text.records import Malformed, Record, TicketFile, inspect, records
 from services.trainer.prepare import Example, Targets
 
+CATEGORIES = tuple(KEPT)
 NAMES = {  # our fields, and what files usually call them: as an import guesses them
     "subject": GUESSES["subject"],
     "body": GUESSES["body"],
@@ -22,23 +22,12 @@ NAMES = {  # our fields, and what files usually call them: as an import guesses 
     "at": ("solved_at", "closed_at", "resolved_at", "created_at", "date"),
     "opened": ("opened_at", *GUESSES["created_at"]),
     "solved": GUESSES["solved_at"],
-    "hours": ("hours_to_resolve", "hours_to_solve"),
-    "breached": ("sla_breached", "breached"),
-    "kept": ("made_sla", "sla_kept"),
-    "priority": GUESSES["priority"],
-    "impact": ("impact",),
-    "urgency": ("urgency",),
-    "channel": ("channel", "contact_type"),
-    "organisation": GUESSES["organisation"],
-    "product": GUESSES["product"],
-    "place": GUESSES["place"],
+    **{name: GUESSES[name] for name in ("hours", "breached", "kept", "priority", "impact", "urgency", *CATEGORIES)},
     "features": (),
 }
 FIELDS = tuple(NAMES)
 ALIASES = {"text": "body", "label": "group", "created_at": "opened", "solved_at": "solved"}  # an import's words
 UNREAD = ("external_id", "requester")  # an import's fields, of no use here
-YES, NO = frozenset({"true", "yes", "1", "t", "y"}), frozenset({"false", "no", "0", "f", "n"})
-CATEGORIES = ("channel", "organisation", "product", "place")
 UNKNOWN = frozenset({"", "?", "nan", "null", "none"})
 
 
@@ -124,7 +113,7 @@ def _columns(file: TicketFile, mapping: dict[str, str]) -> dict[str, str]:
     if not file.columns:
         raise InputInvalid(f"{file.path} holds no rows.")
     there = ", ".join(file.columns)
-    named = [name for names in mapping.values() for name in _parts(names, file.columns)]
+    named = [name for names in mapping.values() for name in parts(names, file.columns)]
     absent = sorted(set(named) - set(file.columns))
     if absent:
         raise InputInvalid(f"{file.path} has no column '{absent[0]}'. It has: {there}.")
@@ -141,14 +130,14 @@ def _columns(file: TicketFile, mapping: dict[str, str]) -> dict[str, str]:
 
 def _example(row: Record, columns: dict[str, str]) -> Example:
     def text(field: str) -> str:
-        values = (row.get(name) for name in _parts(columns.get(field, ""), row))
+        values = (row.get(name) for name in parts(columns.get(field, ""), row))
         return "\n".join(str(value) for value in values if value is not None)
 
     def word(field: str) -> str:
         return _word(text(field))
 
     opened, solved = _time(word("opened")), _time(word("solved"))
-    features = {name: _word(row.get(name)) for name in _parts(columns.get("features", ""), row)}
+    features = {name: _word(row.get(name)) for name in parts(columns.get("features", ""), row)}
     named = {name: word(name) for name in CATEGORIES}
     known = {name: value for name, value in (named | features).items() if value}
     return Example(
@@ -158,7 +147,7 @@ def _example(row: Record, columns: dict[str, str]) -> Example:
         facts=Facts(opened_at=opened, categories=known),
         targets=Targets(
             hours=_hours(word("hours"), opened, solved),
-            breached=_breached(word("breached"), word("kept")),
+            breached=breached(word("breached"), word("kept")),
             priority=word("priority"),
             impact=word("impact"),
             urgency=word("urgency"),
@@ -173,24 +162,10 @@ def _word(value: Any) -> str:
 
 
 def _hours(said: str, opened: datetime | None, solved: datetime | None) -> float | None:
-    try:
-        hours = float(said)
-    except ValueError:
-        hours = (solved - opened).total_seconds() / 3600 if opened and solved else -1.0
-    return hours if isfinite(hours) and hours >= 0 else None
-
-
-def _breached(breached: str, kept: str) -> bool | None:
-    """From a column that says so, or from one that says that the target was kept."""
-    said, turned = (breached, False) if breached else (kept, True)
-    if said.casefold() not in YES | NO:
-        return None
-    return (said.casefold() in YES) != turned
-
-
-def _parts(names: str, row: Collection[str]) -> list[str]:
-    """`title+body` is two columns, unless the file has one of that name."""
-    return [names] if names in row else [name for name in names.split("+") if name]
+    found = hours(said)
+    if found is not None or not opened or not solved:
+        return found
+    return (solved - opened).total_seconds() / 3600 if solved >= opened else None
 
 
 def _time(value: str) -> datetime | None:

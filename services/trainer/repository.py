@@ -15,14 +15,14 @@ from services.trainer.prepare import Example, Targets, with_queue
 
 HISTORY = """
     select subject, body, "group", coalesce(solved_at, created_at) as at, 'history/' || id as ref,
-           source as channel, created_at, solved_at, priority, categories
+           source as channel, created_at, solved_at, priority, categories, outcome
     from history where coalesce("group", '') <> ''
 """
 
 # a person's correction outranks the group at close, which outranks plain feedback
 LABELS = """
     select distinct on (t.id) t.subject, t.body, l."group", l.at, 'ticket/' || t.id as ref,
-           t.connector as channel, t.created_at, null as priority, t.categories,
+           t.connector as channel, t.created_at, null as priority, t.categories, '{}'::jsonb as outcome,
            (select c.at from labels c where c.ticket_id = t.id and c.source = 'close') as solved_at
     from labels l join tickets t on t.id = l.ticket_id
     where t.state <> 'erased' and coalesce(t.subject, t.body) is not null
@@ -50,21 +50,23 @@ def _example(row: dict[str, Any], rules: SlaRules) -> Example:
         row["group"],
         row["at"],
         row["ref"],
-        facts=Facts(opened_at=opened, categories={**row["categories"], "channel": row["channel"]}),
+        facts=Facts(opened_at=opened, categories={"channel": row["channel"], **row["categories"]}),
         targets=Targets(
-            hours=(solved - opened).total_seconds() / 3600 if is_timed else None,
-            breached=_breached(row, rules) if is_timed else None,
+            hours=row["outcome"].get("hours", (solved - opened).total_seconds() / 3600 if is_timed else None),
+            breached=_breached(row, rules, is_timed=is_timed),
             priority=row["priority"] or "",
+            impact=row["outcome"].get("impact", ""),
+            urgency=row["outcome"].get("urgency", ""),
         ),
     )
 
 
-def _breached(row: dict[str, Any], rules: SlaRules) -> bool | None:
-    """By the policies of today; None where none is for such a ticket."""
+def _breached(row: dict[str, Any], rules: SlaRules, *, is_timed: bool) -> bool | None:
+    """By the policies of today; where none is for such a ticket what the export said of it, None where it did not."""
     word = row["priority"]
     policy = rules.policy_for(row["group"], Priority(word) if word in tuple(Priority) else None)
-    if policy is None:
-        return None
+    if policy is None or not is_timed:
+        return row["outcome"].get("breached")
     return _due(row["created_at"], policy.target_hours, rules, policy.calendar) < row["solved_at"]
 
 

@@ -208,7 +208,7 @@ async def _route(outside: Outside, ticket_id: int, ticket: Ticket, safe: Redacte
 
 def _facts(ticket: Ticket, queue: int | None) -> Facts:
     """The same words as `services.trainer.repository` learns from."""
-    categories = {**digests(ticket.metadata), "channel": ticket.connector}
+    categories = {"channel": ticket.connector, **digests(ticket.metadata)}
     return Facts(opened_at=ticket.created_at, queue=queue, categories=categories)
 
 

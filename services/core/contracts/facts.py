@@ -12,6 +12,7 @@ from services.core.contracts.base import Contract
 DIGEST_CHARS = 16
 # Our words, and what ticketing systems call the same in a ticket's metadata.
 KEPT = {
+    "channel": ("channel", "contact_type"),
     "organisation": ("organisation", "organization", "organization_id", "company"),
     "product": ("product", "project", "brand_id"),
     "place": ("place", "site", "location", "borough"),

@@ -23,13 +23,13 @@ BATCH_ROWS = 500
 UPSERT = """
     insert into history
         (source, external_id, subject, body, "group", priority, created_at, solved_at, categories,
-         content_hash)
+         outcome, content_hash)
     values (%(source)s, %(external_id)s, %(subject)s, %(body)s, %(group)s, %(priority)s, %(created_at)s,
-            %(solved_at)s, %(categories)s, %(content_hash)s)
+            %(solved_at)s, %(categories)s, %(outcome)s, %(content_hash)s)
     on conflict (source, external_id) do update set
         subject = excluded.subject, body = excluded.body, "group" = excluded."group", priority = excluded.priority,
         created_at = excluded.created_at, solved_at = excluded.solved_at, categories = excluded.categories,
-        content_hash = excluded.content_hash
+        outcome = excluded.outcome, content_hash = excluded.content_hash
 """
 BEGIN = """
     insert into history_imports as i (source, fingerprint) values (%(source)s, %(fingerprint)s)
@@ -156,6 +156,7 @@ def record(job: Job, row: Row) -> dict[str, Any]:
         "created_at": row.created_at,
         "solved_at": row.solved_at,
         "categories": Jsonb(dict(row.categories)),
+        "outcome": Jsonb(dict(row.outcome)),
         "content_hash": content_hash(row),
     }
 

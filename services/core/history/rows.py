@@ -15,11 +15,13 @@ from typing import Any
 
 from services.core.contracts.facts import KEPT, digests
 from services.core.contracts.ticket import BODY_MAX_CHARS, SUBJECT_MAX_CHARS
-from services.core.text.columns import parse_map, resolve
+from services.core.text.columns import GUESSES, parse_map, parts, resolve
 from services.core.text.moments import parse_time
+from services.core.text.outcomes import breached, hours, level
 from services.core.text.records import Malformed, Record, TicketFile, count, inspect, records
 
 EXTERNAL_ID_MAX_CHARS = 128
+FILES_ALONE = ("at", "features")  # what `pointsman evaluate` reads beside an import's fields
 TEXT_MAX_CHARS = {"subject": SUBJECT_MAX_CHARS, "body": BODY_MAX_CHARS}
 EMPTY = {"", "nan", "null", "none", "n/a", "?"}  # how exports write "no value"
 
@@ -38,6 +40,7 @@ class Row:
     created_at: datetime | None = None
     solved_at: datetime | None = None
     categories: Mapping[str, str] = field(default_factory=dict)  # contracts.facts: names to digests
+    outcome: Mapping[str, str | bool | float] = field(default_factory=dict)  # core.text.outcomes: what is said of it
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,13 @@ def open_export(path: Path, columns: str) -> Export:
     Raises:
         ColumnsInvalid: `columns` (field=column,...) or the file lacks what an import needs. InputInvalid: no such file.
     """
-    chosen = parse_map(columns)
+    chosen = parse_map(columns, (*GUESSES, *FILES_ALONE))
+    unkept = [name for name in FILES_ALONE if chosen.pop(name, "")]
     file = inspect(path)
     mapping = resolve(file.columns, chosen, required=("group",))
     said = "Columns: " + ", ".join(f"{field}={column}" for field, column in mapping.items())
-    notes = (file.notice, said) if file.notice else (said,)
+    left = f"Not kept, for live tickets do not bring it: {', '.join(unkept)}. `pointsman evaluate` alone reads it."
+    notes = tuple(filter(None, (file.notice, said, left if unkept else "")))
     rows = read_rows(file, mapping)
     return Export(path.name.split(".")[0], fingerprint(path, mapping), count(file), rows, notes)
 
@@ -86,9 +91,9 @@ def to_row(line: int, record: Record | Malformed, mapping: Mapping[str, str]) ->
     """The ticket in a record; without an id of its own it gets one from its content and line."""
     if isinstance(record, Malformed):
         return BadRow(line, record.why)
-    values = {field: _text(record.get(column)) for field, column in mapping.items()}
+    values = {field: _joined(record, column) for field, column in mapping.items()}
     try:
-        return _ticket(line, values)
+        return _ticket(line, values, mapping)
     except ValueError as exc:
         return BadRow(line, str(exc))
 
@@ -101,13 +106,16 @@ def fingerprint(path: Path, mapping: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _ticket(line: int, values: Mapping[str, str]) -> Row:
+def _ticket(line: int, values: Mapping[str, str], columns: Mapping[str, str]) -> Row:
     subject, body = (_bounded(values, field, limit) for field, limit in TEXT_MAX_CHARS.items())
     if not subject and not body:
         raise ValueError("no text: subject and body are empty")
     external_id = _known(values, "external_id") or _content_id(line, subject, body)
     if len(external_id) > EXTERNAL_ID_MAX_CHARS:
         raise ValueError(f"the id has {len(external_id)} characters, at most {EXTERNAL_ID_MAX_CHARS} are allowed")
+    created_at, solved_at = (
+        parse_time(name, _known(values, name), column=columns.get(name, "")) for name in ("created_at", "solved_at")
+    )
     return Row(
         line=line,
         external_id=external_id,
@@ -116,10 +124,26 @@ def _ticket(line: int, values: Mapping[str, str]) -> Row:
         group=_known(values, "group"),
         priority=_known(values, "priority"),
         requester=_known(values, "requester"),
-        created_at=parse_time("created_at", _known(values, "created_at")),
-        solved_at=parse_time("solved_at", _known(values, "solved_at")),
+        created_at=created_at,
+        solved_at=solved_at,
         categories=digests({name: _known(values, name) for name in KEPT}),
+        outcome=_outcome(values),
     )
+
+
+def _outcome(values: Mapping[str, str]) -> dict[str, str | bool | float]:
+    said = {name: _known(values, name) or "" for name in ("hours", "impact", "urgency", "breached", "kept")}
+    found = {
+        "hours": hours(said["hours"]),
+        "impact": level(said["impact"]),
+        "urgency": level(said["urgency"]),
+        "breached": breached(said["breached"], said["kept"]),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _joined(record: Record, column: str) -> str:
+    return "\n".join(filter(None, (_text(record.get(name)) for name in parts(column, record))))
 
 
 def _text(value: Any) -> str:

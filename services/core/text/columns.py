@@ -25,13 +25,19 @@ GUESSES: dict[str, tuple[str, ...]] = {  # best name first; compared in lower ca
         "agency",
     ),
     "priority": ("priority", "ticket_priority"),
+    "impact": ("impact",),
+    "urgency": ("urgency",),
     "external_id": ("id", "ticket_id", "number", "external_id", "key", "unique_key", "issue_key"),
     "requester": ("email", "requester_email", "requester", "from", "caller_id"),
     "created_at": ("created_at", "created", "opened_at", "created_date", "sys_created_on", "date"),
+    "channel": ("channel", "contact_type"),
     "organisation": ("organisation", "organization", "company"),
     "product": ("product", "project"),
     "place": ("place", "borough", "site"),
     "solved_at": ("solved_at", "solved", "resolved_at", "resolved", "closed_at", "closed", "closed_date"),
+    "hours": ("hours_to_resolve", "hours_to_solve"),
+    "breached": ("sla_breached", "breached"),
+    "kept": ("made_sla", "sla_kept"),
 }
 ALIASES = {"text": "body", "label": "group", "opened": "created_at", "solved": "solved_at"}  # of data sets
 EXAMPLE = "--map subject=title,body=description,group=team"
@@ -77,15 +83,17 @@ def resolve(
     fields: Collection[str] = tuple(GUESSES),
 ) -> dict[str, str]:
     """
-    Field -> column: what was chosen, guesses for the rest. Of other `fields` nothing is read, and nothing can be wrong.
+    Field -> column, or columns joined by `+`: what was chosen, guesses for the rest. Of other `fields` nothing is read,
+    and nothing can be wrong.
 
     Raises:
         ColumnsInvalid: a chosen column is not there, no text column was found, or a required field has none.
     """
     for field, column in chosen.items():
-        if column and column not in columns:
-            raise ColumnsInvalid(f"--map {field}={column}: there is no column '{column}'. {_existing(columns)}")
-    taken = set(chosen.values())
+        for part in parts(column, columns):
+            if part not in columns:
+                raise ColumnsInvalid(f"--map {field}={column}: there is no column '{part}'. {_existing(columns)}")
+    taken = {part for column in chosen.values() for part in parts(column, columns)}
     free = [column for column in columns if column not in taken]
     guessed = {field: guess(GUESSES[field], free) for field in GUESSES if field not in chosen}
     mapping = {field: column for field, column in {**guessed, **chosen}.items() if column and field in fields}
@@ -95,6 +103,11 @@ def resolve(
         if field not in mapping:
             raise _missing(field, columns, mapping, f"No column for the field '{field}' was found.")
     return mapping
+
+
+def parts(names: str, columns: Collection[str]) -> list[str]:
+    """`title+body` is two columns, unless the file has one of that name."""
+    return [names] if names in columns else [name for name in names.split("+") if name]
 
 
 def guess(names: Sequence[str], columns: Sequence[str]) -> str | None:

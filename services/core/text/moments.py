@@ -11,18 +11,19 @@ TIME_FORMATS = (  # beside ISO 8601; day.month and month/day with AM or PM are t
 )
 
 
-def parse_time(field: str, text: str | None) -> datetime | None:
+def parse_time(field: str, text: str | None, *, column: str = "") -> datetime | None:
     """
     ISO 8601, `31.12.2026 17:30`, `12/31/2026 05:30 PM` or Unix seconds; without a zone it is UTC.
 
     Raises:
-        ValueError: anything else; the message says how to leave the column out.
+        ValueError: anything else; the message says how to leave the column out, and nothing of what stood there: it
+            may be a customer's words.
     """
     if text is None:
         return None
     moment = _moment(text)
     if moment is None:
-        raise ValueError(f"{field} {text[:40]!r} is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
+        raise ValueError(f"{column or field} is not a time (2026-12-31T17:30Z). Leave it out with --map {field}=")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -15,6 +15,7 @@ from services.core.history.rows import BadRow, Row, fingerprint, read_rows
 from services.core.kit.errors import InputInvalid
 from services.core.text.columns import ColumnsInvalid, parse_map, resolve
 from services.core.text.moments import parse_time
+from services.core.text.outcomes import level
 from services.core.text.records import Malformed, count, inspect, records
 
 LF, CRLF = "\n", "\r\n"
@@ -240,11 +241,12 @@ def test_times_become_utc(text: str, expected: datetime) -> None:
 
 
 def test_a_time_that_cannot_be_read_is_a_bad_row(tmp_path: Path) -> None:
-    """The reason says how to leave the column out, and leaving it out works."""
-    path = write(tmp_path, "t.csv", "body,created\na,03/04/2026\nb,?\n")
+    """The reason names the column and how to leave it out, and nothing of what stood there; leaving it out works."""
+    path = write(tmp_path, "t.csv", "body,Created\na,call eva@example.org\nb,?\n")
     bad, good = rows_of(path)
     assert isinstance(bad, BadRow)
-    assert "--map created_at=" in bad.why
+    assert (bad.line, bad.why.split(" ")[0], "--map created_at=" in bad.why) == (2, "Created", True)
+    assert "eva" not in bad.why
     assert isinstance(good, Row)
     assert good.created_at is None
     assert all(isinstance(row, Row) for row in rows_of(path, "created_at="))
@@ -321,6 +323,37 @@ def test_real_exports_are_read_without_a_map(
     assert sum(isinstance(row, BadRow) for row in rows) == bad
     assert not any(isinstance(record, Malformed) for _, record in records(file))
     assert len({row.external_id for row in rows if isinstance(row, Row)}) == total - bad
+
+
+def test_columns_are_joined_as_evaluate_joins_them(tmp_path: Path) -> None:
+    """A file's own column of such a name goes first; one that is not there is named."""
+    path = write(tmp_path, "t.csv", "title,details,team\nVPN,drops,Net\nScreen,,Desk\n")
+    assert [row.body for row in tickets_of(path, "text=title+details,group=team")] == ["VPN\ndrops", "Screen"]
+    assert [row.subject for row in tickets_of(path, "text=title+details,group=team")] == ["", ""]
+    with pytest.raises(ColumnsInvalid, match="no column 'nothing'"):
+        rows_of(path, "text=title+nothing")
+    own = write(tmp_path, "own.csv", "a+b,a,team\nwhole,part,Net\n")
+    assert [row.body for row in tickets_of(own, "text=a+b,group=team")] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [("2 - Medium", "medium"), ("HIGH", "high"), ("3", "low"), ("1 - 2", None), ("ask eva", None), ("", None)],
+)
+def test_impact_is_one_of_our_words_or_nothing(said: str, read: str | None) -> None:
+    """What a wrong column holds is not stored as it stands."""
+    assert level(said) == read
+
+
+def test_what_became_of_a_ticket_is_read_beside_its_group(tmp_path: Path) -> None:
+    """What is no number of hours, or neither yes nor no, says nothing."""
+    lines = ["body,team,opened_at,contact_type,impact,urgency,made_sla,hours_to_resolve",
+             "a,Net,2026-11-20 08:00,Phone,2 - Medium,1,false,2.5",
+             "b,Net,2026-11-20 08:00,phone,,,perhaps,soon"]  # fmt: skip
+    one, other = tickets_of(write(tmp_path, "t.csv", "\n".join(lines) + "\n"))
+    assert one.outcome == {"hours": 2.5, "impact": "medium", "urgency": "high", "breached": True}
+    assert other.outcome == {}
+    assert one.categories == other.categories == digests({"channel": "phone"})
 
 
 def test_city_requests_are_read_without_a_map(tmp_path: Path) -> None:

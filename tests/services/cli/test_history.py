@@ -12,10 +12,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.history import app
+from services.core.contracts.facts import digests
 from services.core.history.importing import known_priority
 from services.core.history.redacting import redact_batch, redaction
 from services.core.history.rows import BadRow, Row
 from services.local.mock.tickets import history as mock_history
+from services.trainer.files import read_file, read_map
+from services.trainer.repository import read_examples
 
 ROWS = 24
 
@@ -59,6 +62,27 @@ def test_import_stores_redacted_tickets(environment: dict[str, str], database: s
     assert len(rows) == ROWS
     assert not any("example.org" in row[2] or "23125" in row[2] for row in rows)
     assert {(row[3], row[4]) for row in rows} == {("Hardware", "urgent")}
+
+
+def test_the_trainer_learns_from_an_import_what_evaluate_learns_from_the_file(
+    environment: dict[str, str], database: str, tmp_path: Path
+) -> None:
+    """The same --map; text, times, impact, urgency and breach are the same; further columns are said not to be kept."""
+    lines = [f"{i},VPN {i},drops,Net,2026-01-0{i}T08:00Z,{i}.5,High,2,{i % 2 == 0},Phone,c{i}" for i in range(1, 9)]
+    path = tmp_path / "closed.csv"
+    header = "number,title,details,team,opened_at,took,impact,urgency,late,contact_type,caller"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    map = "text=title+details,label=team,hours=took,breached=late,features=caller"
+    told = run(environment, "import", str(path), "--map", map)
+    assert (told.exit_code, "do not bring it: features." in told.stderr) == (0, True)
+    with psycopg.connect(database) as conn:
+        learnt = sorted(read_examples(conn), key=lambda row: row.text)
+    judged = sorted(read_file(path, read_map(map)), key=lambda row: row.text)
+    assert [row.text for row in learnt] == [row.text for row in judged]
+    assert [row.targets.hours for row in learnt] == [row.targets.hours for row in judged]
+    assert [row.targets.breached for row in learnt] == [row.targets.breached for row in judged]
+    assert {(row.targets.impact, row.targets.urgency) for row in learnt} == {("high", "medium")}
+    assert {row.facts.categories["channel"] for row in learnt} == set(digests({"channel": "phone"}).values())
 
 
 def test_importing_twice_changes_nothing(environment: dict[str, str], database: str, export: Path) -> None:

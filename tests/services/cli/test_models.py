@@ -145,6 +145,17 @@ def test_two_versions_are_compared_on_tickets_neither_learnt_from(
     assert 0 < told["rows"] <= 60
     assert all(0 <= value <= 1 for value in (*told["accuracy"], *told["macro_f1"], told["chance"]))
     assert f"On {told['rows']} tickets" in run("compare", bad)[1]
+    conn.execute("""update history set "group" = 'Facilities' where id % 2 = 0""")
+    code, said = run("compare", bad)
+    lost = conn.execute("""select count(*) from history where "group" = 'Facilities'""").fetchone()
+    assert (code, f"Left out: {lost[0]} tickets of groups that neither knows (Facilities: {lost[0]})." in said) == (
+        0,
+        True,
+    )
+    assert found("compare", bad)["rows"] == told["rows"] - lost[0]
+    conn.execute("""update history set "group" = 'Facilities'""")
+    code, said = run("compare", bad)
+    assert (code, "Neither version knows a group" in said, "Facilities" in said) == (1, True, True)
 
 
 def test_labels_tell_who_said_what_and_where_they_disagree(conn: psycopg.Connection) -> None:

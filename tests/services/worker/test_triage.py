@@ -98,14 +98,14 @@ async def test_what_is_known_beside_the_text_is_told_as_it_is_learnt(
     outside: Outside, router: Router, database: str
 ) -> None:
     """Organisation as a digest, the open tickets once a month of them is known; the trainer reads the same words."""
-    said = {"organization_id": 4711, "site": " Hall  7", "brand_id": None, "note": "x"}
+    said = {"organization_id": 4711, "site": " Hall  7", "channel": "Phone", "brand_id": None, "note": "x"}
     async with outside.pool.connection() as conn:
         await conn.execute("update raw.texts set ticket = jsonb_set(ticket, '{metadata}', %s)", (Jsonb(said),))
         await conn.execute("update tickets set created_at = now() - interval '31 days' where id = 1")
     await steps.triage(outside, 1, "new:1")
     (told,) = (json.loads(one)[0] for one in router.told)
-    known = digests({"organisation": "4711", "place": "hall 7"})
-    assert (told["categories"], told["queue"]) == ({**known, "channel": "generic"}, 1)
+    known = digests({"organisation": "4711", "place": "hall 7", "channel": "phone"})
+    assert (told["categories"], told["queue"]) == (known, 1)
     assert "4711" not in router.told[0]
     with psycopg.connect(database) as conn:
         conn.execute("insert into labels (ticket_id, \"group\", source, at) values (1, 'Network', 'close', now())")

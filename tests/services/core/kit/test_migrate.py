@@ -72,6 +72,7 @@ FROZEN = {
     "versions/0029_facts.py": "89a4287b7575dc58",
     "versions/0030_serving_since.py": "d1bc14337581d29c",
     "versions/0031_retention.py": "c182be9ec908af0d",
+    "versions/0032_outcomes.py": "2696ec1ccace676a",
 }
 CODE = "import sys; from services.core.kit.database import migrate; migrate(sys.argv[1])"
 ROWS = Path(__file__).with_name("rows_of_0001.sql").read_text("utf-8")
