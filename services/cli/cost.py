@@ -145,6 +145,36 @@ def roi(
         print_table(table.header, table.rows)
 
 
+@app.command("capacity")
+def capacity(
+    tickets: Annotated[str, typer.Option(help="tickets a month, comma separated")] = "",
+    scenario: ScenarioOption = None,
+    format_: Annotated[CostFormat, typer.Option("--format", help="table or json")] = CostFormat.TABLE,
+) -> None:
+    """
+    How many vCPUs and TB so many tickets a month need, and where one database ends. Arithmetic from measured tickets.
+
+    Examples:
+
+      pointsman cost capacity
+
+      pointsman cost capacity --tickets 50000,5000000
+    """
+    from cost.capacity import VOLUMES, sizes
+    from cost.report.sizes import as_json, rows
+    from cost.usage import load_assumptions
+
+    chosen = _scenario(scenario)
+    assumed = load_assumptions("aws", "prod", overrides=chosen.assumptions).all_at(chosen.level)
+    found = sizes(assumed, _volumes(tickets) if tickets else VOLUMES)
+    if format_ is CostFormat.JSON:
+        print_json(as_json(found))
+    elif format_ is CostFormat.TABLE:
+        print_table(*rows(found))
+    else:
+        raise InputInvalid(f"Capacity is shown as table or json, not as {format_.value}.")
+
+
 @app.command("compare")
 def compare(
     scenarios: Annotated[list[Path], typer.Argument(help="scenario files; list prices and expected use are the base")],

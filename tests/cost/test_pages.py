@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from cost.bill import DEFAULT_VOLUMES
+from cost.capacity import VOLUMES, sizes
 from cost.migrate import migrate
 from cost.report.content import Content, gather
 from cost.report.markdown import table_of
 from cost.report.moves import step_rows
+from cost.report.sizes import rows
 from cost.report.tables import CLOUDS, Table, from_now, gaps, levers, per_ticket, promise, published, returns, summary
 from cost.scenario import Scenario
+from cost.usage import load_assumptions
 from tests.cost.conftest import TODAY
 from tests.golden import check_golden, filled
 from tests.planned import Plans
@@ -41,6 +44,15 @@ def test_golden_page_of_costs(content: Content):
         "gaps": of(gaps(content)),
     }
     check_golden(STRATEGY / "cost.md", filled(STRATEGY / "cost.md", blocks))
+
+
+def test_golden_page_of_capacity():
+    """From the assumptions of the bill, so that a measured ticket changes both."""
+    page = STRATEGY.parent / "design" / "capacity.md"
+    assumed = load_assumptions("aws", "prod")
+    quarter = load_assumptions("aws", "prod", overrides={"retained_months": Decimal(3)})
+    blocks = {"capacity": table_of(*rows(sizes(assumed))), "quarter": table_of(*rows(sizes(quarter, VOLUMES[-3:])))}
+    check_golden(page, filled(page, blocks))
 
 
 def test_golden_table_of_the_readme(content: Content):
