@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import yaml
@@ -13,6 +13,7 @@ from services.cli.target import open_api
 from services.core.contracts.catalogue import Catalogue
 from services.core.kit.errors import InputInvalid
 
+SHIPPED = "departments.yaml"
 COLUMNS = ("name", "department", "system", "priority_threshold", "support_level", "active", "description")
 
 app = typer.Typer(no_args_is_help=True, help="The teams that tickets may be routed to: list, export, import.")
@@ -68,14 +69,22 @@ def import_file(
     """
     if (file is None) is not defaults:
         raise typer.BadParameter("Give a file, or --defaults, not both.")
-    text = file.read_text("utf-8") if file else resources.files("services.cli").joinpath("departments.yaml").read_text()
-    stored = open_api().put("/api/catalogue", json=_checked(text))["teams"]
+    stored = open_api().put("/api/catalogue", json=read_catalogue(file).model_dump(mode="json"))["teams"]
     typer.echo(f"{sum(team['active'] for team in stored)} active teams, {len(stored)} in all.")
 
 
-def _checked(text: str) -> dict[str, Any]:
+def read_catalogue(file: Path | None = None) -> Catalogue:
+    """
+    A file as `export` prints it; without one the teams that ship.
+
+    Raises:
+        InputInvalid: it cannot be read, or is no catalogue.
+    """
     try:
-        return Catalogue.model_validate(yaml.safe_load(text)).model_dump(mode="json")
+        text = file.read_text("utf-8") if file else resources.files("services.cli").joinpath(SHIPPED).read_text("utf-8")
+        return Catalogue.model_validate(yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputInvalid(f"{file} cannot be read ({type(exc).__name__}). It is YAML in UTF-8.") from exc
     except yaml.YAMLError as exc:
         raise InputInvalid(f"The file is no YAML: {exc}") from exc
     except ValidationError as exc:

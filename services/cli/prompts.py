@@ -9,11 +9,22 @@ from typing import Annotated
 import typer
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.cli.catalogue import read_catalogue
 from services.cli.output import Format, FormatOption, print_json, print_table
+from services.core.contracts.catalogue import Team
 from services.core.kit.settings import read_settings
 from services.core.llm.build import build_llm
 from services.core.llm.config import LlmConfig
-from services.core.llm.exam.judge import SHIPPED, Report, Row, judge_priorities, judge_summaries, read_rows, shown
+from services.core.llm.exam.judge import (
+    SHIPPED,
+    Report,
+    Row,
+    judge_catalogue,
+    judge_priorities,
+    judge_summaries,
+    read_rows,
+    shown,
+)
 from services.core.text.redact import Redactor, build_redactor
 
 app = typer.Typer(
@@ -40,6 +51,10 @@ def evaluate(
     tickets: Annotated[
         Path, typer.Option("--set", help="Your own tickets as JSON lines; left out: the set that ships.")
     ] = SHIPPED,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="Teams and their texts, as `catalogue export` prints them; of the shipped set its own."),
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
@@ -47,16 +62,20 @@ def evaluate(
     services/core/llm/gates.toml. Each ticket is billed as usual. Exit code 1 when a gate is not passed; one
     with too few tickets to judge it is not. Answers that were unusable are counted, and judged by no other figure.
 
-    A line of the set: {"subject", "body", "impact", "urgency", "issue", "comments": [["agent", "..."]], "orders"}.
+    With a catalogue its texts are judged, too: each ticket that says its team is asked with the team's text and
+    without, and must not be judged worse with it.
+
+    A line of the set: {"subject", "body", "impact", "urgency", "issue", "comments": [["agent", "..."]], "orders",
+    "group"}; the last three may be left out.
 
     Example: POINTSMAN_LLM__PRIORITY=openai:qwen3 POINTSMAN_LLM__OPENAI__BASE_URL=http://127.0.0.1:8000/v1 pointsman
     prompts evaluate
     """
-    reports = asyncio.run(_judge(tickets))
+    reports = asyncio.run(_judge(tickets, _teams(tickets, catalogue)))
     if format is Format.JSON:
         print_json([asdict(report) for report in reports])
     else:
-        print_table(["task", "model", "prompt", "figure", "found", "rules"], _figures(reports))
+        print_table(["task", "model", "prompt", "figure", "found", "beside it"], _figures(reports))
         print_table(["task", "gate", "passed", "why"], _gates(reports))
         for report in reports:
             for why, count in report.unusable.items():
@@ -65,10 +84,18 @@ def evaluate(
         raise typer.Exit(1)
 
 
-async def _judge(tickets: Path) -> list[Report]:
+def _teams(tickets: Path, catalogue: Path | None) -> tuple[Team, ...]:
+    """None where the set is one's own and no catalogue was named: it would be judged by other teams' texts."""
+    if catalogue is not None:
+        return read_catalogue(catalogue).teams
+    return read_catalogue().teams if tickets == SHIPPED else ()
+
+
+async def _judge(tickets: Path, teams: tuple[Team, ...]) -> list[Report]:
     llm = build_llm(read_settings(LlmSettings).llm)
     rows = [_redacted(row) for row in read_rows(tickets, lambda notice: typer.echo(notice, err=True))]
-    return [await judge_priorities(llm.prioritiser, rows), await judge_summaries(llm.summariser, rows)]
+    reports = [await judge_priorities(llm.prioritiser, rows), await judge_summaries(llm.summariser, rows)]
+    return [*reports, await judge_catalogue(llm.prioritiser, rows, teams)] if teams else reports
 
 
 def _redacted(row: Row) -> Row:

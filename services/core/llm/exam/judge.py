@@ -2,8 +2,11 @@
 Asks a prioritiser and a summariser the tickets of an evaluation set, beside the rules, and holds the answers to gates.
 
 A set is JSON lines, or one JSON array: `subject`, `body`, `impact`, `urgency`, `issue` (a person's words), `comments`
-and, where the ticket gives the model orders, `orders`: `up` or `down` (the priority it asks for), or a text that the
-answer must not hold.
+`group` (the team it is for) and, where the ticket gives the model orders, `orders`: `up` or `down` (the priority it
+asks for), or a text that the answer must not hold.
+
+The texts of the label catalogue are judged by the same tickets: asked with their team's text, the model must not be
+worse than without.
 
 A figure over no case is None and not 0; a gate over fewer cases than it needs is not passed. Answers that were unusable
 are counted, with why, and are in no other figure: the rules gave them.
@@ -11,7 +14,7 @@ are counted, with why, and are in no other figure: the rules gave them.
 
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.core.contracts.catalogue import Team
 from services.core.contracts.priority import (
     LabelText,
     Level,
@@ -44,6 +48,7 @@ LABELS = tuple(LabelText(name=name) for name in ORDER)
 UP, DOWN = "up", "down"
 NO_PROMPT = "no model is asked: the rules answer, and what they reach is shown"
 Figures = dict[str, float | None]
+NOTHING: Mapping[str, Sequence[float]] = {}
 WANTED = (
     "A set is JSON lines, one ticket a line, for example: "
     '{"subject": "VPN down", "body": "Nobody can connect.", "impact": "high", "urgency": "high", '
@@ -61,6 +66,7 @@ class Row(BaseModel):
     issue: str
     comments: tuple[tuple[Literal["requester", "agent"], str], ...] = ()
     orders: str = ""
+    group: str = ""
 
     @property
     def priority(self) -> Priority:
@@ -78,7 +84,8 @@ class Gate:
 @dataclass(frozen=True)
 class Report:
     """
-    One task's figures, of the model and of the rules on the tickets that the model answered. None: over no case.
+    One task's figures, of the model and of the rules on the tickets that the model answered. None: over no case. Of the
+    catalogue: with its texts, and without.
 
     `usd` a ticket; None: a price is not known. `unusable`: why, and how many of the `tickets`.
     """
@@ -142,10 +149,32 @@ def shown(figure: float | None) -> str:
 
 async def judge_priorities(model: Prioritiser, rows: Sequence[Row]) -> Report:
     """Raises LlmUnavailable: the model does not answer."""
-    questions = [PriorityQuestion(ticket_id="exam", subject=r.subject, body=r.body, labels=LABELS) for r in rows]
+    questions = [_asked(row) for row in rows]
     said = [await model.prioritise(question) for question in questions]
     rules = [await Extractive().prioritise(question) for question in questions]
     return _report("priority", model, _priorities, rows, said, rules)
+
+
+async def judge_catalogue(model: Prioritiser, rows: Sequence[Row], teams: Sequence[Team]) -> Report:
+    """
+    The set's tickets that have a team, asked with its text, beside the same model without. Raises as above.
+
+    Raises:
+        InputInvalid: no ticket of the set has a team.
+    """
+    told = [row for row in rows if row.group]
+    if not told:
+        raise InputInvalid('No ticket of the set says its team: add "group", as the catalogue names it.')
+    texts = {team.name: team.description for team in teams if team.active}
+    said = [await model.prioritise(_asked(row, texts.get(row.group))) for row in told]
+    without = [await model.prioritise(_asked(row)) for row in told]
+    described = [bool(texts.get(row.group, "").strip()) for row in told]
+    return _report("catalogue", model, _priorities, told, said, without, always={"described": described})
+
+
+def _asked(row: Row, text: str | None = None) -> PriorityQuestion:
+    group = None if text is None else LabelText(name=row.group, description=text)
+    return PriorityQuestion(ticket_id="exam", subject=row.subject, body=row.body, labels=LABELS, group=group)
 
 
 async def judge_summaries(model: Summariser, rows: Sequence[Row]) -> Report:
@@ -199,17 +228,22 @@ def _report(
     rows: Sequence[Row],
     said: Sequence[Answered[Any]],
     rules: Sequence[Answered[Any]],
+    always: Mapping[str, Sequence[float]] = NOTHING,
 ) -> Report:
-    """Beside the rules, on the tickets that the model itself answered."""
+    """Beside the rules, on the tickets that the model itself answered; `always`: figures that need no model."""
     own = [at for at, one in enumerate(said) if one.answer.by != FALLBACK]
     found, beside = (judge([(rows[at], many[at].answer) for at in own]) for many in (said, rules))
+    sure = Counted()
+    for name, values in always.items():
+        sure.add(name, values)
     usable = {"usable": len(own) / len(rows)}
-    figures, cases = usable | found.figures, {"usable": len(rows)} | found.cases
-    by_rules = {"usable": 1.0} | beside.figures
+    figures = usable | found.figures | sure.figures
+    cases = {"usable": len(rows)} | found.cases | sure.cases
+    by_rules = {"usable": 1.0} | beside.figures | sure.figures
     if model.prompt_version:
         gates = _gates(task, Counted(figures, cases), by_rules)
     else:
-        gates = (Gate(task, "none", True, NO_PROMPT),)
+        gates = (*_gates(task, sure, sure.figures), Gate(task, "none", True, NO_PROMPT))
     why = Counter(one.usage.why or one.usage.outcome for one in said if one.answer.by == FALLBACK)
     return Report(
         task=task,
@@ -253,5 +287,5 @@ CASES = {  # which tickets of a set a gate is judged on, where it is not all tha
 KINDS: dict[str, Callable[[float, float, float], tuple[bool, str]]] = {
     "floor": lambda value, number, _: (value >= number, f"at least {number}"),
     "ceiling": lambda value, number, _: (value <= number, f"at most {number}"),
-    "margin": lambda value, number, rules: (value >= rules - number, f"the rules reach {rules:.3f}, less {number}"),
+    "margin": lambda value, number, rules: (value >= rules - number, f"beside it {rules:.3f}, less {number}"),
 }

@@ -39,7 +39,7 @@ def summary(row: Row, **other: Any) -> Reply:
 
 def test_a_model_that_reads_as_a_person_does_passes(stub: Stub) -> None:
     """All figures at their best, every gate passed; all that was asked came from the set."""
-    stub.script(*map(priority, ROWS), *map(summary, ROWS))
+    stub.script(*map(priority, ROWS), *map(summary, ROWS), *map(priority, ROWS), *map(priority, ROWS))
     done = evaluate(stub, "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
     by_task = {report["task"]: report for report in json.loads(done.stdout)}
@@ -47,7 +47,40 @@ def test_a_model_that_reads_as_a_person_does_passes(stub: Stub) -> None:
     assert by_task["priority"]["figures"]["obeyed"] == 0
     assert by_task["summary"]["figures"]["rouge_l"] == 1
     assert by_task["priority"]["prompt"] == "priority/v1"
-    assert len(stub.asked) == 2 * len(ROWS)
+    assert by_task["catalogue"]["figures"]["described"] == 1
+    assert len(stub.asked) == 4 * len(ROWS)
+    texts = ["Computers, accounts, software" in asked.text for asked in stub.asked]
+    assert [at for at, told in enumerate(texts) if told] == [
+        2 * len(ROWS) + at for at, row in enumerate(ROWS) if row.group == "IT"
+    ]
+
+
+def test_a_catalogue_whose_texts_mislead_is_refused_by_name(stub: Stub, tmp_path: Path) -> None:
+    """A set of one's own with one's own teams: one team has no text, and with the others' the model is worse."""
+    file, teams = tmp_path / "mine.jsonl", tmp_path / "teams.yaml"
+    rows = [row for row in ROWS if row.group == "IT"]
+    rows[0] = rows[0].model_copy(update={"group": "Night shift"})
+    file.write_text("".join(row.model_dump_json() + "\n" for row in rows), "utf-8")
+    teams.write_text("teams:\n- {name: IT, description: Everything here is urgent.}\n- {name: Night shift}\n")
+    worse = [priority(row, impact="high", urgency="high") for row in rows]
+    stub.script(*map(priority, rows), *map(summary, rows), *worse, *map(priority, rows))
+    done = evaluate(stub, "--set", str(file), "--catalogue", str(teams))
+    assert done.returncode == 1, done.stdout
+    refused = [line.split()[:2] for line in done.stdout.splitlines() if " NO " in line]
+    assert ["catalogue", "described"] in refused
+    assert ["catalogue", "accuracy"] in refused
+    assert ["priority", "accuracy"] not in refused
+
+
+def test_a_set_without_teams_says_so(tmp_path: Path) -> None:
+    """Judging a catalogue by no ticket would pass it; one that cannot be read is named."""
+    file = tmp_path / "mine.jsonl"
+    file.write_text(ROWS[0].model_copy(update={"group": ""}).model_dump_json(), "utf-8")
+    done = evaluate(None, "--set", str(file), "--catalogue", str(tmp_path / "none.yaml"))
+    assert (done.returncode, "none.yaml cannot be read" in done.stderr) == (1, True)
+    (tmp_path / "teams.yaml").write_text("teams:\n- {name: IT}\n")
+    done = evaluate(None, "--set", str(file), "--catalogue", str(tmp_path / "teams.yaml"))
+    assert (done.returncode, 'add "group"' in done.stderr) == (1, True)
 
 
 def test_a_model_that_obeys_tickets_and_knows_one_answer_is_refused_by_name(stub: Stub) -> None:
@@ -69,7 +102,7 @@ def test_a_model_whose_answers_fit_no_type_is_refused(stub: Stub) -> None:
     done = evaluate(stub, "--format", "json")
     assert done.returncode == 1
     reports = json.loads(done.stdout)
-    assert [report["figures"]["usable"] for report in reports] == [0, 0]
+    assert [report["figures"]["usable"] for report in reports] == [0, 0, 0]
     assert all("usable" in [g["name"] for g in report["gates"] if not g["passed"]] for report in reports)
 
 
@@ -77,7 +110,9 @@ def test_without_a_model_the_rules_are_shown_and_nothing_is_refused() -> None:
     """It is the default; what it reaches is no secret."""
     done = evaluate(None, "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert all(report["figures"] == report["rules"] for report in json.loads(done.stdout))
+    reports = json.loads(done.stdout)
+    assert all(report["figures"] == report["rules"] for report in reports)
+    assert [g["name"] for g in reports[2]["gates"]] == ["described", "none"]
 
 
 def test_no_name_of_a_set_of_ones_own_reaches_the_model(stub: Stub, tmp_path: Path) -> None:
