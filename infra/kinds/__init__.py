@@ -94,6 +94,25 @@ class Claim(_Closed):
         return ((self.at, self.allowed), *self.also.items()) if self.at else ()
 
 
+class If(_Closed):
+    """An input that is set, or is one of these."""
+
+    at: str
+    allowed: tuple[Any, ...] = Field((), alias="is")
+
+
+class Must(_Closed):
+    """
+    What a type cannot do without: an input (`a.*.b`: of each item; `a[b=c].d`: of each item whose b is c, of which
+    there is one), what it must be (empty: anything that is set), and what comes of leaving it out.
+    """
+
+    at: str
+    allowed: tuple[Any, ...] = Field((), alias="is")
+    when: If | None = None
+    why: str = Field(min_length=1)
+
+
 class Hourly(_Closed):
     """A price that falls due for each resource of the type, hour by hour: a row of cost/prices and the bill's words."""
 
@@ -146,12 +165,17 @@ class Kinds(_Closed):
     """
     `answers_for` is the account's word for the part of a cloud that a module of types belongs to: an API of Google, a
     resource provider of Azure. It must be switched on; `also_on` names those that no type belongs to, and why.
+    `must` is asked of any type; `used_by` says of one that is made in vain unless those name it.
     """
 
     services: Mapping[str, Service]
     settings: Mapping[str, str]
     answers_for: Mapping[str, str] = {}
     also_on: Mapping[str, str] = {}
+    must: Mapping[str, tuple[Must, ...]] = {}
+    used_by: Mapping[str, tuple[str, ...]] = Field(
+        {}, description="each of these must name it; `a | b`: one of the two"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +192,17 @@ class Kinds(_Closed):
         )
         if missing := sorted(modules - set(self.answers_for)):
             raise ValueError(f"answers_for lacks {', '.join(missing)}: what must be switched on before a type of it?")
+        return self
+
+    @model_validator(mode="after")
+    def who_must_is_recorded(self) -> Self:
+        spoken = {
+            *self.must,
+            *self.used_by,
+            *(t for those in self.used_by.values() for these in those for t in these.split(" | ")),
+        }
+        if unknown := sorted(spoken - self.all):
+            raise ValueError(f"must, used_by: {', '.join(unknown)} has no record among services and settings")
         return self
 
     @model_validator(mode="after")

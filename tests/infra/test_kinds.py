@@ -19,6 +19,7 @@ from infra.offline.switches import mere_settings, placeless, signs_in, silences,
 from infra.policies.rules import RULES, check_stack
 from infra.policies.rules.base import Company, Stack, asked
 from infra.policies.rules.dependencies import unreached
+from infra.policies.rules.needs import holds
 from services.core.kit.errors import ConfigurationInvalid
 from tests.infra.policies.mutations import put
 from tests.planned import PROFILES, Plans
@@ -197,6 +198,57 @@ def test_what_a_cloud_can_keep_is_kept(plans: Plans, cloud: str) -> None:
     for type_, path in ((t, p) for t, s in kinds(cloud).services.items() if t in there for p in s.kept):
         mutant = put(type_, path, False)(plan)
         assert list(RULES["DB-003"].findings(Stack.of_plan(mutant, Company()))), (type_, path)
+
+
+def spoil(value: Any, steps: list[str]) -> Any:
+    """The same inputs with what a record of `must` names gone or wrong, in the first item where there are many."""
+    if not steps:
+        return None
+    head, *rest = steps
+    if head == "*" or head.isdigit():
+        return [spoil(value[0], rest), *value[1:]] if rest else []
+    name, _, chosen = head.partition("[")
+    if chosen:
+        key, _, wanted = chosen.rstrip("]").partition("=")
+        left = [spoil(i, rest) if str(i.get(key)) == wanted else i for i in value[name]]
+        return {**value, name: left}
+    return {**value, name: spoil(value[name], rest) if name in value else "wrong"}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_a_type_cannot_do_without_is_missed(plans: Plans, cloud: str) -> None:
+    """Each line of `must` bites in some stack: its input is left out, or is another where leaving it out is right."""
+    for type_, asked_of in kinds(cloud).must.items():
+        for one in asked_of:
+            found = [
+                finding
+                for profile in ("prod", "small")
+                for r in plans[cloud, profile].resources
+                if r.type == type_ and (one.when is None or holds(one.when, r.inputs))
+                for inputs in (spoil(r.inputs, one.at.split(".")), put_wrong(r.inputs, one.at))
+                for finding in RULES["REF-006"].findings(
+                    Stack(cloud, profile, (r.model_copy(update={"inputs": inputs}),), {})
+                )
+            ]
+            assert any(one.why in finding.message for finding in found), (type_, one.at)
+
+
+def put_wrong(inputs: dict[str, Any], path: str) -> dict[str, Any]:
+    """For what may be missing and may not be otherwise: `mapPublicIpOnLaunch`."""
+    return {**inputs, path: "wrong"} if "." not in path else inputs
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_is_made_in_vain_is_found(plans: Plans, cloud: str) -> None:
+    """Each line of `used_by` bites in some stack: all that name it are left out."""
+    for type_, users in kinds(cloud).used_by.items():
+        for these in users:
+            found = []
+            for profile in ("prod", "small"):
+                plan = plans[cloud, profile]
+                left = tuple(r for r in plan.resources if r.type not in these.split(" | "))
+                found += RULES["REF-007"].findings(Stack(cloud, profile, left, {}))
+            assert any(these in finding.message and type_ in finding.resource for finding in found), (type_, these)
 
 
 BY_QUESTION = {"key": "ENC-001", "tls": "ENC-002", "private": "NET-006", "login": "IAM-005", "tags": "OPS-001"}

@@ -14,6 +14,7 @@ from infra.policies.rules import (  # noqa: F401, each enters its rules into the
     iam,
     kubernetes,
     llm,
+    needs,
     network,
     operations,
     refusals,

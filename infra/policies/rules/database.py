@@ -98,6 +98,9 @@ def database_is_made(stack: Stack) -> Iterator[Breach]:
                 r.urn,
                 "The first migration makes the extension vector; the server allows it by azure.extensions",
             )
+    makers = [r for r in stack.of("gcp:sql/user:User") if r.inputs.get("databaseRoles")]
+    if stack.of(_SQL) and not makers:
+        yield absent(stack, "No user of the database may make the others; give the migrator's databaseRoles")
     if stack.contract and named not in made and COMPUTED not in (named, *made):
         yield absent(stack, f"The contract names the database {named!r}; made are {made}")
 

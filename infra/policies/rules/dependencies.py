@@ -161,16 +161,19 @@ def network_is_ready(stack: Stack) -> Iterator[Breach]:
     yield from unreached(stack, kinds(stack.cloud).services)
 
 
-_ONE_BY_ONE = "azure-native:dbforpostgresql:"
+_ONE_BY_ONE = ("azure-native:dbforpostgresql:", "azure-native:network:Subnet")  # of a server, of a network
 
 
-@rule("DEP-005", "a server that takes one change at a time is changed one after the other", clouds=("azure",))
+@rule(
+    "DEP-005", "a server or network that takes one change at a time is changed one after the other", clouds=("azure",)
+)
 def one_change_at_a_time(stack: Stack) -> Iterator[Breach]:
-    """learn.microsoft.com/azure/postgresql/flexible-server: ServerIsBusy, another operation is in progress."""
-    changes = [r for r in stack.resources if r.type.startswith(_ONE_BY_ONE) and not r.type.endswith(":Server")]
-    for i, r in enumerate(changes):
-        if any(r.urn not in stack.waits_for(o) and o.urn not in stack.waits_for(r) for o in changes[:i]):
-            yield r.urn, "The server may be busy with another change; let one wait for the other (depends_on)"
+    """learn.microsoft.com/azure: ServerIsBusy, AnotherOperationInProgress."""
+    for begun in _ONE_BY_ONE:
+        changes = [r for r in stack.resources if r.type.startswith(begun) and not r.type.endswith(":Server")]
+        for i, r in enumerate(changes):
+            if any(r.urn not in stack.waits_for(o) and o.urn not in stack.waits_for(r) for o in changes[:i]):
+                yield r.urn, "Azure may be busy with another change of it; let one wait for the other (depends_on)"
 
 
 def unreached(stack: Stack, records: Mapping[str, Service]) -> Iterator[Breach]:

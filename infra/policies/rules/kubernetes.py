@@ -31,3 +31,18 @@ def workload_identity(stack: Stack) -> Iterator[Breach]:
     yield from must(stack.of(_AKS), "securityProfile.workloadIdentity.enabled", is_true, message)
     yield from must(stack.of(_AKS), "oidcIssuerProfile.enabled", is_true, message)
     yield from must(stack.of(_GKE), "workloadIdentityConfig.workloadPool", is_set, message)
+    type_, binding = _LENT[stack.cloud]
+    lent = {urn for r in stack.of(binding) for urn in r.depends_on}
+    for r in (r for r in stack.of(type_) if r.capability == "identity" and not r.name.endswith("-operators")):
+        if r.urn not in lent:
+            yield r.urn, f"No pod may act as this: no {binding.rpartition(':')[2]} names it"
+
+
+_LENT = {  # an identity of a workload, and what lends it to its service account
+    "aws": ("aws:iam/role:Role", "aws:eks/podIdentityAssociation:PodIdentityAssociation"),
+    "azure": (
+        "azure-native:managedidentity:UserAssignedIdentity",
+        "azure-native:managedidentity:FederatedIdentityCredential",
+    ),
+    "gcp": ("gcp:serviceaccount/account:Account", "gcp:serviceaccount/iAMMember:IAMMember"),
+}

@@ -142,6 +142,13 @@ def shut_lets_us_in(stack: Stack) -> Iterator[Breach]:
         rules = [*claim.at.split(".")[:-1], "virtualNetworkRules"]
         if stack.profile in claim.profiles and not dig(r.inputs, ".".join(rules)):
             yield r.urn, f"Shut, without a private endpoint and without {'.'.join(rules)}: nobody could reach it"
+        provider = kinds(stack.cloud).api_of(r.type)
+        for subnet in (s for s in stack.of(_SUBNET) if s.urn in r.depends_on):
+            if provider not in {one.get("service") for one in subnet.inputs.get("serviceEndpoints") or []}:
+                yield subnet.urn, f"{r.name} lets this subnet in; Azure wants {provider} in its serviceEndpoints"
+
+
+_SUBNET = "azure-native:network:Subnet"
 
 
 _GROUP = "aws:ec2/securityGroup:SecurityGroup"

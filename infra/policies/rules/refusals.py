@@ -57,11 +57,19 @@ def _azure_creation(stack: Stack) -> Iterator[Breach]:
             yield r.urn, "The cluster's way out is a NAT gateway, and there is none; set network.nat"
 
 
+_GKE, _SUBNETWORK = "gcp:container/cluster:Cluster", "gcp:compute/subnetwork:Subnetwork"
 _VAULT = "azure-native:keyvault:Vault"
 
 
 def _gcp_creation(stack: Stack) -> Iterator[Breach]:
     """cloud.google.com/docs/authentication/troubleshoot-adc#user-creds-client-based: the call must name who pays."""
+    ranges = {dig(one, "rangeName") for s in stack.of(_SUBNETWORK) for one in s.inputs.get("secondaryIpRanges") or []}
+    for r in stack.of(_GKE) if stack.has_own_network else ():
+        for path in ("clusterSecondaryRangeName", "servicesSecondaryRangeName"):
+            if dig(r.inputs, f"ipAllocationPolicy.{path}") not in ranges:
+                yield r.urn, f"Its subnet has no range that {path} names; it has {sorted(map(str, ranges))}"
+        if not stack.of("gcp:compute/routerNat:RouterNat"):
+            yield r.urn, "Its machines have no public address and no way out: set network.nat"
     payers = [r for r in stack.of("pulumi:providers:gcp") if r.inputs.get("billingProject")]
     paid = {r.urn for r in payers if str(r.inputs.get("userProjectOverride")).lower() == "true"}
     for r in stack.of("gcp:billing/budget:Budget"):

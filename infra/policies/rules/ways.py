@@ -8,6 +8,7 @@ from infra.policies.rules.base import Breach, Stack, dig, is_set, is_true, must,
 
 _ENDPOINT, _NAMES = "azure-native:network:PrivateEndpoint", "azure-native:network:PrivateDnsZoneGroup"
 _ZONE, _LINK = "azure-native:privatedns:PrivateZone", "azure-native:privatedns:VirtualNetworkLink"
+_SUBNET = "azure-native:network:Subnet"
 _GOOGLE_ZONE, _RECORD = "gcp:dns/managedZone:ManagedZone", "gcp:dns/recordSet:RecordSet"
 
 
@@ -32,10 +33,27 @@ def _azure(stack: Stack) -> Iterator[Breach]:
     yield from _without(stack, endpoints, _NAMES, "privateDnsZoneConfigs.0.privateDnsZoneId", "has no name inside")
     yield from must(stack.of(_ZONE), "privateZoneName", is_set, "A zone of a made-up name means no service")
     yield from _without(stack, stack.of(_ZONE), _LINK, "virtualNetwork.id", "is known to no network of ours")
+    yield from _subnets(stack)
     for type_, record in kinds("azure").services.items():
         if link := record.private.link:
             for service in stack.of(type_):
                 yield from _named_otherwise(stack, service, link)
+
+
+# Whose servers stand in a subnet of their own, if in one at all.
+_GUESTS = ("azure-native:containerservice:ManagedCluster", "azure-native:dbforpostgresql:Server")
+
+
+def _subnets(stack: Stack) -> Iterator[Breach]:
+    """One that is lent to a service takes nobody else's, and a service with servers in our network needs one."""
+    lent = {r.urn: str(dig(r.inputs, "delegations.0.serviceName") or "") for r in stack.of(_SUBNET)}
+    for door in stack.of(_ENDPOINT):
+        if any(lent.get(urn) for urn in door.depends_on):
+            yield door.urn, "Stands in a subnet that is lent to another service; Azure refuses it"
+    for r in stack.of(*_GUESTS) if lent else ():
+        provider = kinds("azure").api_of(r.type)
+        if not any(lent.get(urn, "").startswith(f"{provider}/") for urn in r.depends_on):
+            yield r.urn, f"None of its subnets is lent to {provider} (delegations): Azure refuses it"
 
 
 def _named_otherwise(stack: Stack, service: Resource, link: Link) -> Iterator[Breach]:

@@ -172,6 +172,8 @@ LAUNCH, SCALE_SET, TEMPLATE = (
 )
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
+AZURE_SUBNET, ARMOR = "azure-native:network:Subnet", "gcp:compute/securityPolicy:SecurityPolicy"
+ARMOR_LIMIT, LENT = "rules.2.rateLimitOptions", [{"name": "x", "serviceName": "Microsoft.Web/serverFarms"}]
 PRIVATE_ZONE, NAMES = "azure-native:privatedns:PrivateZone", "azure-native:network:PrivateDnsZoneGroup"
 VAULTS_ZONE, CONNECTED = "privatelink.vaultcore.azure.net", "privateLinkServiceConnections.0.groupIds"
 OF_A_BUCKET = 'resource.name == "x" && resource.type == "storage.googleapis.com/Bucket"'
@@ -660,6 +662,28 @@ MISTAKES = (
             "evaluatePreconfiguredWaf('xss-v33-stable')",
         ),
     ),
+    Mistake("REF-006", "aws", "names that mean nothing inside", put("aws:ec2/vpc:Vpc", "enableDnsHostnames", False)),
+    Mistake("REF-006", "azure", "a way out that nobody asked for", put(AZURE_SUBNET, "defaultOutboundAccess", None)),
+    Mistake("REF-006", "gcp", "a limit for everybody at once", put(ARMOR, ARMOR_LIMIT, {"enforceOnKey": "ALL"})),
+    Mistake("REF-007", "aws", "a balancer past the WAF", drop("aws:wafv2/webAclAssociation:WebAclAssociation")),
+    Mistake("REF-007", "azure", "a policy of no domain", drop("azure-native:cdn:SecurityPolicy")),
+    Mistake("REF-007", "gcp", "a proof that nobody gives", drop("gcp:dns/recordSet:RecordSet", name="-certificate")),
+    Mistake("REF-008", "aws", "no record", drop("aws:route53/record:Record", name="-entry")),
+    Mistake("REF-008", "azure", "no origin", drop("azure-native:dns:RecordSet", name="-origin")),
+    Mistake("REF-008", "gcp", "no record of the chat", drop("gcp:dns/recordSet:RecordSet", name="-entry-chat")),
+    Mistake("K8S-002", "azure", "an identity that no pod has", drop(FEDERATED, name="-rag")),
+    Mistake(
+        "K8S-002", "gcp", "an account that no pod has", drop("gcp:serviceaccount/iAMMember:IAMMember", name="-rag")
+    ),
+    Mistake("DEP-005", "azure", "two subnets at once", hurry(AZURE_SUBNET, name="-endpoints")),
+    Mistake(
+        "NET-007", "azure", "a subnet without the way", put(AZURE_SUBNET, "serviceEndpoints", [], name="nodes"), "dev"
+    ),
+    Mistake("NET-009", "azure", "a subnet that is not lent", put(AZURE_SUBNET, "delegations", None, name="-data")),
+    Mistake("NET-009", "azure", "an endpoint among guests", put(AZURE_SUBNET, "delegations", LENT, name="-endpoints")),
+    Mistake("REF-001", "gcp", "pods of no range", put("gcp:compute/subnetwork:Subnetwork", "secondaryIpRanges", [])),
+    Mistake("REF-001", "gcp", "no way out", drop("gcp:compute/routerNat:RouterNat")),
+    Mistake("DB-006", "gcp", "nobody makes users", put("gcp:sql/user:User", "databaseRoles", None, name="-migrator")),
     Mistake("REF-003", "aws", "a target of nobody", put("aws:lb/targetGroup:TargetGroup", "tags", {})),
     Mistake("REF-003", "aws", "a closed group", drop(INGRESS, name="-gateway")),
     Mistake("REF-003", "azure", "an address of nobody", drop(ASSIGNMENT, name="prod-gateway")),

@@ -17,7 +17,7 @@ REQUIRED = {
     "STO": 3,
     "DB": 7,
     "DEP": 5,
-    "REF": 5,
+    "REF": 8,
     "K8S": 2,
     "REG": 2,
     "BUS": 2,
