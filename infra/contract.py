@@ -83,7 +83,7 @@ class Database(Part):
 class Objects(Part):
     documents: Annotated[str, Field(pattern=r"^(s3|gs|abfss)://")]
     models: Annotated[str, Field(pattern=r"^(s3|gs|abfss)://")]
-    lake: Annotated[str, Field(pattern=r"^((s3|gs|abfss)://.+)?$")] = ""
+    lake: str = Field("", pattern=r"^((s3|gs|abfss)://.+)?$", description="empty: objects.event_lake is off")
 
 
 class Bus(Part):
@@ -152,7 +152,7 @@ class Edge(Part):
     front_door_id: str = Field("", description="Azure: the X-Azure-FDID that the Gateway must ask of every request")
     chat: Literal["off", "keys", "public"] = Field("off", description="who opens a conversation from outside")
     chat_hostname: str = Field("", description="the chat's own name; empty: nobody gets in to it from outside")
-    chat_entry: str = Field("", description="AWS: the target group of the chat's pods; elsewhere its name is enough")
+    chat_entry: str = Field("", description="AWS: the target group of the chat's pods; empty: edge.chat is off")
     chat_origins: tuple[str, ...] = Field((), description="sites that may show the chat's page and call it")
 
 
