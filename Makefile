@@ -76,6 +76,7 @@ lock: ## resolves the dependency sets into locks/*.lock (needs uv in .venv); ARG
 	@$(UV) $(foreach e,gateway router worker rag trainer local tracing,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/run.lock
 	@$(UV) $(foreach e,gateway router worker rag trainer local tracing infra cost test,--extra $(e)) -c locks/all.lock | $(TORCHLESS) > locks/test.lock
 	@$(foreach i,$(IMAGES),$(UV_IMAGE) --extra $(i) $(UNUSED_$(i):%=--no-emit-package %) | $(TORCHLESS) > locks/$(i).txt &&) true
+	@$(BIN)/python -m infra.images.wheels
 
 images: ## builds, starts and measures the images (minutes; root, buildah and mmdebstrap, or docker); ARGS="--only gateway"
 	@$(PYTHON) services/local/install.py test

@@ -22,16 +22,21 @@ SOURCES = {".pyx", ".pxd", ".pyi", ".h", ".hpp", ".c", ".cpp"}  # not .cu: thinc
 
 def main() -> None:
     container, machine, torch = (os.environ.get(name, "") for name in ("CONTAINER", "MACHINE", "TORCH"))
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC] + [f"manylinux2014_{machine}"]
-    only = ["--only-binary=:all:", "--python-version", "3.11", *(f"--platform={name}" for name in platforms)]
+    only = made_for(machine)
     install("--no-deps", "--require-hashes", *only, "-r", f"/locks/{container}.txt")
     if torch:
-        install(torch)
+        install(*only, torch)
     trim(PACKAGES)
     strip(PACKAGES, machine)
     name_ourselves(Path("/pyproject.toml"), PACKAGES)
     # By content, so that two builds are the same. What a newer Python would need stays as text: nobody imports it here.
     compileall.compile_dir(PACKAGES, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+
+
+def made_for(machine: str) -> list[str]:
+    """As wheels of that processor alone, whichever this one is: nothing is compiled here, nor emulated."""
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC] + [f"manylinux2014_{machine}"]
+    return ["--only-binary=:all:", "--python-version", "3.11", *(f"--platform={name}" for name in platforms)]
 
 
 def install(*arguments: str) -> None:

@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 
 from infra.images.build import TORCH
 from infra.images.reach import NEVER_CALLED, ROOT, reachable, third_party
+from infra.images.unpack import made_for
+from infra.images.wheels import KNOWN, pins
 from k8s.workloads.containers import CONTAINERS, IMAGES
 from services.local import install
 
@@ -109,6 +111,30 @@ def test_a_lock_follows_the_projects_own_list(image: str) -> None:
     held = entries(f"{image}.txt")
     late = [str(one) for one in wanted if one.name != "torch" and held.get(one.name, "0") not in one.specifier]
     assert late == []
+
+
+def test_every_locked_package_was_found_as_a_wheel_for_both_processors() -> None:
+    """`make lock` asked the index; a lock that was changed otherwise, or for a package without one, is seen here."""
+    known = KNOWN.read_text("utf-8").split()
+    assert pins() == known
+    assert len(known) > 150
+
+
+def test_a_wheel_is_taken_for_the_processor_that_is_asked_for() -> None:
+    """Torch too: an arm64 trainer with this machine's would be built, and end at its first import."""
+    wanted = made_for("aarch64")
+    assert "--only-binary=:all:" in wanted
+    assert all(word.endswith("_aarch64") for word in wanted if word.startswith("--platform"))
+    recipe = (ROOT / "infra/images/unpack.py").read_text("utf-8")
+    installs = re.findall(r"^ +install\((.*)\)$", recipe, re.MULTILINE)
+    assert len(installs) == 2
+    assert all("*only" in arguments for arguments in installs)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "base.Dockerfile", "base.sh"])
+def test_recipes_name_no_processor(name: str) -> None:
+    found = re.findall(r"x86_64|amd64|aarch64|arm64", (ROOT / "infra/images" / name).read_text("utf-8"))
+    assert found == (["x86_64"] if name == "Dockerfile" else [])  # the default of MACHINE, which `make images` gives
 
 
 def test_torch_is_the_same_everywhere() -> None:
