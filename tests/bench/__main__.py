@@ -2,7 +2,7 @@
 `make bench`: speed and memory of the platform beside this machine's own ceiling.
 
     python -m tests.bench [ingest|end-to-end|router|memory|redact|audit|scale|conversations|conversations-large|drift|
-                           surge|all] [--quick] [--tickets N] [--format table|json] [--keep]
+                           surge|explain|all] [--quick] [--tickets N] [--format table|json] [--keep]
 
 Read the ratios: both sides of each were measured in turn in the same run. Absolutes are this machine's, and those of
 whatever else it was doing; its load is printed with them. Behind a figure stands that of the last landing (`was`):
@@ -123,6 +123,12 @@ def measure_surges(size: Size) -> list[Row]:
     return surge.measure(is_quick=size.is_quick)
 
 
+def measure_explained(size: Size) -> list[Row]:
+    from tests.bench import bundles, explain
+
+    return explain.measure(bundles.quick_bundle(), reviews=20 if size.is_quick else 100)
+
+
 ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "ingest": measure_ingest,
     "end-to-end": measure_end_to_end,
@@ -135,6 +141,7 @@ ROOMS: Mapping[str, Callable[[Size], list[Row]]] = {
     "conversations-large": measure_large_conversations,
     "drift": measure_drift,
     "surge": measure_surges,
+    "explain": measure_explained,
 }
 
 

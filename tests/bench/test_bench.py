@@ -6,9 +6,10 @@ from pathlib import Path
 
 from psycopg import AsyncConnection
 
+from services.core.models.bundle import load_bundle
 from services.core.search.encoder import TextEncoder
 from services.core.search.retrieve import Question, Scope, retrieve
-from tests.bench import audit, end_to_end, ingest, landed, memory, redaction, scale
+from tests.bench import audit, end_to_end, explain, ingest, landed, memory, redaction, scale
 from tests.bench.containers import run_containers
 from tests.bench.copies import grow
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
@@ -50,6 +51,15 @@ def test_pages_erasures_and_upkeep_are_measured_on_a_seeded_database() -> None:
     rows = {row.what: row for row in scale.measure(tickets=1_000)}
     assert {str(row.target) for row in rows.values() if row.target} == {"<= 20", "<= 100", "<= 200"}
     assert all(row.value > 0 for row in rows.values())
+
+
+def test_an_explained_review_costs_what_its_words_cost() -> None:
+    """More than a routed ticket, and the reasons are those that the worker would keep."""
+    rows = {row.what: row.value for row in explain.measure(small_bundle(), reviews=3)}
+    assert 0 < rows["one ticket routed"] < rows["one review explained"]
+    assert rows["texts asked for one review"] > 1
+    found = explain.explain(load_bundle(small_bundle()), "Question about salary: who can approve it?")
+    assert "salary" in {word for said in found.values() for word in said}
 
 
 def test_redaction_is_measured_by_stage() -> None:

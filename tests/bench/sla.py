@@ -1,0 +1,91 @@
+"""
+How often a warning by learned hours is right, where a policy counts around the clock and where it counts office hours.
+
+    python -m tests.bench.sla --train FILE --judge FILE --map text=symptom,label=team,opened=opened,solved=solved
+
+Trains as `pointsman train --encoder frozen` does on one file, asks each ticket of the other as a worker would, and
+warns where the SLA watch would: nine in ten like it take longer than is left. Late is what was solved after it was due.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from services.core.contracts.sla import Calendar, Span
+from services.core.kit import business_time
+from services.core.models.bundle import load_bundle
+from services.trainer.config import FitConfig
+from services.trainer.files import read_file, read_map
+from services.trainer.fit import fit
+from services.trainer.prepare import Example, with_queue
+
+BATCH = 256
+TARGETS_H = (8.0, 24.0, 40.0, 80.0)
+WORKING = ("monday", "tuesday", "wednesday", "thursday", "friday")
+OFFICE = Calendar(zone="UTC", hours=dict.fromkeys(WORKING, (Span(start=time(9), until=time(17)),)))
+
+
+def main() -> None:
+    asked = _parse_arguments()
+    learnt, judged = (read_file(path, read_map(asked.map)) for path in (asked.train, asked.judge))
+    queued = with_queue([*learnt, *judged])
+    train, timed = queued[: len(learnt)], [row for row in queued[len(learnt) :] if _is_timed(row)]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "bundle")
+        fit(train, folder, FitConfig(encoder="frozen"), lambda *said: None)
+        model = load_bundle(folder)
+        low = lows(model, timed)
+    opened, hours = [_opened(row) for row in timed], np.array([row.targets.hours for row in timed])
+    print(f"{len(timed)} tickets; {np.mean(hours > low):.1%} took longer than the low end, of which nine in ten should")
+    for day in range(7):
+        here = np.array([at.weekday() == day for at in opened])
+        if here.sum() >= 30:
+            name = f"{opened[int(np.argmax(here))]:%A}"
+            print(f"  opened on a {name}: {np.mean(hours[here] > low[here]):.1%} of {here.sum()}")
+    for words, calendar in (("around the clock", None), ("office hours", OFFICE)):
+        for target in TARGETS_H:
+            due = np.array([_left_h(at, target, calendar) for at in opened])
+            late, warned = hours > due, low > due
+            right = f"{late[warned].mean():.1%} of these late" if warned.any() else "none"
+            print(f"{target:3.0f} h {words:17s}: {late.mean():.1%} late; warned of {warned.sum()} at once, {right}")
+
+
+def lows(model, rows: Sequence[Example]) -> np.ndarray:
+    """Hours that nine in ten like it take longer than."""
+    found = []
+    for at in range(0, len(rows), BATCH):
+        part = rows[at : at + BATCH]
+        told = model.foresee(model.embed([row.text for row in part]), [row.facts for row in part])
+        found += [one.hours.low if one.hours else 0.0 for one in told]
+    return np.array(found)
+
+
+def _is_timed(row: Example) -> bool:
+    return row.targets.hours is not None and row.facts.opened_at is not None
+
+
+def _opened(row: Example) -> datetime:
+    assert row.facts.opened_at is not None  # of timed rows
+    return row.facts.opened_at
+
+
+def _left_h(opened: datetime, target: float, calendar: Calendar | None) -> float:
+    return (business_time.after(opened, target, calendar) - opened) / timedelta(hours=1)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.sla", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, required=True)
+    parser.add_argument("--map", default="")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
