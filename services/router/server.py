@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
+from typing import Annotated
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse
 from grpc import ServicerContext, aio
 from grpc_interceptor.exceptions import ResourceExhausted, Unimplemented
@@ -47,6 +48,7 @@ from services.router.model import NAME, RouterServing, VersionUnknown
 log = structlog.get_logger()
 GRACE_S = 10
 RETRY_AFTER_S = "1"
+Version = Annotated[str, Path(max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Check = Callable[[str], Awaitable[None]]
 
 
@@ -140,7 +142,7 @@ class RestServer(RESTServer):
         self._router.model.check_version(model_version)
         return found
 
-    async def _stored(self, model_version: str) -> JSONResponse:
+    async def _stored(self, model_version: Version) -> JSONResponse:
         """What keeps the version from being served, empty where nothing does; not of the protocol."""
         if self._check is None:
             raise NotImplementedError("This router serves one folder and knows no registry.")

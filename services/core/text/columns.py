@@ -107,7 +107,8 @@ def resolve(
 
 def parts(names: str, columns: Collection[str]) -> list[str]:
     """`title+body` is two columns, unless the file has one of that name."""
-    return [names] if names in columns else [name for name in names.split("+") if name]
+    found = [name for name in names.split("+") if name]
+    return [names] if names and (names in columns or not found) else found
 
 
 def guess(names: Sequence[str], columns: Sequence[str]) -> str | None:

@@ -330,8 +330,9 @@ def test_columns_are_joined_as_evaluate_joins_them(tmp_path: Path) -> None:
     path = write(tmp_path, "t.csv", "title,details,team\nVPN,drops,Net\nScreen,,Desk\n")
     assert [row.body for row in tickets_of(path, "text=title+details,group=team")] == ["VPN\ndrops", "Screen"]
     assert [row.subject for row in tickets_of(path, "text=title+details,group=team")] == ["", ""]
-    with pytest.raises(ColumnsInvalid, match="no column 'nothing'"):
-        rows_of(path, "text=title+nothing")
+    for wrong, named in (("title+nothing", "nothing"), ("+", r"\+")):
+        with pytest.raises(ColumnsInvalid, match=f"no column '{named}'"):
+            rows_of(path, f"text={wrong}")
     own = write(tmp_path, "own.csv", "a+b,a,team\nwhole,part,Net\n")
     assert [row.body for row in tickets_of(own, "text=a+b,group=team")] == ["whole"]
 

@@ -114,5 +114,6 @@ def test_a_router_tells_of_any_registered_version_and_of_no_other(
     where = f"{served.http}/v2/models/router/versions"
     assert httpx.get(f"{where}/{versions[1]}/stored", timeout=60).json() == {"version": versions[1], "problem": ""}
     assert httpx.get(f"{where}/nobody/stored").status_code == 404
+    assert httpx.get(f"{where}/a%00b/stored").status_code == 422
     assert httpx.post(f"{where}/{versions[1]}/stored").status_code == 405
     assert not (tmp_path / "cache" / versions[1]).exists()

@@ -15,7 +15,7 @@ are counted, with why, and are in no other figure: the rules gave them.
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -169,7 +169,16 @@ async def judge_catalogue(model: Prioritiser, rows: Sequence[Row], teams: Sequen
     said = [await model.prioritise(_asked(row, texts.get(row.group))) for row in told]
     without = [await model.prioritise(_asked(row)) for row in told]
     described = [bool(texts.get(row.group, "").strip()) for row in told]
-    return _report("catalogue", model, _priorities, told, said, without, always={"described": described})
+    report = _report("catalogue", model, _priorities, told, said, without, always={"described": described})
+    bare = sorted({row.group for row, has in zip(told, described, strict=True) if not has})
+    return replace(report, gates=tuple(_naming(gate, bare) for gate in report.gates))
+
+
+def _naming(gate: Gate, bare: Sequence[str]) -> Gate:
+    """Which teams have no text, where that is what was asked."""
+    if gate.name != "described" or not bare:
+        return gate
+    return replace(gate, detail=f"{gate.detail}; no active team with a text: {', '.join(bare)}")
 
 
 def _asked(row: Row, text: str | None = None) -> PriorityQuestion:

@@ -68,6 +68,7 @@ def test_a_catalogue_whose_texts_mislead_is_refused_by_name(stub: Stub, tmp_path
     assert done.returncode == 1, done.stdout
     refused = [line.split()[:2] for line in done.stdout.splitlines() if " NO " in line]
     assert ["catalogue", "described"] in refused
+    assert "no active team with a text: Night shift" in done.stdout
     assert ["catalogue", "accuracy"] in refused
     assert ["priority", "accuracy"] not in refused
 
