@@ -126,3 +126,19 @@ def test_panels_stand_beside_each_other(name: str) -> None:
     places = [panel["gridPos"] for panel in dashboard(name)["panels"]]
     assert len({(place["x"], place["y"]) for place in places}) == len(places)
     assert all(place["x"] + place["w"] <= 24 for place in places)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_training_is_overdue_when_it_can_no_longer_end(cloud: str) -> None:
+    """A week, the day in which a missed start is caught up, and the job's own end; and not a second week."""
+    text = (ROOT / f"k8s/rendered/{cloud}-prod/trainer.yaml").read_text("utf-8")
+    (job,) = [one for one in yaml.safe_load_all(text) if one["kind"] == "CronJob"]
+    last_s = (
+        7 * DAY_S + job["spec"]["startingDeadlineSeconds"] + job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    )
+    rules = yaml.safe_load((ROOT / "infra/watch/alerts.yaml").read_text("utf-8"))["groups"]
+    (rule,) = [rule for group in rules for rule in group["rules"] if rule["alert"] == "TrainingOverdue"]
+    assert last_s < int(rule["expr"].rpartition(">")[2]) < last_s + DAY_S
+
+
+DAY_S = 86_400
