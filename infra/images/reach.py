@@ -9,13 +9,14 @@ from pathlib import Path
 # Imported inside a function that this container never calls: kit/database.migrate is the migrator's, and
 # kit/workflows.configure the worker's.
 NEVER_CALLED = {"gateway": {"alembic", "dbos", "sqlalchemy"}, "rag": {"alembic", "dbos", "sqlalchemy"}}
+BUILDERS = ("client_file",)  # `make contracts`, on a developer's machine
 ROOT = Path(__file__).parents[2]
 
 
 def reachable(container: str) -> dict[str, Path]:
-    """Our modules, from the container's start on; those that are imported only inside functions too."""
+    """Our modules, from what can be started in the container on; those that are imported only inside functions too."""
     found: dict[str, Path] = {}
-    waiting = [f"services.{container}.__main__"]
+    waiting = sorted(started(container))
     while waiting:
         name = waiting.pop()
         file = _file(name)
@@ -26,6 +27,13 @@ def reachable(container: str) -> dict[str, Path]:
             parts = imported.split(".")
             waiting += [".".join(parts[:n]) for n in range(1, len(parts) + 1) if parts[0] == "services"]
     return found
+
+
+def started(container: str) -> list[str]:
+    """`python -m` of these: the container itself, and what an operator starts beside it (keys, history)."""
+    files = (ROOT / "services" / container).glob("*.py")
+    found = [file.stem for file in files if '__name__ == "__main__"' in file.read_text("utf-8")]
+    return [f"services.{container}.{name}" for name in found if name not in BUILDERS]
 
 
 def third_party(container: str) -> dict[str, set[str]]:

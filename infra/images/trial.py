@@ -31,7 +31,10 @@ from services.local.postgres import EmbeddedPostgres
 STATE = "/var/lib/pointsman"
 HISTORY = 1500
 JOB_S, READY_S, TRIAGED_S, SETTLE_S = 1800, 180, 600, 10
-EXTRA = {"worker": "; import pyarrow.parquet, spacy"}
+EXTRA = {
+    "worker": "; import pyarrow.parquet, spacy, services.worker.history",
+    "gateway": "; import services.gateway.key",
+}
 ORDER = ("router", "worker", "gateway", "rag")
 
 

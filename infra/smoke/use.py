@@ -53,6 +53,8 @@ def _checks(contract: Contract, who: Caller, user: str, authority: str) -> Itera
     if not contract.is_small:
         yield "pods", lambda: _pods(contract, who)
     yield "health and certificate", lambda: healthy(contract.edge.hostname, authority)
+    if contract.edge.chat_hostname:
+        yield "the chat's", lambda: healthy(contract.edge.chat_hostname, authority)
 
 
 def _log_in(contract: Contract, who: Caller, user: str) -> str:

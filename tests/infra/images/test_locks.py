@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from infra.images.build import TORCH
-from infra.images.reach import NEVER_CALLED, ROOT, reachable, third_party
+from infra.images.reach import NEVER_CALLED, ROOT, reachable, started, third_party
 from infra.images.unpack import made_for
 from infra.images.wheels import KNOWN, pins
 from k8s.workloads.containers import CONTAINERS, IMAGES
@@ -111,6 +111,11 @@ def test_a_lock_follows_the_projects_own_list(image: str) -> None:
     held = entries(f"{image}.txt")
     late = [str(one) for one in wanted if one.name != "torch" and held.get(one.name, "0") not in one.specifier]
     assert late == []
+
+
+def test_what_an_operator_starts_in_a_container_is_looked_at_too() -> None:
+    assert {"services.gateway.key", "services.gateway.__main__"} == set(started("gateway"))
+    assert "services.core.history.importing" in reachable("worker")
 
 
 def test_every_locked_package_was_found_as_a_wheel_for_both_processors() -> None:

@@ -151,13 +151,13 @@ def test_a_stack_that_works_passes(plans: Plans, database: Database, made: tuple
             plans,
             database=at(database, made),
             cluster={"endpoint": f"https://127.0.0.1:{port}", "ca": b64encode(made[0].read_bytes()).decode()},
-            edge={"hostname": f"localhost:{port}"},
+            edge={"hostname": f"localhost:{port}", "chat_hostname": f"localhost:{port}"},
         )
         found = tried(contract, made)
     assert {name: o.fact for name, o in found.items() if o.verdict is not Verdict.OK} == {}
     assert found["database login"].fact.startswith("smoker is in by its identity; pgvector 0.")
     assert found["pods"].fact == "1 pods are ready"
-    assert set(found) == {"database login", "model answers", "pods", "health and certificate"}
+    assert set(found) == {"database login", "model answers", "pods", "health and certificate", "the chat's"}
 
 
 def test_a_user_the_database_does_not_take_is_missing(
@@ -187,9 +187,10 @@ def test_what_is_private_is_a_warning_with_where_to_go(plans: Plans, made: tuple
         plans,
         database={"host": "127.0.0.1", "port": 1, "ca": "system"},
         cluster={"endpoint": "https://127.0.0.1:1", "ca": ca},
-        edge={"hostname": "localhost:1"},
+        edge={"hostname": "localhost:1", "chat": "off", "chat_hostname": ""},
     )
     found = tried(contract, made)
+    assert "the chat's" not in found
     for name in ("database login", "pods"):
         assert (found[name].verdict, "inside the network" in found[name].fix) == (Verdict.WARNING, True)
     assert found["health and certificate"].verdict is Verdict.MISSING
