@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -191,6 +191,12 @@ class Edge(Closed):
     )
     requests_per_5min_per_ip: int = Field(2000, ge=100, le=1_000_000)
     waf: bool = True
+
+    @field_validator("chat", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return "off" if value is False else value
 
     @property
     def chat_domain(self) -> str:

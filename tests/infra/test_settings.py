@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -198,3 +199,10 @@ def test_schema_refuses_unknown_keys_at_every_level() -> None:
     objects = [d for d in schema["$defs"].values() if d.get("type") == "object"]
     assert all(d["additionalProperties"] is False for d in objects)
     assert set(schema["properties"]) == set(Settings.model_fields) - {"cloud", "environment"}
+
+
+@pytest.mark.parametrize("written", ["off", "'off'"])
+def test_a_chat_that_is_off_may_be_written_so(written: str) -> None:
+    """YAML 1.1 takes the bare word for a no."""
+    edge = yaml.safe_load(f"{{domain: a.example.com, chat: {written}}}")
+    assert parse("aws", "prod", raw(edge=edge)).edge.has_chat is False
