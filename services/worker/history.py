@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO
 
 import psycopg
+from obstore.exceptions import BaseError
 
 from services.core.history.importing import Job, Outcome, import_rows
 from services.core.history.redacting import Batch, redact_batch
 from services.core.history.rows import BadRow, open_export
 from services.core.kit import login
-from services.core.kit.errors import DatabaseUnavailable, InputInvalid, NotFound, PointsmanError
+from services.core.kit.errors import DatabaseUnavailable, InputInvalid, NotFound, PointsmanError, Unavailable
 from services.core.kit.objects import open_store
 from services.core.kit.schema import look
 from services.worker.settings import WorkerSettings
@@ -84,6 +85,10 @@ def _fetched(settings: WorkerSettings, name: str) -> Iterator[bytes]:
         yield from map(bytes, open_store(settings.objects_url).get(name).stream(min_chunk_size=CHUNK_BYTES))
     except FileNotFoundError as exc:
         raise NotFound(f"{settings.objects_url} holds no {name}. Upload it there first.") from exc
+    except ValueError as exc:
+        raise InputInvalid(f"{name} names no object: {exc}. Write it as imports/closed.csv.") from exc
+    except (OSError, BaseError) as exc:
+        raise Unavailable(f"{settings.objects_url} does not give {name} ({type(exc).__name__}).") from exc
 
 
 def _copy(chunks: Iterable[bytes], out: IO[bytes]) -> None:

@@ -286,6 +286,8 @@ def test_history_comes_in_through_the_workers_container(server: Server, tmp_path
 def test_a_file_that_is_none_is_refused_in_words(server: Server, tmp_path: Path) -> None:
     missing = bring_in(server, tmp_path, "--object", "imports/closed.csv")
     assert (missing.returncode, "holds no imports/closed.csv. Upload it" in missing.stderr) == (1, True)
+    astray = bring_in(server, tmp_path, "--object", "../closed.csv")
+    assert (astray.returncode, "names no object" in astray.stderr) == (1, True), astray.stderr
     empty = bring_in(server, tmp_path)
     assert (empty.returncode, "is empty" in empty.stderr) == (1, True)
     groupless = bring_in(server, tmp_path, text="id,text\n1,x\n")
