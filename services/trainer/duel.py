@@ -44,8 +44,11 @@ class Duel:
 def duel(conn: Connection[Any], store: "ObjectStore", records: tuple[ModelRecord, ModelRecord], *, rows: int) -> Duel:
     """
     Raises:
-        InputInvalid: every closed ticket was learnt from by one of them, or closed by a group that neither knows.
+        InputInvalid: it is one version; or every closed ticket was learnt from by one of them, or closed by a group
+            that neither knows.
     """
+    if records[0].version == records[1].version:
+        raise InputInvalid(f"{records[0].version} is the champion itself, or was named twice. Name two versions.")
     with tempfile.TemporaryDirectory(prefix="pointsman-compare-") as scratch:
         folders = [registry.fetch(store, record, Path(scratch)) for record in records]
         seen = frozenset().union(*(registry.read_lineage(folder) for folder in folders))

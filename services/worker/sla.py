@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from psycopg.rows import DictRow
 
+from services.core.contracts.prediction import Hours
 from services.core.contracts.sla import Policy, SlaRules
 from services.core.contracts.ticket import Priority
 from services.core.kit import business_time
@@ -98,13 +99,15 @@ def at_risk(rows: Sequence[DictRow], rules: SlaRules, now: datetime) -> list[AtR
 
 def _foreseen(row: DictRow, policy: Policy, due_at: datetime) -> str:
     """Why a ticket is at risk though its time is not used up: what closed tickets like it tell; empty: they do not."""
-    hours, breach = row["hours"], row["breach"]
+    breach = row["breach"]
     if not policy.warn_chance:
         return ""
     if breach is not None and breach >= policy.warn_chance:
         return f"{breach:.0%} of tickets like it were late"
-    if hours and row["created_at"] + timedelta(hours=hours["low"]) > due_at:
-        return f"nine in ten like it take longer than {hours['low']:.0f} h"
+    given_h = (due_at - row["created_at"]) / timedelta(hours=1)  # by the clock, as hours were learnt
+    longer = Hours.model_validate(row["hours"]).chance_longer(given_h) if row["hours"] else 0.0
+    if longer >= policy.warn_chance:
+        return f"{longer:.0%} of tickets like it take longer than the {given_h:.0f} h until it is due"
     return ""
 
 

@@ -14,17 +14,21 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from services.core.contracts.prediction import Hours
 from services.core.contracts.sla import Calendar, Span
 from services.core.kit import business_time
-from services.core.models.bundle import load_bundle
+from services.core.models.bundle import RouterModel, load_bundle
 from services.trainer.config import FitConfig
 from services.trainer.files import read_file, read_map
 from services.trainer.fit import fit
 from services.trainer.prepare import Example, with_queue
 
 BATCH = 256
+ROWS_MIN = 30
 TARGETS_H = (8.0, 24.0, 40.0, 80.0)
+WARN_CHANCES = (0.5, 0.7, 0.9)
 WORKING = ("monday", "tuesday", "wednesday", "thursday", "friday")
 OFFICE = Calendar(zone="UTC", hours=dict.fromkeys(WORKING, (Span(start=time(9), until=time(17)),)))
 
@@ -38,30 +42,39 @@ def main() -> None:
         folder = Path(scratch, "bundle")
         fit(train, folder, FitConfig(encoder="frozen"), lambda *said: None)
         model = load_bundle(folder)
-        low = lows(model, timed)
+        told = outlooks(model, timed)
     opened, hours = [_opened(row) for row in timed], np.array([row.targets.hours for row in timed])
-    print(f"{len(timed)} tickets; {np.mean(hours > low):.1%} took longer than the low end, of which nine in ten should")
+    above = hours > np.array([one.low for one in told])
+    print(f"{len(timed)} tickets; {above.mean():.1%} took longer than the low end, of which nine in ten should")
     for day in range(7):
         here = np.array([at.weekday() == day for at in opened])
-        if here.sum() >= 30:
-            name = f"{opened[int(np.argmax(here))]:%A}"
-            print(f"  opened on a {name}: {np.mean(hours[here] > low[here]):.1%} of {here.sum()}")
+        if here.sum() >= ROWS_MIN:
+            print(f"  opened on a {opened[int(np.argmax(here))]:%A}: {above[here].mean():.1%} of {here.sum()}")
     for words, calendar in (("around the clock", None), ("office hours", OFFICE)):
         for target in TARGETS_H:
-            due = np.array([_left_h(at, target, calendar) for at in opened])
-            late, warned = hours > due, low > due
-            right = f"{late[warned].mean():.1%} of these late" if warned.any() else "none"
-            print(f"{target:3.0f} h {words:17s}: {late.mean():.1%} late; warned of {warned.sum()} at once, {right}")
+            left = [_left_h(at, target, calendar) for at in opened]
+            chances = np.array([one.chance_longer(given) for one, given in zip(told, left, strict=True)])
+            print(f"{target:3.0f} h {words:17s} {_said(chances, hours > np.array(left))}")
 
 
-def lows(model, rows: Sequence[Example]) -> np.ndarray:
-    """Hours that nine in ten like it take longer than."""
+def _said(chances: NDArray[np.float64], late: NDArray[np.bool_]) -> str:
+    parts = [f"{late.mean():.1%} late"]
+    for least in WARN_CHANCES:
+        warned = chances >= least
+        right = f"{late[warned].mean():.1%} of these late" if warned.any() else "none"
+        parts.append(
+            f"from {least:.0%}: {warned.sum()} warned of, {right}, {late[warned].sum() / late.sum():.0%} of all late"
+        )
+    return "; ".join(parts)
+
+
+def outlooks(model: RouterModel, rows: Sequence[Example]) -> list[Hours]:
     found = []
     for at in range(0, len(rows), BATCH):
         part = rows[at : at + BATCH]
         told = model.foresee(model.embed([row.text for row in part]), [row.facts for row in part])
-        found += [one.hours.low if one.hours else 0.0 for one in told]
-    return np.array(found)
+        found += [one.hours for one in told if one.hours is not None]
+    return found
 
 
 def _is_timed(row: Example) -> bool:

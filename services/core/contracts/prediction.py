@@ -1,6 +1,8 @@
 """What the router answers for one ticket."""
 
 from enum import StrEnum
+from itertools import pairwise
+from math import log1p
 
 from pydantic import ConfigDict, Field
 
@@ -36,6 +38,16 @@ class Hours(Contract):
     low: float = Field(ge=0)
     middle: float = Field(ge=0)
     high: float = Field(ge=0)
+
+    def chance_longer(self, hours: float) -> float:
+        """How many of tickets like it take longer than so many hours; by their logarithm between what was learnt."""
+        knots = ((self.low, 0.9), (self.middle, 0.5), (self.high, 0.1))
+        if hours <= self.low:
+            return 0.9  # of the tenth that is quicker still nothing was learnt
+        for (near, above), (far, below) in pairwise(knots):
+            if hours <= far:
+                return above + (below - above) * (log1p(hours) - log1p(near)) / (log1p(far) - log1p(near))
+        return 0.1
 
 
 class Outlook(Contract):

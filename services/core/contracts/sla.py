@@ -57,8 +57,8 @@ class Policy(Contract):
     `target_hours` from opening to solution, in working hours of `calendar`, or around the clock without one.
 
     At `warn_at` of the target a ticket that is not solved is at risk; earlier where what was learnt from closed tickets
-    says so: of those like it at least `warn_chance` missed their target, or nine in ten took longer than is left.
-    0: nothing learned counts. Without team or priority it is for all of them.
+    says so: of those like it at least `warn_chance` missed their target, or took longer than is left by the clock until
+    it is due; of that nothing above 0.9 is known. 0: nothing learned counts. Without team or priority it is for all.
     """
 
     team: str | None = None

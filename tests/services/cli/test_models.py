@@ -136,6 +136,7 @@ def test_two_versions_are_compared_on_tickets_neither_learnt_from(
 ) -> None:
     good, bad = versions
     write_history(database, made_up_tickets(400))
+    assert "Name two versions" in run("compare", good)[1]
     code, said = run("compare", bad)
     assert code == 1
     assert "learnt from every closed ticket" in said
