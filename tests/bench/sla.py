@@ -52,12 +52,12 @@ def main() -> None:
             print(f"  opened on a {opened[int(np.argmax(here))]:%A}: {above[here].mean():.1%} of {here.sum()}")
     for words, calendar in (("around the clock", None), ("office hours", OFFICE)):
         for target in TARGETS_H:
-            left = [_left_h(at, target, calendar) for at in opened]
+            left = [left_h(at, target, calendar) for at in opened]
             chances = np.array([one.chance_longer(given) for one, given in zip(told, left, strict=True)])
-            print(f"{target:3.0f} h {words:17s} {_said(chances, hours > np.array(left))}")
+            print(f"{target:3.0f} h {words:17s} {say(chances, hours > np.array(left))}")
 
 
-def _said(chances: NDArray[np.float64], late: NDArray[np.bool_]) -> str:
+def say(chances: NDArray[np.float64], late: NDArray[np.bool_]) -> str:
     parts = [f"{late.mean():.1%} late"]
     for least in WARN_CHANCES:
         warned = chances >= least
@@ -86,7 +86,7 @@ def _opened(row: Example) -> datetime:
     return row.facts.opened_at
 
 
-def _left_h(opened: datetime, target: float, calendar: Calendar | None) -> float:
+def left_h(opened: datetime, target: float, calendar: Calendar | None) -> float:
     return (business_time.after(opened, target, calendar) - opened) / timedelta(hours=1)
 
 

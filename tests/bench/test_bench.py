@@ -2,19 +2,21 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from psycopg import AsyncConnection
 
 from services.core.models.bundle import load_bundle
 from services.core.search.encoder import TextEncoder
 from services.core.search.retrieve import Question, Scope, retrieve
-from tests.bench import audit, end_to_end, explain, ingest, landed, memory, redaction, scale
+from tests.bench import audit, end_to_end, explain, ingest, landed, memory, redaction, scale, scope, sla
 from tests.bench.containers import run_containers
 from tests.bench.copies import grow
 from tests.bench.report import Row, Target, as_json, as_table, describe_machine
 from tests.services.rag.conftest import index_pages
-from tests.services.trainer.bundles import small_bundle
+from tests.services.trainer.bundles import heads_bundle, made_up_tickets, small_bundle, timed_tickets
 
 
 def test_ingest_is_measured_beside_pgbench_and_stores_all_it_accepts() -> None:
@@ -60,6 +62,29 @@ def test_an_explained_review_costs_what_its_words_cost() -> None:
     assert rows["texts asked for one review"] > 1
     found = explain.explain(load_bundle(small_bundle()), "Question about salary: who can approve it?")
     assert "salary" in {word for said in found.values() for word in said}
+
+
+def test_what_tells_foreign_tickets_is_measured_by_signal() -> None:
+    """Each sum of what the model has; a fourth of the larger groups can be left out; foreign words are told apart."""
+    rows = made_up_tickets(80, seed=5)
+    assert scope.every_fourth(rows) == {"Access"}
+    texts = [row.text for row in rows] + ["sing me a song about the sea", "dance with the penguin tonight"] * 5
+    foreign = np.arange(len(texts)) >= len(rows)
+    found = scope.signals(load_bundle(small_bundle()), None, texts, [row.text for row in rows])
+    share, area = scope.stopped(scope.total(found, "pooled + neighbours", ~foreign), foreign)
+    assert 0 <= share <= 1
+    assert area > 0.5
+    assert {name for sum in scope.SUMS for name in sum.split(" + ")} >= set(found)
+
+
+def test_warnings_by_learned_hours_are_measured() -> None:
+    """Hours of every timed ticket, and how many that were warned of were late."""
+    rows = timed_tickets(60, seed=8)
+    assert len(sla.outlooks(load_bundle(heads_bundle()), rows)) == len(rows)
+    chances, late = np.array([0.9, 0.6, 0.2]), np.array([True, False, True])
+    said = sla.say(chances, late)
+    assert "from 50%: 2 warned of, 50.0% of these late, 50% of all late" in said
+    assert sla.left_h(datetime(2026, 11, 20, 16, tzinfo=UTC), 8, sla.OFFICE) == 72
 
 
 def test_redaction_is_measured_by_stage() -> None:
