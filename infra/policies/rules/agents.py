@@ -95,6 +95,8 @@ _CARRIED = "azure-native:managedidentity:UserAssignedIdentity"
 
 def _not_carried(stack: Stack, actor: Resource, record: Acts) -> Iterator[Breach]:
     """Azure: whoever encrypts by an identity that it does not carry is refused at creation."""
+    if dig(actor.inputs, "identity.userAssignedIdentities") and "User" not in str(dig(actor.inputs, "identity.type")):
+        yield actor.urn, "Carries an identity of ours and does not say so: `identity.type` is UserAssigned"
     named = {r.urn for r in stack.of(_CARRIED)} & set(actor.depends_on)
     if named and record.needs and not dig(actor.inputs, "identity.userAssignedIdentities"):
         yield actor.urn, "Names an identity and carries none: say `identity` as well"

@@ -61,6 +61,9 @@ def named_models(stack: Stack) -> Iterator[Breach]:
     for r in stack.of("azure-native:cognitiveservices:Deployment"):
         if r.inputs.get("deploymentName") not in named:
             yield r.urn, f"The account holds {r.inputs.get('deploymentName')}, which models.names does not name"
+    made = {r.inputs.get("deploymentName") for r in stack.of("azure-native:cognitiveservices:Deployment")}
+    if stack.of(_ACCOUNT) and (missing := sorted(named - made)):
+        yield absent(stack, f"The contract names {', '.join(missing)}, and no Deployment of the account is called so")
     if stack.cloud == "gcp" and stack.has_llm:
         policies = stack.of("gcp:orgpolicy/policy:Policy")
         yield from must(policies, "spec.rules.0.values.allowedValues", is_set, "Every Vertex model is allowed")

@@ -662,6 +662,8 @@ MISTAKES = (
             "evaluatePreconfiguredWaf('xss-v33-stable')",
         ),
     ),
+    Mistake("LLM-003", "azure", "a model that is not there", drop("azure-native:cognitiveservices:Deployment")),
+    Mistake("IAM-009", "azure", "an identity not said", put(PG, "identity.type", None)),
     Mistake("REF-006", "aws", "names that mean nothing inside", put("aws:ec2/vpc:Vpc", "enableDnsHostnames", False)),
     Mistake("REF-006", "azure", "a way out that nobody asked for", put(AZURE_SUBNET, "defaultOutboundAccess", None)),
     Mistake("REF-006", "gcp", "a limit for everybody at once", put(ARMOR, ARMOR_LIMIT, {"enforceOnKey": "ALL"})),
