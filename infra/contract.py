@@ -212,6 +212,8 @@ class Contract(Part):
             raise ValueError(f"cluster.deploy is {self.cluster.deploy!r}: k3s is fed from there, and nothing else is")
         if (self.edge.chat == "off") == bool(self.edge.chat_hostname):
             raise ValueError(f"edge.chat is {self.edge.chat!r}, and edge.chat_hostname {self.edge.chat_hostname!r}")
+        if (self.models.kind == "embedded") == bool(self.models.deployments):
+            raise ValueError(f"models.kind is {self.models.kind}, and models.deployments {self.models.deployments}")
         if self.options.event_lake != bool(self.objects.lake):
             raise ValueError(f"options.event_lake is {self.options.event_lake}, and objects.lake {self.objects.lake!r}")
         return self

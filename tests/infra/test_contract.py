@@ -167,6 +167,7 @@ def test_a_text_that_may_be_empty_says_when(default: Any) -> None:
         ({"profile": "small"}, "profile small and cluster.kind eks do not go together"),
         ({"cluster": {"deploy": "s3://deploy"}}, "k3s is fed from there, and nothing else is"),
         ({"objects": {"lake": ""}}, "options.event_lake is True"),
+        ({"models": {"deployments": []}}, "models.kind is bedrock, and models.deployments ()"),
     ],
 )
 def test_one_fact_in_two_places_is_one_fact(plans: Plans, change: dict[str, Any], words: str) -> None:

@@ -172,6 +172,7 @@ LAUNCH, SCALE_SET, TEMPLATE = (
 )
 ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 FEDERATED = "azure-native:managedidentity:FederatedIdentityCredential"
+AGENTS = "azure-native:containerservice:AgentPool"
 AZURE_SUBNET, ARMOR = "azure-native:network:Subnet", "gcp:compute/securityPolicy:SecurityPolicy"
 ARMOR_LIMIT, LENT = "rules.2.rateLimitOptions", [{"name": "x", "serviceName": "Microsoft.Web/serverFarms"}]
 PRIVATE_ZONE, NAMES = "azure-native:privatedns:PrivateZone", "azure-native:network:PrivateDnsZoneGroup"
@@ -617,6 +618,9 @@ MISTAKES = (
         "an agent without the key",
         drop("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember", name="-sqladmin"),
     ),
+    Mistake("K8S-003", "aws", "no pool of workers", promise("cluster.manifests", [])),
+    Mistake("K8S-003", "azure", "a pool that takes everybody", put(AGENTS, "nodeTaints", [], name="-gpu")),
+    Mistake("K8S-003", "gcp", "a pool of another name", put("gcp:container/nodePool:NodePool", "name", "pool")),
     Mistake("DEP-005", "azure", "two settings at once", hurry(FLEX_SETTING)),
     Mistake("DEP-004", "aws", "nodes without a way out", forget(EKS, "Route::")),
     Mistake("DEP-004", "aws", "a NAT without a gateway", forget("aws:ec2/natGateway:NatGateway", "InternetGateway")),

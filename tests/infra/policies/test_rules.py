@@ -18,7 +18,7 @@ REQUIRED = {
     "DB": 7,
     "DEP": 5,
     "REF": 8,
-    "K8S": 2,
+    "K8S": 3,
     "REG": 2,
     "BUS": 2,
     "SEC": 1,
