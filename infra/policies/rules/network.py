@@ -24,7 +24,7 @@ EVERYWHERE = {"0.0.0.0/0", "::/0", "*", "Internet", "Any"}
 _WEB = {"80", "443"}
 # Azure's own services reach these as trusted ones, ours never do: the vault of keys, the audit log's account.
 AZURE_ITS_OWN = ("-keys", "aud")
-_AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager", "sns", "sts")
+_AWS_ENDPOINTS = ("bedrock-runtime", "ecr.api", "ecr.dkr", "kms", "logs", "s3", "secretsmanager", "sns", "sts")
 
 
 @rule("NET-001", "the database has no public address")
