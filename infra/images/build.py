@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 SUITE = "bookworm"  # Debian 12: Python 3.11, glibc 2.36
 PACKAGES = ("python3.11", "ca-certificates", "tzdata", "libstdc++6", "libgomp1")
-TOOLS = ("python3-pip-whl", "binutils")  # the builder's, beside those
+# The builder's, beside those: pip, and a strip for each processor, whichever this one is.
+TOOLS = ("python3-pip-whl", "binutils", "binutils-x86-64-linux-gnu", "binutils-aarch64-linux-gnu")
 TORCH = "torch==2.13.0"  # installed by itself, as services/local/install.py does
 # MB above the base. The first three are promises; rag and trainer are what they took, and some room.
 SIZE_MAX_MB = {"gateway": 250, "router": 350, "worker": 500, "rag": 500}
@@ -49,9 +50,7 @@ class Built:
 
 def build(engine: Engine, names: Sequence[str], order: Order, work: Path) -> list[Built]:
     base = order.base or make_base(engine, order, work, "pointsman-base", PACKAGES)
-    builder = order.builder or make_base(
-        engine, order, work, "pointsman-builder", (*PACKAGES, "python3-pip-whl", "binutils")
-    )
+    builder = order.builder or make_base(engine, order, work, "pointsman-builder", (*PACKAGES, *TOOLS))
     bare = engine.size_bytes(base)
     found = [(name, build_one(engine, name, order, base, builder)) for name in names]
     return [Built(name, image, (engine.size_bytes(image) - bare) / 1e6) for name, image in found]

@@ -13,7 +13,6 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 PACKAGES = Path("/app/packages")
-STRIP = f"/usr/bin/{os.uname().machine}-linux-gnu-strip"
 GLIBC = (5, 12, 17, 24, 26, 27, 28, 31, 34, 35)  # minor versions that wheels are made for; the base has 2.36
 TESTS = {"tests", "test", "include"}
 UNREAD = ("phonenumbers/geodata", "phonenumbers/carrierdata", "pyarrow/*flight*", "pyarrow/*s3*", "bin")
@@ -66,14 +65,12 @@ def trim(root: Path) -> None:
 def strip(root: Path, machine: str) -> None:
     """
     Symbols are half of what extensions weigh (spaCy: 126 MB, 29 without). Left as they are: libraries that auditwheel
-    has rearranged, which strip breaks, and another processor's.
+    has rearranged, which strip breaks.
     """
-    if machine != os.uname().machine:
-        return
     mended = {folder.name.removesuffix(".libs").lower() for folder in root.glob("*.libs")}
     mended |= {name.replace("_binary", "") for name in mended} | {f"{name}.libs" for name in mended}
     files = [file for file in root.rglob("*.so*") if file.relative_to(root).parts[0].lower() not in mended]
-    subprocess.run([STRIP, "--strip-unneeded", *map(str, files)], check=True)
+    subprocess.run([f"/usr/bin/{machine}-linux-gnu-strip", "--strip-unneeded", *map(str, files)], check=True)
 
 
 if __name__ == "__main__":

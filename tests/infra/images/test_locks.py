@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from infra.images.build import TORCH
+from infra.images.build import MACHINES, TOOLS, TORCH
 from infra.images.reach import NEVER_CALLED, ROOT, reachable, started, third_party
 from infra.images.unpack import made_for
 from infra.images.wheels import KNOWN, pins
@@ -134,6 +134,13 @@ def test_a_wheel_is_taken_for_the_processor_that_is_asked_for() -> None:
     installs = re.findall(r"^ +install\((.*)\)$", recipe, re.MULTILINE)
     assert len(installs) == 2
     assert all("*only" in arguments for arguments in installs)
+
+
+def test_the_builder_strips_for_every_processor() -> None:
+    """Unstripped, an arm64 worker was 639 MB above its base, of 500."""
+    machines = {pips.replace("_", "-") for pips, _ in MACHINES.values()}
+    assert {f"binutils-{machine}-linux-gnu" for machine in machines} <= set(TOOLS)
+    assert "os.uname" not in (ROOT / "infra/images/unpack.py").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "base.Dockerfile", "base.sh"])
