@@ -26,7 +26,7 @@ Rollouts = dict[tuple[str, str], Rollout]
 # What a managed cluster brings along: EKS Auto Mode its node pools and target groups, GKE its Gateway.
 BROUGHT = {
     "eks": {"NodePool", "TargetGroupBinding"},
-    "gke": {"Gateway", "HTTPRoute", "HealthCheckPolicy"},
+    "gke": {"Gateway", "HTTPRoute", "GCPBackendPolicy", "GCPGatewayPolicy", "HealthCheckPolicy"},
     "aks": set(),
     "k3s": {"HelmChart"},
 }
