@@ -19,6 +19,7 @@ PROVIDERS = {"bedrock": "bedrock", "azure-openai": "azure", "vertex": "vertex"}
 SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # for OpenSSL inside psycopg's wheel, which looks elsewhere
 
 Settings = dict[str, str]
+TASKS = {"worker": ("PRIORITY", "SUMMARY"), "rag": ("ANSWER",)}  # who asks a language model, and for what
 
 
 def environment(contract: Contract) -> dict[str, Settings]:
@@ -118,7 +119,7 @@ def _worker(contract: Contract) -> Settings:
         "POINTSMAN_WORKER_HOST": "0.0.0.0",  # noqa: S104
         "POINTSMAN_ROUTER_URL": ROUTER_URL,
         **_events(contract),
-        **_models(contract),
+        **_asks(contract, 0, "worker"),
     }
 
 
@@ -128,22 +129,23 @@ def _events(contract: Contract) -> Settings:
     return found | ({"POINTSMAN_LAKE_URL": contract.objects.lake} if contract.objects.lake else {})
 
 
-def _models(contract: Contract) -> Settings:
+def _asks(contract: Contract, which: int, name: str) -> Settings:
     """
-    The first deployment sets priorities and writes summaries. Of redaction nothing is said, which is `strict`: the
-    cloud's model is its vendor's, whoever's account is billed, and only an operator says otherwise (ADR 0112).
+    The first deployment sets priorities and writes summaries, the last words the chat's answers: so the bill counts. Of
+    redaction nothing is said, which is `strict`: the cloud's model is its vendor's, whoever's account is billed, and
+    only an operator says otherwise (ADR 0112).
     """
     models = contract.models
     if not models.deployments:
         return {}
-    provider, name = PROVIDERS[models.kind], models.deployments[0].name
+    provider, model = PROVIDERS[models.kind], models.deployments[which].name
     at = {
         "bedrock": {"REGION": contract.region},
         "azure": {"BASE_URL": models.endpoint},
         "vertex": {"PROJECT": contract.account, "REGION": contract.region},
     }[provider]
     wanted = {f"POINTSMAN_LLM__{provider.upper()}__{field}": value for field, value in at.items()}
-    return dict.fromkeys(("POINTSMAN_LLM__PRIORITY", "POINTSMAN_LLM__SUMMARY"), f"{provider}:{name}") | wanted
+    return {f"POINTSMAN_LLM__{task}": f"{provider}:{model}" for task in TASKS[name]} | wanted
 
 
 def _rag(contract: Contract) -> Settings:
@@ -152,6 +154,7 @@ def _rag(contract: Contract) -> Settings:
         "POINTSMAN_RAG_HOST": "0.0.0.0",  # noqa: S104
         "POINTSMAN_ROUTER_URL": ROUTER_URL,
         "POINTSMAN_RAG_CONNECTOR": next(iter(contract.secrets.connectors), "desk"),
+        **_asks(contract, -1, "rag"),
     }
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS, USER, Target
+from k8s.workloads.environment import TASKS
 from k8s.workloads.walls import IDENTITY, TELEMETRY, block, labels, namespace, policy, selected, web
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 
@@ -62,11 +63,10 @@ def refuse_without_machines(contract: Contract) -> None:
         raise ConfigurationInvalid("This stack has no GPU machines. Set `cluster: {gpu: true}` and run `pulumi up`.")
 
 
-def told(chosen: SelfHosted) -> dict[str, str]:
-    """Of the worker, instead of the cloud's model; `standard`: no text leaves the cluster."""
+def told(chosen: SelfHosted, name: str) -> dict[str, str]:
+    """A container that asks one, instead of the cloud's model; `standard`: no text leaves the cluster."""
     return {
-        "POINTSMAN_LLM__PRIORITY": f"openai:{chosen.name}",
-        "POINTSMAN_LLM__SUMMARY": f"openai:{chosen.name}",
+        **{f"POINTSMAN_LLM__{task}": f"openai:{chosen.name}" for task in TASKS[name]},
         "POINTSMAN_LLM__OPENAI__BASE_URL": f"http://{SERVICE}/v1",
         "POINTSMAN_LLM__OPENAI__REDACTION": "standard",
     }

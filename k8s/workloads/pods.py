@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.contract import Contract, Pool
 from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container
-from k8s.workloads.environment import CA_FOLDER, CACHE, environment, needs_authority
+from k8s.workloads.environment import CA_FOLDER, CACHE, TASKS, environment, needs_authority
 from k8s.workloads.llm import SelfHosted, refuse_without_machines, told
 from k8s.workloads.walls import labels
 from services.core.kit.errors import ConfigurationInvalid
@@ -192,9 +192,9 @@ def _reads_rules(rollout: Rollout, name: str) -> bool:
 def _told(rollout: Rollout, name: str) -> dict[str, str]:
     more = {"POINTSMAN_REDACTION_RULES": RULES_FILE} if _reads_rules(rollout, name) else {}
     found = environment(rollout.contract)[name]
-    if rollout.llm is not None and name == "worker":
+    if rollout.llm is not None and name in TASKS:
         found = {key: value for key, value in found.items() if not key.startswith("POINTSMAN_LLM__")}
-        more |= told(rollout.llm)
+        more |= told(rollout.llm, name)
     return found | more
 
 

@@ -170,8 +170,8 @@ def test_a_private_endpoint_reads_part_and_zone_in_the_record() -> None:
     account = kinds("azure").services["azure-native:storage:StorageAccount"].private.link
     assert account
     assert link_of("azure-native:storage:StorageAccount") == (account.part, account.zone)
-    with pytest.raises(ConfigurationInvalid, match=r"redisenterprise:RedisEnterprise\.private says nothing of `link`"):
-        link_of("azure-native:redisenterprise:RedisEnterprise")
+    with pytest.raises(ConfigurationInvalid, match=r"fictional:Cache\.private says nothing of `link`"):
+        link_of("azure-native:fictional:Cache")
 
 
 def test_what_google_keeps_says_where() -> None:

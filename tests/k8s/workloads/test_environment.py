@@ -175,6 +175,10 @@ def test_a_clouds_model_is_asked_in_the_strict_level(
     assert settings.llm.priority != "extractive"
     assert is_strict(settings.llm.priority, settings.llm)
     assert is_strict(settings.llm.summary, settings.llm)
+    chat = read("rag", environment(rollouts[stack].contract)["rag"], monkeypatch)
+    assert isinstance(chat, RagSettings)
+    assert chat.llm.answer.endswith(f":{rollouts[stack].contract.models.deployments[-1].name}")
+    assert is_strict(chat.llm.answer, chat.llm)
 
 
 @pytest.mark.parametrize(("chat", "public"), [("off", None), ("keys", "false"), ("public", "true")])

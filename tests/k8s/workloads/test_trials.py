@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from k8s.rules import pods
 from k8s.workloads.containers import CANARY, CONTAINERS, Target
+from k8s.workloads.environment import TASKS
 from k8s.workloads.llm import CALLERS, NAME, SelfHosted, read_self_hosted
 from k8s.workloads.objects import objects
 from k8s.workloads.pods import Rollout
@@ -100,6 +101,16 @@ def test_the_worker_asks_it_instead_of_the_clouds(rollouts: Rollouts, monkeypatc
     assert build_llm(settings.llm)
     assert not [one for one in container["env"] if "BEDROCK" in one["name"]]
     assert of(found, "Service", "vllm")["spec"]["selector"] == {"app.kubernetes.io/name": NAME}
+
+
+def test_who_asks_a_model_is_told_which(rollouts: Rollouts) -> None:
+    """A caller that nobody told would quote documents for ever, and be billed for words."""
+    assert set(TASKS) == set(CALLERS)
+    found = objects(replace(rollouts["aws", "prod"], llm=OWN))
+    (chat,) = of(found, "Deployment", "rag")["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one["value"] for one in chat["env"] if "_LLM__" in one["name"]}
+    assert told["POINTSMAN_LLM__ANSWER"] == "openai:qwen3-8b"
+    assert not [name for name in told if "BEDROCK" in name]
 
 
 def test_it_waits_for_a_gpu_and_is_refused_where_there_is_none(rollouts: Rollouts) -> None:
