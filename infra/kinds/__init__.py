@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -266,8 +266,16 @@ def kinds(cloud: str) -> Kinds:
 def read_kinds(path: Path) -> Kinds:
     try:
         return Kinds.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except ValidationError as exc:
+        said = "; ".join(map(_in_words, exc.errors(include_input=False, include_url=False)))
+        raise ConfigurationInvalid(f"infra/kinds/{path.name}: {said}") from exc
     except ValueError as exc:
         raise ConfigurationInvalid(f"infra/kinds/{path.name}: {exc}") from exc
+
+
+def _in_words(error: Any) -> str:
+    """Where, and what; what holds between several records has no place of its own."""
+    return ": ".join([*filter(None, [".".join(map(str, error["loc"]))]), error["msg"].removeprefix("Value error, ")])
 
 
 def keepers(cloud: str) -> tuple[str, ...]:

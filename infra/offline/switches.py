@@ -73,7 +73,8 @@ def silences(cloud: str, type_: str, service: Service) -> list[str]:
             if path not in _user_names(cloud, type_)
         ),
         *(
-            f"{where}.hourly: {path} says how many machines it is: name it in `times`"
+            f"{where}.hourly: {path} says how many machines it is: name it in `times`, or "
+            "price it by a rule in cost/rules instead of `hourly`"
             for path in _machines(type_, service)
         ),
         *(f"{where}.tls: {path} may be {value!r}, which lets in who speaks none" for path, value in _weak(service)),
@@ -137,7 +138,9 @@ def signs_in(type_: str) -> str:
 def switches_of(type_: str) -> tuple[str, ...]:
     """Sorted paths; none of a type that the SDKs do not have."""
     cls = args_class(type_)
-    found = sorted(_switches(cls, "", _DEPTH)) if cls else []
+    own = type_.rpartition(":")[2]
+    own_id = f"{own[:1].lower()}{own[1:]}Id"  # userGroupId of a UserGroup is what it is called
+    found = sorted(set(_switches(cls, "", _DEPTH)) - {own_id}) if cls else []
     return tuple(path for path in found if type_.startswith("aws:") or not _WALLS.search(path))
 
 
@@ -160,6 +163,8 @@ def unknown_inputs(type_: str, service: Service) -> tuple[str, ...]:
 def _far(type_: str, service: Service) -> list[str]:
     """The input by which a type of Google's is joined to our network, where no record says through what."""
     cls = args_class(type_)
+    if type_ in {s.way.through for s in kinds("gcp").services.values() if s.way}:
+        return []  # it is the way
     found = [path for path in _paths(cls, "", 2) if _AWAY.search(_last(path))] if cls and service.way is None else []
     return found[:1] if type_.startswith("gcp:") else []
 

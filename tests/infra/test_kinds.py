@@ -174,6 +174,12 @@ def test_a_private_endpoint_reads_part_and_zone_in_the_record() -> None:
         link_of("azure-native:fictional:Cache")
 
 
+def test_its_own_name_is_no_switch() -> None:
+    """A false alarm costs a builder a line that says nothing."""
+    assert "userGroupId" not in switches_of("aws:elasticache/userGroup:UserGroup")
+    assert "noPasswordRequired" in switches_of("aws:elasticache/user:User")
+
+
 def test_what_google_keeps_says_where() -> None:
     """A registry without a location lies wherever the provider was pointed; a node pool lies where its cluster does."""
     registry, pool = "gcp:artifactregistry/repository:Repository", "gcp:container/nodePool:NodePool"

@@ -75,19 +75,24 @@ def no_wildcards(stack: Stack) -> Iterator[Breach]:
 
 
 _TYPE = re.compile(r'resource\.type == "([^"]+)"')
+_NAME = re.compile(r'resource\.name(?: == |\.startsWith\()"([^"]+)"')
 _BELOW = {"Object": "Bucket"}  # what a condition may name of a thing: a part of it, by a name of its own
 
 
 def _misses(stack: Stack, grant: Resource) -> Iterator[str]:
-    """Google: a condition about a type that the grant is not about is never met."""
-    named = _TYPE.findall(str(dig(grant.inputs, "condition.expression") or "")) if stack.cloud == "gcp" else []
+    """Google: a condition about a type that the grant is not about is never met, nor one about half a name."""
+    text = str(dig(grant.inputs, "condition.expression") or "") if stack.cloud == "gcp" else ""
+    for name in _NAME.findall(text):
+        if "/" not in name and not name.endswith("-id"):  # an id that the plan makes up is a whole name in the cloud
+            yield f"The condition names {name!r}; a resource's name is whole: projects/.../{name}"
+    named = _TYPE.findall(text)
     ahead = [stack.by_urn[urn] for urn in grant.depends_on if urn in stack.by_urn]
     about = [r for r in ahead if r.type in kinds("gcp").services]
-    for text in named:
-        api, _, word = text.partition("/")
+    for kind in named:
+        api, _, word = kind.partition("/")
         if not any(_is_about(r, api, _BELOW.get(word, word)) for r in about):
             given = ", ".join(r.type for r in about) or "nothing that it names"
-            yield f"The condition speaks of {text}, the grant is about {given}: nobody would be let in"
+            yield f"The condition speaks of {kind}, the grant is about {given}: nobody would be let in"
 
 
 def _is_about(resource: Resource, api: str, word: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from infra.kinds import kinds
 from infra.offline.report import Resource
 from infra.policies.rules.base import (
+    COMPUTED,
     Breach,
     Stack,
     absent,
@@ -185,3 +186,13 @@ def _unlinked(stack: Stack) -> Iterator[Resource]:
             yield from (
                 r for r in asked(stack.of(type_), claim) if r.urn not in linked and not r.name.endswith(AZURE_ITS_OWN)
             )
+
+
+@rule("NET-010", "a service listens where the contract says, and its door is open there")
+def listens_where_it_says(stack: Stack) -> Iterator[Breach]:
+    """Else it is reached by nobody, and each of the three says that all is well."""
+    ports = {name: part["port"] for name, part in stack.contract.items() if isinstance(part, dict) and "port" in part}
+    for r in stack.resources:
+        said = (r.inputs.get(key) for key in ("port", "fromPort", "toPort") if r.capability in ports)
+        if wrong := [port for port in said if port not in (None, COMPUTED, ports[r.capability])]:
+            yield r.urn, f"Says port {wrong[0]}; the contract tells everybody {r.capability}.port {ports[r.capability]}"

@@ -177,6 +177,7 @@ AZURE_SUBNET, ARMOR = "azure-native:network:Subnet", "gcp:compute/securityPolicy
 ARMOR_LIMIT, LENT = "rules.2.rateLimitOptions", [{"name": "x", "serviceName": "Microsoft.Web/serverFarms"}]
 PRIVATE_ZONE, NAMES = "azure-native:privatedns:PrivateZone", "azure-native:network:PrivateDnsZoneGroup"
 VAULTS_ZONE, CONNECTED = "privatelink.vaultcore.azure.net", "privateLinkServiceConnections.0.groupIds"
+HALF_A_NAME = 'resource.type == "sqladmin.googleapis.com/Instance" && resource.name == "pointsman-prod-database"'
 OF_A_BUCKET = 'resource.name == "x" && resource.type == "storage.googleapis.com/Bucket"'
 WAIT = "pulumi-python:dynamic/infra:Wait"
 CUSTOM_DATA = "virtualMachineProfile.osProfile.customData"
@@ -385,6 +386,12 @@ MISTAKES = (
     ),
     Mistake("IAM-008", "aws", "users of a cache that are not made", say("-worker", "Database", Action=[CACHE_LOGIN])),
     Mistake("IAM-001", "gcp", "another type", put(PROJECT_GRANT, "condition.expression", OF_A_BUCKET, name="-client")),
+    Mistake(
+        "IAM-001",
+        "gcp",
+        "half a name",
+        put(PROJECT_GRANT, "condition.expression", HALF_A_NAME, name="-worker-database-client"),
+    ),
     Mistake("IAM-001", "gcp", "no resource", put(PROJECT_GRANT, "condition.expression", "a", name="-client")),
     Mistake("IAM-001", "gcp", "a superuser", put("gcp:sql/user:User", "databaseRoles", ["cloudsqlsuperuser"])),
     Mistake("IAM-001", "aws", "all of a cache", add("aws:elasticache/user:User", {"accessString": "on ~* +@all"})),
@@ -436,6 +443,14 @@ MISTAKES = (
     Mistake("DB-005", "aws", "values in the log", put("aws:rds/parameterGroup:ParameterGroup", "parameters", [])),
     Mistake("DB-005", "azure", "values in the log", drop(FLEX_SETTING, name="-log-parameter-max-length")),
     Mistake("DB-005", "gcp", "values in the log", put(SQL, "settings.databaseFlags", [])),
+    Mistake(
+        "NET-010",
+        "aws",
+        "the door of another port",
+        put("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "toPort", 5431, name="-database"),
+    ),
+    Mistake("NET-010", "azure", "another port", put(PG, "port", 6432)),
+    Mistake("NET-010", "gcp", "another port", put(SQL, "port", 6432)),
     Mistake("DB-007", "aws", "full one day", put(RDS, "maxAllocatedStorage", None)),
     Mistake("DB-007", "azure", "full one day", put(PG, "storage.autoGrow", "Disabled")),
     Mistake("DB-007", "gcp", "full one day", put(SQL, "settings.diskAutoresize", False)),
