@@ -112,7 +112,7 @@ def without_models(stack: StackPlan) -> StackPlan:
     """The embedded model answers: nothing is asked of the cloud's."""
     if not _has_models(stack):
         return stack
-    models = {**stack.contract["models"], "deployments": []}
+    models = {**stack.contract["models"], "kind": "embedded", "deployments": []}
     return stack.model_copy(update={"contract": {**stack.contract, "models": models}})
 
 

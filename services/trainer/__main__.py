@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
+from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, InputInvalid, PointsmanError
 from services.core.kit.telemetry import configure_logs
 from services.trainer.config import FitConfig, Progress
 from services.trainer.files import read_file, read_map
@@ -208,7 +208,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--budget-s", type=float, help="seconds that fine-tuning may take at most (default 3600)")
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    try:
+        read_map(",".join(arguments.map))
+    except InputInvalid as exc:
+        parser.error(exc.message)
+    return arguments
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ def test_json_is_the_shape_the_cost_model_reads() -> None:
         "parent",
         "inputs",
         "protect",
+        "ignores",
         "depends_on",
     }
     assert [row["capability"] for row in report["parity"]] == list(CAPABILITIES)

@@ -12,7 +12,7 @@ from cost.bill import estimate
 from cost.estimate import Estimate
 from cost.meter import HOURS_PER_MONTH
 from cost.scenario import Scenario
-from infra.contract import Contract
+from infra.contract import VERSION, Contract
 from infra.layers.cluster import kubeconfig, token
 from infra.layers.programs import stack_of
 from infra.offline.layers import LAYERS, plan_layer, program_of, with_layers
@@ -73,7 +73,7 @@ def test_an_old_contract_is_refused_with_what_to_do(plans: Plans) -> None:
     sound = plans["gcp", "prod"]
     old = sound.model_copy(update={"contract": sound.contract | {"version": 2}})
     for layer in LAYERS:
-        with pytest.raises(ConfigurationInvalid, match=r"version 2, this program reads 3\. Run `pulumi up`"):
+        with pytest.raises(ConfigurationInvalid, match=rf"version 2, this program reads {VERSION}\. Run `pulumi up`"):
             record(program_of(sound, layer, promised=old.contract), simulate=True)
 
 

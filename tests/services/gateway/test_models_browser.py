@@ -15,13 +15,17 @@ from tests.services.gateway.test_console_browser import CUT_OFF
 from tests.services.gateway.test_models import NETWORK, champion, furnish
 from tests.services.gateway.test_review_queue import rows
 from tests.services.gateway.test_reviews_browser import SHOWN_AS
+from tests.services.gateway.versions_router import VersionsRouter
 
 
 @pytest.fixture
 def console(browser: Browser, settings: GatewaySettings, database: str, keys: Keys) -> Iterator[Watched]:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, furnish(database)).result()
-    with page_on(browser, settings) as watched:
+    with (
+        VersionsRouter() as router,
+        page_on(browser, settings.model_copy(update={"router_url": router.url})) as watched,
+    ):
         log_in(watched.page, keys.admin, "/models")
         expect(watched.page.get_by_role("heading", name="Thresholds")).to_be_visible()
         yield watched
