@@ -7,9 +7,10 @@ import typer
 from psycopg.rows import dict_row
 
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.kit import audit
 from services.core.kit.errors import NotFound
+from services.core.kit.schema import connected
 from services.core.kit.security import Role, create_key
 
 REVOKE = """
@@ -48,7 +49,7 @@ def create(
 
       pointsman keys create n8n --role agent
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         key = create_key(conn, name=name, role=Role[role.name])
     if format is Format.JSON:
         print_json({"name": name, "role": role, "key": key})
@@ -66,7 +67,7 @@ def list_keys(format: FormatOption = Format.TABLE) -> None:
       pointsman keys list --format json
     """
     columns = ("id", "name", "role", "created_at", "revoked_at", "sessions")
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         rows = conn.cursor(row_factory=dict_row).execute(LIST).fetchall()
     if format is Format.JSON:
         print_json(rows)
@@ -83,7 +84,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `keys list` s
 
       pointsman keys revoke 3f2a90bc11de
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         done = conn.execute(REVOKE, {"id": key_id})
         if not done.rowcount:
             raise NotFound(f"There is no valid key {key_id}. See: pointsman keys list")

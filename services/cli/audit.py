@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from services.cli.output import Format, FormatOption, print_json
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.kit import anchors, audit
 from services.core.kit.objects import open_store
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="The append-only, hash-chained log of every decision.")
 
@@ -31,7 +32,7 @@ def verify(
 
       pointsman audit verify --anchor 1042:9f3c... --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         kept = anchors.kept(open_store(settings.objects_url), settings.company)
         report = audit.verify(conn)
         gone = anchors.gone(conn, kept)

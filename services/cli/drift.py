@@ -9,9 +9,10 @@ from psycopg.rows import dict_row
 
 from services.cli import rules
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.contracts.drift import DriftReport, DriftRules, ShiftTest
 from services.core.kit.errors import NotFound
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="Whether tickets are still what the model has learnt from.")
 NEWEST = "select report from drift_reports order by day desc limit 1"
@@ -46,7 +47,7 @@ def report(
 
       pointsman drift report --day 2026-11-20 --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         found = _read(conn, day.date() if day else None)
     if format is Format.JSON:
         print_json({"verdict": found.verdict, **found.model_dump(mode="json")})

@@ -15,10 +15,11 @@ import psycopg
 import typer
 
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.history.importing import BATCH_ROWS, Job, Observer, Outcome, group_counts, import_rows, position
 from services.core.history.redacting import Batch, redact_batch, redaction
 from services.core.history.rows import BadRow, Row, open_export
+from services.core.kit.schema import connected
 from services.core.kit.settings import read_settings
 from services.core.text.columns import ColumnsInvalid
 from services.local.home import LocalSettings
@@ -84,7 +85,7 @@ def import_(
         job, rows = _source(file, columns, mock, source)
     except ColumnsInvalid as exc:
         raise typer.BadParameter(exc.message) from exc
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         job = replace(job, limit=limit, resume=resume, batch_rows=batch_rows)
         outcome, seconds = _import(conn, job, rows, processes=processes)
     _report(outcome, seconds, format)
@@ -101,7 +102,7 @@ def stats(format: FormatOption = Format.TABLE) -> None:
 
       pointsman history stats --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         groups = group_counts(conn)
     total = sum(row["tickets"] for row in groups)
     if format is Format.JSON:
@@ -119,7 +120,7 @@ def _from_zendesk(job: Job, since: datetime, format: Format) -> None:
     zendesk = read_settings(SourceSettings).connectors.zendesk
     job = replace(job, fingerprint=f"{zendesk.base_url} since {since:%Y-%m-%d}")
     redact = partial(map, redact_batch)
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         outcome = import_export(conn, zendesk, since, job, redact, lambda line: typer.echo(line, err=True))
     facts = asdict(outcome)
     print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))

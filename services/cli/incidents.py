@@ -7,8 +7,9 @@ from psycopg.rows import dict_row
 
 from services.cli import rules
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.contracts.surge import SurgeRules
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="Many alike tickets in a short time: suggested incidents.")
 LIST = """
@@ -42,7 +43,7 @@ def list_incidents(
 
       pointsman incidents list --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         rows: list[dict[str, Any]] = conn.cursor(row_factory=dict_row).execute(LIST, (limit,)).fetchall()
     if format is Format.JSON:
         print_json(rows)

@@ -8,8 +8,9 @@ import typer
 from psycopg.rows import dict_row
 
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="Corrections and closing groups: what the next training learns from.")
 
@@ -123,6 +124,6 @@ def _said(row: dict[str, Any], source: str) -> str:
 
 
 def _rows(statement: Any, limit: int) -> list[dict[str, Any]]:
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         cursor: psycopg.Cursor[dict[str, Any]] = conn.cursor(row_factory=dict_row)
         return cursor.execute(statement, (limit,)).fetchall()

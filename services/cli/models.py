@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from services.cli.output import Format, FormatOption, percent, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
+from services.core.kit.schema import connected
 from services.core.models import registry
 from services.core.models.registry import ModelRecord
 
@@ -31,7 +32,7 @@ def list_versions(format: FormatOption = Format.TABLE) -> None:
 
       pointsman models list --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         records = registry.versions(conn)
     if format is Format.JSON:
         print_json([_as_json(record) for record in records])
@@ -49,7 +50,7 @@ def show(version: VersionArgument, format: FormatOption = Format.TABLE) -> None:
 
       pointsman models show router-20261121T193435-9ecc82bf
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         record = registry.find(conn, version)
     if format is Format.JSON:
         print_json(_as_json(record))
@@ -77,7 +78,7 @@ def promote(
     """
     from services.core.kit.objects import open_store
 
-    with open_platform() as settings, connect(settings) as conn, conn.transaction():
+    with open_platform() as settings, connected(settings) as conn, conn.transaction():
         registry.promote_judged(conn, open_store(settings.objects_url), version, force=force)
     typer.echo(f"{version} is the champion.")
 
@@ -93,7 +94,7 @@ def rollback() -> None:
     """
     from services.core.kit.objects import open_store
 
-    with open_platform() as settings, connect(settings) as conn, conn.transaction():
+    with open_platform() as settings, connected(settings) as conn, conn.transaction():
         version = registry.rollback(conn, open_store(settings.objects_url))
     typer.echo(f"{version} is the champion again.")
 
@@ -118,7 +119,7 @@ def compare(
     from services.core.kit.objects import open_store
     from services.trainer.duel import duel, name_groups
 
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         second = registry.find(conn, other) if other else registry.champion(conn)
         if second is None:
             raise InputInvalid("There is no champion to compare with. Name two versions.")
@@ -154,7 +155,7 @@ def card(
     """
     from services.core.kit.objects import open_store
 
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         record = registry.find(conn, version)
         names = registry.fetch_card(open_store(settings.objects_url), record, out)
     typer.echo("\n".join(str(out / name) for name in names))
@@ -177,7 +178,7 @@ def canary(format: FormatOption = Format.TABLE) -> None:
     from services.core.kit.objects import open_store
     from services.trainer.canary import run_round
 
-    with open_platform() as settings, connect(settings) as conn, tempfile.TemporaryDirectory() as scratch:
+    with open_platform() as settings, connected(settings) as conn, tempfile.TemporaryDirectory() as scratch:
         conn.autocommit = True
         told = run_round(conn, open_store(settings.objects_url), Path(scratch))
     if format is Format.JSON:

@@ -7,9 +7,10 @@ import typer
 
 from services.cli import rules
 from services.cli.output import Format, FormatOption, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.contracts.retention import KEPT, Kept, RetentionRules
 from services.core.kit.retention import DUE
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="For how long what people wrote is kept.")
 
@@ -34,7 +35,7 @@ def due(format: FormatOption = Format.TABLE) -> None:
 
       pointsman retention due --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         held = rules.newest(conn, "retention", RetentionRules)
         found = {kept: (held.days(kept), _count(conn, kept, held.days(kept))) for kept in KEPT}
     if format is Format.JSON:

@@ -12,10 +12,11 @@ from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from services.cli.output import Format, FormatOption, pairs, print_json, print_table
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.contracts.base import Contract
 from services.core.kit import audit
 from services.core.kit.errors import InputInvalid
+from services.core.kit.schema import connected
 
 KEEP = "insert into watch_rules (kind, rules, by) values (%s, %s, 'operator')"
 NEWEST = "select rules from watch_rules where kind = %s order by id desc limit 1"
@@ -45,7 +46,7 @@ def add_commands(
         file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is now.")],
     ) -> None:
         named = _read(file)
-        with open_platform() as settings, connect(settings) as conn:
+        with open_platform() as settings, connected(settings) as conn:
             held = newest(conn, kind, contract)
             chosen = _parse(file, contract, _over(held.model_dump(mode="json"), named))
             changes = list(_changes(held, chosen))
@@ -56,7 +57,7 @@ def add_commands(
 
     @app.command("show", help=f"The rules that hold.\n\nExamples:\n\n  pointsman {command} show --format json")
     def show(format: FormatOption = Format.TABLE) -> None:
-        with open_platform() as settings, connect(settings) as conn:
+        with open_platform() as settings, connected(settings) as conn:
             rules = newest(conn, kind, contract)
         facts = rules.model_dump(mode="json") | derive(rules)
         print_json(facts) if format is Format.JSON else print_table(("", ""), pairs(facts))

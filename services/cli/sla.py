@@ -9,9 +9,10 @@ from psycopg.types.json import Jsonb
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.rules import read_toml
-from services.cli.target import connect, open_platform
+from services.cli.target import open_platform
 from services.core.contracts.sla import SlaRules
 from services.core.kit import audit
+from services.core.kit.schema import connected
 
 app = typer.Typer(no_args_is_help=True, help="SLA policies and the tickets that are about to miss them.")
 
@@ -33,7 +34,7 @@ def import_rules(file: Annotated[Path, typer.Argument(help="TOML with [calendars
       pointsman sla import sla.toml
     """
     rules = read_toml(file, SlaRules)
-    with open_platform() as settings, connect(settings) as conn, conn.transaction():
+    with open_platform() as settings, connected(settings) as conn, conn.transaction():
         conn.execute(KEEP, (Jsonb(rules.model_dump(mode="json")),))
         detail = {"policies": len(rules.policies), "calendars": sorted(rules.calendars)}
         audit.append_now(conn, audit.Entry("operator", "sla.changed", "sla", detail))
@@ -49,7 +50,7 @@ def show(format: FormatOption = Format.TABLE) -> None:
 
       pointsman sla show
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         row = conn.cursor(row_factory=dict_row).execute(NEWEST).fetchone()
     rules = SlaRules.stored(row["rules"]) if row else SlaRules()
     if format is Format.JSON:
@@ -72,7 +73,7 @@ def list_at_risk(
 
       pointsman sla at-risk --format json
     """
-    with open_platform() as settings, connect(settings) as conn:
+    with open_platform() as settings, connected(settings) as conn:
         rows: list[dict[str, Any]] = conn.cursor(row_factory=dict_row).execute(ALERTS, (limit,)).fetchall()
     if format is Format.JSON:
         print_json(rows)

@@ -6,12 +6,10 @@ from typing import Any
 
 import httpx
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.core.kit.errors import (
-    ConfigurationInvalid,
     DatabaseUnavailable,
     InputInvalid,
     NotFound,
@@ -20,13 +18,10 @@ from services.core.kit.errors import (
     Unavailable,
 )
 from services.core.kit.locks import Lock
-from services.core.kit.login import resolve
-from services.core.kit.schema import look
-from services.core.kit.settings import EXAMPLES, PlatformSettings, read_settings
+from services.core.kit.settings import PlatformSettings, read_settings
 from services.local.home import Home, LocalSettings
 
 TIMEOUT_S = 30.0
-CONNECT_TIMEOUT_S = 5
 
 
 class RemoteSettings(BaseSettings):
@@ -136,30 +131,6 @@ def open_server() -> Generator[PlatformSettings]:
         yield PlatformSettings(
             database_url=SecretStr(url), objects_url=f"file://{home.folder / 'objects'}", company=home.settings.company
         )
-
-
-@contextmanager
-def connect(settings: PlatformSettings) -> Generator[psycopg.Connection]:
-    """
-    A connection of which each statement commits.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL does not answer, went away, or is not migrated.
-        ConfigurationInvalid: POINTSMAN_DATABASE_URL is no address, or of another company's database.
-    """
-    url = settings.database_url.get_secret_value()
-    try:
-        conninfo_to_dict(resolve(url))
-    except psycopg.ProgrammingError as exc:
-        example = EXAMPLES["POINTSMAN_DATABASE_URL"]
-        raise ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address. Write it like {example}") from exc
-    try:
-        with psycopg.connect(resolve(url), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
-            if (problem := look(conn).problem(settings.company)) is not None:
-                raise problem
-            yield conn
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
 
 
 @contextmanager

@@ -8,15 +8,10 @@ other machine reaches the database. It is written to that person's terminal and 
 import argparse
 import sys
 
-import psycopg
-
-from services.core.kit import login
-from services.core.kit.errors import DatabaseUnavailable, PointsmanError
-from services.core.kit.schema import look
+from services.core.kit.errors import PointsmanError
+from services.core.kit.schema import connected
 from services.core.kit.security import Role, create_key
 from services.gateway.settings import GatewaySettings
-
-CONNECT_TIMEOUT_S = 5
 
 
 def main() -> None:
@@ -32,15 +27,8 @@ def make(settings: GatewaySettings, name: str, role: Role) -> str:
     Raises:
         DatabaseUnavailable: no answer, or not migrated. ConfigurationInvalid: another company's database.
     """
-    try:
-        with login.connect(
-            settings.database_url.get_secret_value(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-        ) as conn:
-            if problem := look(conn).problem(settings.company):
-                raise problem
-            return create_key(conn, name=name, role=role)
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
+    with connected(settings) as conn:
+        return create_key(conn, name=name, role=role)
 
 
 def _parse() -> argparse.Namespace:

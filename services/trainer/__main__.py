@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, InputInvalid, PointsmanError
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid, PointsmanError
 from services.core.kit.telemetry import configure_logs
 from services.trainer.config import FitConfig, Progress
 from services.trainer.files import read_file, read_map
@@ -85,9 +85,10 @@ def _train_registered(
     arguments: argparse.Namespace, settings: TrainerSettings, config: FitConfig, progress: Progress
 ) -> Outcome | None:
     from services.core.kit.objects import open_store
+    from services.core.kit.schema import connected
 
     rules = read_rules(settings.trainer_gates)
-    with _own_database(settings) as conn:
+    with connected(settings) as conn:
         place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir)
         return train(
             lambda: _examples(arguments, conn),
@@ -104,40 +105,20 @@ def _train_registered(
 
 def _roll_back(settings: TrainerSettings) -> str:
     from services.core.kit.objects import open_store
+    from services.core.kit.schema import connected
     from services.core.models.registry import rollback
 
-    with _own_database(settings) as conn:
+    with connected(settings) as conn:
         return rollback(conn, open_store(settings.objects_url))
 
 
 def _shadow(settings: TrainerSettings) -> list[dict[str, Any]]:
     from services.core.kit.objects import open_store
+    from services.core.kit.schema import connected
     from services.trainer.canary import run_round
 
-    with _own_database(settings) as conn:
+    with connected(settings) as conn:
         return [asdict(told) for told in run_round(conn, open_store(settings.objects_url), settings.trainer_work_dir)]
-
-
-@contextmanager
-def _own_database(settings: TrainerSettings) -> Generator[Any]:
-    """
-    A connection of which each statement commits.
-
-    Raises:
-        DatabaseUnavailable: no answer, or not migrated. ConfigurationInvalid: another company's database.
-    """
-    import psycopg
-
-    from services.core.kit import login
-    from services.core.kit.schema import look
-
-    try:
-        with login.connect(settings.database_url.get_secret_value(), autocommit=True, connect_timeout=5) as conn:
-            if (problem := look(conn).problem(settings.company)) is not None:
-                raise problem
-            yield conn
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Check POINTSMAN_DATABASE_URL.") from exc
 
 
 def _examples(arguments: argparse.Namespace, conn: Any) -> list[Example]:

@@ -14,19 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import psycopg
 from obstore.exceptions import BaseError
 
 from services.core.history.importing import Job, Outcome, import_rows
 from services.core.history.redacting import Batch, redact_batch
 from services.core.history.rows import BadRow, open_export
-from services.core.kit import login
-from services.core.kit.errors import DatabaseUnavailable, InputInvalid, NotFound, PointsmanError, Unavailable
+from services.core.kit.errors import InputInvalid, NotFound, PointsmanError, Unavailable
 from services.core.kit.objects import open_store
-from services.core.kit.schema import look
+from services.core.kit.schema import connected
 from services.worker.settings import WorkerSettings
 
-CONNECT_TIMEOUT_S = 5
+ADVICE = "Run it again: it goes on where it was."
 FILE_MAX_BYTES = 900_000_000  # a pod's /tmp holds 1 GiB
 CHUNK_BYTES = 1_048_576
 SHOWN_BAD_ROWS = 10
@@ -48,7 +46,7 @@ def bring_in(settings: WorkerSettings, name: str, columns: str, source: str) -> 
         InputInvalid: no ticket file, or too large a one. NotFound: the store holds no such object.
         DatabaseUnavailable: no answer, or not migrated. ConfigurationInvalid: another company's database.
     """
-    with _brought(settings, name) as file, _connected(settings) as conn:
+    with _brought(settings, name) as file, connected(settings, advice=ADVICE) as conn:
         export = open_export(file, columns)
         for line in export.notes:
             _say(line)
@@ -99,19 +97,6 @@ def _copy(chunks: Iterable[bytes], out: IO[bytes]) -> None:
         if left < 0:
             raise InputInvalid(f"It is over {FILE_MAX_BYTES:,} bytes. Send it compressed (.gz) or in parts.")
         out.write(chunk)
-
-
-@contextmanager
-def _connected(settings: WorkerSettings) -> Generator[psycopg.Connection]:
-    try:
-        with login.connect(
-            settings.database_url.get_secret_value(), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-        ) as conn:
-            if problem := look(conn).problem(settings.company):
-                raise problem
-            yield conn
-    except psycopg.OperationalError as exc:
-        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. Run it again: it goes on where it was.") from exc
 
 
 def _say(line: str) -> None:

@@ -1,17 +1,20 @@
 """Which revision of our schema a database has, and whose database it is: asked before anything works on it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection, Connection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import UndefinedTable
 from psycopg.rows import tuple_row
 
 from services.core.kit.errors import ConfigurationInvalid, DatabaseUnavailable, PointsmanError
-from services.core.kit.login import connect
-from services.core.kit.settings import EXAMPLES
+from services.core.kit.login import connect, resolve
+from services.core.kit.settings import EXAMPLES, PlatformSettings
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 NEEDED = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -70,6 +73,34 @@ async def look_async(conn: AsyncConnection[Any]) -> Found:
         return found
 
 
+@contextmanager
+def connected(settings: PlatformSettings, *, advice: str = "Check POINTSMAN_DATABASE_URL.") -> Generator[Connection]:
+    """
+    A connection of one's own database, of which each statement commits. `advice`: what to do when it goes away.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL does not answer, went away, or is not migrated.
+        ConfigurationInvalid: POINTSMAN_DATABASE_URL is no address, or of another company's database.
+    """
+    url = settings.database_url.get_secret_value()
+    try:
+        conninfo_to_dict(resolve(url))
+    except psycopg.ProgrammingError as exc:
+        raise _no_address() from exc
+    try:
+        with connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as conn:
+            if (problem := look(conn).problem(settings.company)) is not None:
+                raise problem
+            yield conn
+    except psycopg.OperationalError as exc:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {exc}. {advice}") from exc
+
+
+def _no_address() -> ConfigurationInvalid:
+    example = EXAMPLES["POINTSMAN_DATABASE_URL"]
+    return ConfigurationInvalid(f"POINTSMAN_DATABASE_URL is no address. Write it like {example}")
+
+
 def refuse_foreign(database_url: str, company: str) -> None:
     """
     For the start of a container. A database that does not answer yet is let pass: each new connection asks again.
@@ -83,8 +114,6 @@ def refuse_foreign(database_url: str, company: str) -> None:
     except psycopg.OperationalError:
         return
     except psycopg.ProgrammingError as exc:
-        raise ConfigurationInvalid(
-            f"POINTSMAN_DATABASE_URL is no address. Write it like {EXAMPLES['POINTSMAN_DATABASE_URL']}"
-        ) from exc
+        raise _no_address() from exc
     if problem is not None:
         raise problem
