@@ -72,7 +72,7 @@ OF_PLATFORM = {"pointsman:receiver"}  # the rest is the workloads'
 
 @dataclass(frozen=True)
 class Order:
-    """What is deployed. `config` is of the layers' stacks: files of images, authority, rules, model and receiver."""
+    """What is deployed. `config` is of the layers' stacks: the files that `pointsman deploy` was given."""
 
     cloud: str
     profile: str

@@ -3,7 +3,7 @@ The programs of `infra/stacks/platform` and `infra/stacks/workloads`.
 
 A stack of theirs is called `<cloud>-<profile>` and reads the contract of that cloud's stack. Settings of the platform:
 who hears of alerts. Of the workloads: the images, the authority of a database whose vendor publishes one, redaction's
-rules, a language model of one's own.
+rules, a language model of one's own, further settings of the containers.
 """
 
 import json
@@ -92,6 +92,7 @@ def workloads(contract: Contract) -> None:
         authority=config.get("authority"),
         rules=config.get("rules") or "",
         llm=config.get("llm") or "",
+        own=config.get("environment") or "",
     )
     if contract.is_small:
         bucket.put(contract, bucket.WORKLOADS, rendered(rollout))

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS
+from k8s.workloads.vault import systems
 from k8s.workloads.walls import GOOGLE_BALANCERS, PRIVATE
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -153,7 +154,7 @@ def _rag(contract: Contract) -> Settings:
         "POINTSMAN_OBJECTS_URL": contract.objects.models,
         "POINTSMAN_RAG_HOST": "0.0.0.0",  # noqa: S104
         "POINTSMAN_ROUTER_URL": ROUTER_URL,
-        "POINTSMAN_RAG_CONNECTOR": next(iter(contract.secrets.connectors), "desk"),
+        "POINTSMAN_RAG_CONNECTOR": next(iter(systems(contract)), "desk"),
         **_asks(contract, -1, "rag"),
     }
 

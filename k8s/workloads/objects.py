@@ -8,12 +8,12 @@ from k8s.workloads import llm
 from k8s.workloads.containers import CANARY, CONTAINERS
 from k8s.workloads.entry import way_in
 from k8s.workloads.environment import needs_authority
-from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, secret_name, template
+from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, template
+from k8s.workloads.vault import external
 from k8s.workloads.walls import labels, policies
 
 Object = dict[str, Any]
 POD_SECURITY = "restricted"
-STORE = "cloud"
 ADMISSION = "v1.33"  # the oldest version that the rendered objects are checked against
 TRAINING = "23 2 * * 0"  # Sunday night, UTC
 UTILISATION = 70
@@ -96,22 +96,8 @@ def _redaction(rollout: Rollout) -> list[Object]:
 
 
 def _secrets(contract: Contract) -> list[Object]:
-    """A connector's secret is a JSON object of its settings; each key becomes the variable that it sets."""
-    return [_external(name, where) for name, where in sorted(contract.secrets.connectors.items())]
-
-
-def _external(connector: str, where: str) -> Object:
-    prefix = f"POINTSMAN_CONNECTORS__{connector.replace('-', '_').upper()}__"
-    key = where.rpartition("/")[2] if where.startswith("https://") else where
-    spec = {
-        "refreshInterval": "15m",
-        "secretStoreRef": {"kind": "ClusterSecretStore", "name": STORE},
-        "target": {"name": secret_name(connector), "creationPolicy": "Owner", "deletionPolicy": "Retain"},
-        "dataFrom": [
-            {"extract": {"key": key}, "rewrite": [{"regexp": {"source": "(.*)", "target": f"{prefix}$1"}}]},
-        ],
-    }
-    return _object("external-secrets.io/v1", "ExternalSecret", secret_name(connector), spec)
+    made = (external(tag, where) for tag, where in sorted(contract.secrets.connectors.items()))
+    return [_object("external-secrets.io/v1", "ExternalSecret", name, spec) for name, spec in made]
 
 
 def _deployment(rollout: Rollout, name: str) -> list[Object]:

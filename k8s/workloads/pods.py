@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Contract, Pool
 from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container
-from k8s.workloads.environment import CA_FOLDER, CACHE, TASKS, environment, needs_authority
+from k8s.workloads.environment import CA_FOLDER, CACHE, TASKS, Settings, environment, needs_authority
 from k8s.workloads.llm import SelfHosted, refuse_without_machines, told
+from k8s.workloads.vault import from_vault, refuse_unknown
 from k8s.workloads.walls import labels
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -32,6 +33,7 @@ class Rollout:
             `router-canary` beside them: a router of another version, on one pod.
         llm: a language model of the operator's own, instead of the cloud's.
         rules: TOML of what the operator adds to redaction (design/guides/redaction.md).
+        own: the operator's own settings of a container, beside the contract's (`read_own`).
     """
 
     contract: Contract
@@ -39,8 +41,10 @@ class Rollout:
     authority: str = ""
     rules: str = ""
     llm: SelfHosted | None = None
+    own: Mapping[str, Settings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        refuse_unknown(self.contract)
         refuse_other_images(self.images)
         if CANARY in self.images and self.is_small:
             raise ConfigurationInvalid(f"`small` has room for one router: leave {CANARY} out of the images.")
@@ -140,7 +144,7 @@ def _container(rollout: Rollout, container: Container) -> dict[str, Any]:
         "volumeMounts": _mounts(rollout, container.name),
         **_serving(container),
     }
-    if secrets := _secrets(rollout.contract, container.name):
+    if secrets := from_vault(rollout.contract, container.name):
         found["envFrom"] = secrets
     return found
 
@@ -169,19 +173,6 @@ def _resources(contract: Contract, container: Container) -> dict[str, Any]:
     return {"requests": requests, "limits": limits}
 
 
-def _secrets(contract: Contract, name: str) -> list[dict[str, Any]]:
-    if name not in READS_SECRETS:
-        return []
-    return [{"secretRef": {"name": secret_name(connector)}} for connector in sorted(contract.secrets.connectors)]
-
-
-READS_SECRETS = ("gateway", "worker", "rag")
-
-
-def secret_name(connector: str) -> str:
-    return f"connector-{connector.replace('_', '-')}"
-
-
 REDACTS = ("worker", "rag")
 
 
@@ -195,7 +186,7 @@ def _told(rollout: Rollout, name: str) -> dict[str, str]:
     if rollout.llm is not None and name in TASKS:
         found = {key: value for key, value in found.items() if not key.startswith("POINTSMAN_LLM__")}
         more |= told(rollout.llm, name)
-    return found | more
+    return found | more | rollout.own.get(name, {})
 
 
 def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:

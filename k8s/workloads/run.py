@@ -8,9 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 from infra.contract import Contract
 from k8s.pages import as_yaml as dumped
 from k8s.platform.objects import after
-from k8s.workloads.environment import needs_authority
+from k8s.workloads.environment import environment, needs_authority
 from k8s.workloads.llm import read_self_hosted
 from k8s.workloads.objects import objects
+from k8s.workloads.own import read_own
 from k8s.workloads.pods import Rollout, refuse_other_images
 from services.core.kit.errors import InputInvalid, Unavailable
 
@@ -19,17 +20,26 @@ IMAGES = TypeAdapter(dict[str, str])
 
 
 def rollout_of(
-    contract: Contract, *, images: str | None = None, authority: str | None = None, rules: str = "", llm: str = ""
+    contract: Contract,
+    *,
+    images: str | None = None,
+    authority: str | None = None,
+    rules: str = "",
+    llm: str = "",
+    own: str = "",
 ) -> Rollout:
     """
     Raises:
-        InputInvalid: the images are no JSON object of references, `llm` describes no model.
+        InputInvalid: the images are no JSON object of references, `llm` describes no model, `own` is not read by
+            a container.
         ConfigurationInvalid: a digest is missing, or the machines for what is asked.
         Unavailable: the authority could not be fetched.
     """
     named = dict(contract.registry.images) if images is None else read_images(images)
     chosen = read_self_hosted(llm) if llm else None
-    return Rollout(contract, named, authority if authority is not None else _authority(contract), rules, chosen)
+    settings = read_own(own, environment(contract)) if own else {}
+    known = authority if authority is not None else _authority(contract)
+    return Rollout(contract, named, known, rules, chosen, settings)
 
 
 def as_yaml(rollout: Rollout) -> str:

@@ -1,5 +1,6 @@
 """`pointsman deploy`: every layer of a stack, in order."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import Format, print_outcomes
-from services.cli.render import read_llm_text, read_rules_text
+from services.cli.render import EnvironmentOption, read_llm_text, read_rules_text
 from services.cli.stack import CloudArgument, contract_text, read_text
 from services.core.kit.errors import InputInvalid, PointsmanError
 
@@ -24,6 +25,7 @@ def deploy(
     llm: Annotated[
         Path | None, typer.Option(help="JSON: a language model of your own, served by vLLM in the cluster")
     ] = None,
+    environment: EnvironmentOption = None,
     receiver: Annotated[
         Path | None, typer.Option(help="YAML: who hears of alerts, in Alertmanager's words; `prod` must have one")
     ] = None,
@@ -53,8 +55,15 @@ def deploy(
         raise InputInvalid("`small` has no Alertmanager: its alerts are the cloud's, by observability.alert_email.")
     if llm and (settings.is_small or not settings.cluster.gpu):
         raise InputInvalid(f"{cloud}/{profile} has no GPU machines, and a model of your own needs one: cluster.gpu.")
-    given = {"images": images, "authority": authority, "rules": rules, "llm": llm, "receiver": receiver}
-    config = {f"pointsman:{name}": layers.File(str(path), _read(name, path)) for name, path in given.items() if path}
+    given = {
+        "images": (images, _images),
+        "authority": (authority, _authority),
+        "rules": (rules, read_rules_text),
+        "llm": (llm, read_llm_text),
+        "environment": (environment, lambda path: _environment(path, cloud, profile)),
+        "receiver": (receiver, _receiver),
+    }
+    config = {f"pointsman:{n}": layers.File(str(path), _read(path, read)) for n, (path, read) in given.items() if path}
     order = layers.Order(cloud, profile, settings.is_small, config)
     works = layers.works(order, first, last)
     missing = layers.missing(settings, order, works)
@@ -79,10 +88,10 @@ def _step(name: str) -> "Step":
     return Step(name)
 
 
-def _read(name: str, path: Path) -> str:
+def _read(path: Path, read: Callable[[Path], str]) -> str:
     """Looked at before anything is made: the layers would refuse it when the ground is paid for, a pod at its start."""
     try:
-        return _READERS[name](path)
+        return read(path)
     except PointsmanError as exc:
         raise type(exc)(exc.message if str(path) in exc.message else f"{path}: {exc.message}") from exc
 
@@ -110,13 +119,17 @@ def _receiver(path: Path) -> str:
     return text
 
 
-_READERS: dict[str, Callable[[Path], str]] = {
-    "images": _images,
-    "authority": _authority,
-    "rules": read_rules_text,
-    "llm": read_llm_text,
-    "receiver": _receiver,
-}
+def _environment(path: Path, cloud: str, profile: str) -> str:
+    """Held against the contract that an offline plan promises: of a stack that is not up yet, too."""
+    from infra.contract import read_contract
+    from infra.offline.plan import plan_stacks
+    from k8s.workloads.environment import environment
+    from k8s.workloads.own import EXAMPLE, read_own
+
+    text = read_text(path, f"It is YAML such as {EXAMPLE}")
+    promised = read_contract(json.dumps(plan_stacks((cloud,), profile).stacks[0].contract))
+    read_own(text, environment(promised))
+    return text
 
 
 def _smoke(cloud: str, profile: str) -> None:

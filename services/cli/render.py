@@ -12,6 +12,11 @@ from services.core.kit.errors import InputInvalid
 if TYPE_CHECKING:
     from infra.contract import Contract
 
+EnvironmentOption = Annotated[
+    Path | None,
+    typer.Option("--environment", help="YAML: container -> variables of your own, such as POINTSMAN_SHADOW"),
+]
+
 
 def render(
     cloud: CloudArgument,
@@ -29,6 +34,7 @@ def render(
     llm: Annotated[
         Path | None, typer.Option(help="JSON: a language model of your own, served by vLLM in the cluster")
     ] = None,
+    environment: EnvironmentOption = None,
     settings: Annotated[
         str | None, typer.Option("--settings", help="a container's name: its settings as NAME=VALUE lines instead")
     ] = None,
@@ -50,8 +56,9 @@ def render(
     from k8s.workloads.run import as_yaml, rollout_of
 
     stack = contract_of(contract_text(cloud, profile, contract), cloud)
+    own = read_text(environment, "It is YAML.") if environment else ""
     if addons or settings:
-        typer.echo(addons_text(stack) if addons else settings_text(stack, settings or ""), nl=False)
+        typer.echo(addons_text(stack) if addons else settings_text(stack, settings or "", own), nl=False)
         return
     fix = "It holds an object such as {'gateway': 'registry/gateway@sha256:...'}"
     rollout = rollout_of(
@@ -60,25 +67,28 @@ def render(
         authority=read_text(authority, "It is a certificate as PEM.") if authority else None,
         rules=read_rules_text(rules) if rules else "",
         llm=read_llm_text(llm) if llm else "",
+        own=own,
     )
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
 
 
-def settings_text(contract: "Contract", container: str) -> str:
+def settings_text(contract: "Contract", container: str, own: str = "") -> str:
     """
-    For a shell: `set -a; . ./FILE`.
+    With an operator's `own` among them. For a shell: `set -a; . ./FILE`.
 
     Raises:
         InputInvalid: no such container.
     """
     from k8s.workloads.environment import environment
+    from k8s.workloads.own import read_own
 
     found = environment(contract)
     if container not in found:
         raise InputInvalid(f"No container {container!r}. Choose one of {', '.join(found)}.")
-    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(found[container].items()))
+    told = found[container] | (read_own(own, found).get(container, {}) if own else {})
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(told.items()))
 
 
 def addons_text(contract: "Contract") -> str:

@@ -4,11 +4,13 @@ Settings come from environment variables named POINTSMAN_*, read once at start a
 Each service derives one frozen class from `PlatformSettings`. Nothing else in the tree reads the environment.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from services.core.kit.errors import ConfigurationInvalid
 
@@ -50,20 +52,31 @@ class WorkloadIdentity(BaseSettings):
     gce_metadata_host: str = "metadata.google.internal"
 
 
-def read_settings(kind: type[S]) -> S:
+def read_settings(kind: type[S], given: Mapping[str, str] | None = None) -> S:
     """
-    The settings of this class from the environment.
+    The settings of this class from the environment, or from the variables `given`: those of a pod, for example.
 
     Raises:
         ConfigurationInvalid: naming each variable that is missing or wrong, with an example.
     """
     prefix = kind.model_config.get("env_prefix", "")
     try:
-        return kind()
+        return kind() if given is None else _told(kind, given)()
     except ValidationError as exc:
         raise ConfigurationInvalid(_explain(exc, prefix)) from exc
     except SettingsError as exc:  # a field of several values that is no JSON
         raise ConfigurationInvalid(f"Settings {prefix}*: {exc}. Write it as JSON.") from exc
+
+
+def _told(kind: type[S], given: Mapping[str, str]) -> type[S]:
+    """The same class, that reads these variables in place of the environment's."""
+
+    def sources(_: type[S], settings_cls: type[BaseSettings], **__: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        source = EnvSettingsSource(settings_cls)
+        source.env_vars = {name.lower(): value for name, value in given.items()}
+        return (source,)
+
+    return cast("type[S]", type(kind.__name__, (kind,), {"settings_customise_sources": classmethod(sources)}))
 
 
 def _explain(error: ValidationError, prefix: str) -> str:

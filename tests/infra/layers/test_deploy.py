@@ -51,6 +51,8 @@ def test_a_dry_run_prints_the_commands_in_order(tmp_path: Path) -> None:
         ("--llm", "{}", "The model of your own is not described"),
         ("--authority", "garbage", "No certificate as PEM"),
         ("--receiver", "garbage", "The receiver names no way"),
+        ("--environment", "worker: {POINTSMAN_SHADWO: true}", "worker reads no variable POINTSMAN_SHADWO"),
+        ("--environment", "gateway: {POINTSMAN_ROUTER_URL: x}", "POINTSMAN_ROUTER_URL comes from the stack"),
     ],
 )
 def test_a_file_is_looked_at_before_anything_is_made(option: str, text: str, why: str, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Every container's settings, made from what its pod is given: none missing, none that points at the pod itself."""
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -9,28 +8,17 @@ import pytest
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS, SERVING
 from k8s.workloads.environment import environment
+from k8s.workloads.own import CLASSES
 from k8s.workloads.pods import Rollout
 from services.core.kit import login
 from services.core.kit.errors import ConfigurationInvalid
-from services.core.kit.settings import PlatformSettings, WorkloadIdentity
+from services.core.kit.settings import PlatformSettings, WorkloadIdentity, read_settings
 from services.core.llm.build import is_strict
-from services.gateway.settings import GatewaySettings
 from services.migrator.grants import GRANTS
-from services.migrator.settings import MigratorSettings
 from services.rag.settings import RagSettings
-from services.router.settings import RouterSettings
-from services.trainer.settings import TrainerSettings
 from services.worker.settings import WorkerSettings
 from tests.k8s.conftest import OVERLAYS
 
-SETTINGS: dict[str, type[PlatformSettings]] = {
-    "gateway": GatewaySettings,
-    "router": RouterSettings,
-    "worker": WorkerSettings,
-    "rag": RagSettings,
-    "trainer": TrainerSettings,
-    "migrator": MigratorSettings,
-}
 NEEDED = """
 gateway:GATEWAY_HOST gateway:ROUTER_URL gateway:WORKER_URL router:ROUTER_HOST router:ROUTER_CACHE_DIR rag:RAG_HOST
 worker:WORKER_METRICS_HOST worker:WORKER_HOST worker:OBJECTS_URL worker:ROUTER_URL trainer:TRAINER_WORK_DIR
@@ -40,23 +28,17 @@ HERE = ("127.0.0.1", "localhost", ".pointsman")
 Rollouts = dict[tuple[str, str], Rollout]
 
 
-def read(container: str, given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> PlatformSettings:
-    for name in [name for name in os.environ if name.startswith(("POINTSMAN_", "AZURE_", "AWS_", "GCE_"))]:
-        monkeypatch.delenv(name)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    return SETTINGS[container].read()
+def read(container: str, given: dict[str, str]) -> PlatformSettings:
+    return read_settings(CLASSES[container], given)
 
 
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
-def test_no_setting_is_missing_or_a_laptops(
-    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_setting_is_missing_or_a_laptops(stack: tuple[str, str], rollouts: Rollouts) -> None:
     """A default that means this machine would make a pod wait for itself for ever."""
     found = environment(rollouts[stack].contract)
-    assert set(found) == set(CONTAINERS) == set(SETTINGS)
+    assert set(found) == set(CONTAINERS) == set(CLASSES)
     for container, given in found.items():
-        settings = read(container, given, monkeypatch)
+        settings = read(container, given)
         loose = {n: v for n, v in _flat(settings) if any(word in str(v) for word in HERE)}
         assert loose == {}, container
         known = {f"POINTSMAN_{name.upper()}" for name in type(settings).model_fields}
@@ -110,21 +92,18 @@ def _flat(settings: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(settings, name)) for name in type(settings).model_fields if name not in OFF]
 
 
-def test_a_forgotten_setting_would_show(rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forgotten_setting_would_show(rollouts: Rollouts) -> None:
     """The check above, shown each setting that it is there for."""
     found = environment(rollouts["gcp", "prod"].contract)
     for words in NEEDED.split():
         container, name = words.split(":")
         given = {n: v for n, v in found[container].items() if n != f"POINTSMAN_{name}"}
-        monkeypatch.undo()
-        settings = read(container, given, monkeypatch)
+        settings = read(container, given)
         assert any(word in str(getattr(settings, name.lower())) for word in HERE), name
 
 
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
-def test_each_container_listens_where_its_pod_is_asked(
-    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_container_listens_where_its_pod_is_asked(stack: tuple[str, str], rollouts: Rollouts) -> None:
     """The ports of the table are the ones the settings have by default."""
     ports = {
         "gateway": "gateway_port",
@@ -134,7 +113,7 @@ def test_each_container_listens_where_its_pod_is_asked(
     }
     found = environment(rollouts[stack].contract)
     for one in SERVING:
-        assert getattr(read(one.name, found[one.name], monkeypatch), ports[one.name]) == one.port
+        assert getattr(read(one.name, found[one.name]), ports[one.name]) == one.port
 
 
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
@@ -166,16 +145,14 @@ def test_the_variables_of_a_cloud_are_read_by_somebody(rollouts: Rollouts) -> No
 
 
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)
-def test_a_clouds_model_is_asked_in_the_strict_level(
-    stack: tuple[str, str], rollouts: Rollouts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clouds_model_is_asked_in_the_strict_level(stack: tuple[str, str], rollouts: Rollouts) -> None:
     """It is its vendor's, whoever's account is billed; only an operator may say that a model is their own."""
-    settings = read("worker", environment(rollouts[stack].contract)["worker"], monkeypatch)
+    settings = read("worker", environment(rollouts[stack].contract)["worker"])
     assert isinstance(settings, WorkerSettings)
     assert settings.llm.priority != "extractive"
     assert is_strict(settings.llm.priority, settings.llm)
     assert is_strict(settings.llm.summary, settings.llm)
-    chat = read("rag", environment(rollouts[stack].contract)["rag"], monkeypatch)
+    chat = read("rag", environment(rollouts[stack].contract)["rag"])
     assert isinstance(chat, RagSettings)
     assert chat.llm.answer.endswith(f":{rollouts[stack].contract.models.deployments[-1].name}")
     assert is_strict(chat.llm.answer, chat.llm)

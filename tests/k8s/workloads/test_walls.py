@@ -10,7 +10,8 @@ import pytest
 from infra.catalogue import GIVER
 from infra.grants import GRANTS, Access
 from k8s.workloads.containers import CONTAINERS, Target
-from k8s.workloads.pods import READS_SECRETS, Rollout
+from k8s.workloads.pods import Rollout
+from k8s.workloads.vault import READERS
 from k8s.workloads.walls import IDENTITY, egress, policies, way_to
 from services.core.kit.errors import ConfigurationInvalid
 from tests.k8s.conftest import OVERLAYS
@@ -70,7 +71,7 @@ def test_what_may_be_reached_may_also_be_used(container: str) -> None:
     granted = {BY_ACCESS[access] for access in GRANTS[container] if access in BY_ACCESS}
     used = set(CONTAINERS[container].calls) & set(BY_ACCESS.values())
     assert used == granted
-    assert (Access.SECRETS_READ in GRANTS[container]) <= (container in READS_SECRETS)
+    assert (Access.SECRETS_READ in GRANTS[container]) <= (container in READERS)
 
 
 @pytest.mark.parametrize("stack", OVERLAYS, ids="-".join)

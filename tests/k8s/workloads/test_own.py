@@ -1,0 +1,126 @@
+"""An operator's own settings: from a file into the pods that read them, and from the vault."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from k8s.workloads.environment import environment
+from k8s.workloads.objects import objects
+from k8s.workloads.own import CLASSES, read_own
+from k8s.workloads.pods import Rollout
+from services.cli.__main__ import app
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
+from services.core.kit.settings import read_settings
+from services.worker.settings import WorkerSettings
+from tests.k8s.conftest import AUTHORITY, images
+
+Rollouts = dict[tuple[str, str], Rollout]
+OWN = """
+worker:
+  POINTSMAN_SHADOW: true
+  POINTSMAN_FILTERS: {excluded_subjects: ["^out of office"]}
+  POINTSMAN_LLM__PRIORITY: extractive
+rag: {POINTSMAN_SHADOW: true}
+"""
+
+
+@pytest.fixture
+def command(rollouts: Rollouts, tmp_path: Path) -> list[str]:
+    """`pointsman render` of a stack that is up."""
+    (tmp_path / "contract.json").write_text(rollouts["aws", "prod"].contract.model_dump_json())
+    (tmp_path / "images.json").write_text(json.dumps(images()))
+    (tmp_path / "ca.pem").write_text(AUTHORITY)
+    (tmp_path / "own.yaml").write_text(OWN)
+    found = [
+        "render",
+        "aws",
+        "--contract",
+        str(tmp_path / "contract.json"),
+        "--environment",
+        str(tmp_path / "own.yaml"),
+    ]
+    return [*found, "--images", str(tmp_path / "images.json"), "--authority", str(tmp_path / "ca.pem")]
+
+
+def told(rendered: str) -> dict[str, dict[str, str]]:
+    """The variables of each pod, by its container."""
+    pods = [one["spec"].get("template", {}).get("spec", {}) for one in yaml.safe_load_all(rendered) if "spec" in one]
+    found = [pod["containers"][0] for pod in pods if "containers" in pod]
+    return {one["name"]: {row["name"]: row["value"] for row in one["env"]} for one in found}
+
+
+def test_a_setting_of_ones_own_reaches_its_container_alone(command: list[str]) -> None:
+    """As the container reads it: beside the contract's, and before its default of a model."""
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    found = told(done.stdout)
+    worker = read_settings(WorkerSettings, found["worker"])
+    assert (worker.shadow, worker.filters.excluded_subjects) == (True, ("^out of office",))
+    assert (worker.llm.priority, worker.llm.summary[:7]) == ("extractive", "bedrock")
+    assert found["rag"]["POINTSMAN_SHADOW"] == "true"
+    assert {name for name, given in found.items() if "POINTSMAN_SHADOW" in given} == {"worker", "rag"}
+    shown = CliRunner().invoke(app, [*command, "--settings", "rag"])
+    assert "POINTSMAN_SHADOW=true\n" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("worker", "no mapping of containers to variables"),
+        ("worker: [", "no YAML"),
+        ("wroker: {}", "No container is called wroker"),
+        ("worker: {POINTSMAN_SHADWO: true}", "worker reads no variable POINTSMAN_SHADWO"),
+        ("gateway: {POINTSMAN_SHADOW: true}", "gateway reads no variable POINTSMAN_SHADOW"),
+        ("worker: {POINTSMAN_SHADOW: maybe}", "POINTSMAN_SHADOW: Input should be a valid boolean"),
+        ("worker: {POINTSMAN_FILTERS__EXCLUDED_SUBJECT: []}", "Extra inputs are not permitted"),
+        ("worker: {POINTSMAN_DATABASE_URL: x}", "comes from the stack"),
+        ("gateway: {POINTSMAN_GATEWAY_PORT: 9000}", "is the pod's"),
+        ("worker: {POINTSMAN_WORKER_ID: one}", "is the pod's"),
+        ("worker: {POINTSMAN_CONNECTORS__JIRA__TOKEN: x}", "belongs into the vault"),
+        ("worker: {POINTSMAN_LLM__OPENAI__API_KEY: k-1}", "POINTSMAN_LLM__OPENAI__API_KEY holds a secret"),
+        (
+            "worker: {POINTSMAN_SHADOW: true, POINTSMAN_NOTIFY: {channels: {a: {kind: teams, url: 'https://x/s'}}, "
+            "rules: [{to: a}]}}",
+            r": POINTSMAN_NOTIFY holds a secret",
+        ),
+    ],
+)
+def test_what_nobody_would_read_is_refused(text: str, why: str, rollouts: Rollouts) -> None:
+    """Before a rollout: a pod would end at its start, or go on without, which is worse."""
+    with pytest.raises(InputInvalid, match=why):
+        read_own(text, environment(rollouts["aws", "prod"].contract))
+
+
+@pytest.mark.parametrize("stack", [("aws", "prod"), ("azure", "small"), ("gcp", "prod")], ids="-".join)
+def test_the_vault_holds_what_else_is_secret(stack: tuple[str, str], rollouts: Rollouts) -> None:
+    """A secret `settings`: its names, rewritten as external-secrets does, are read by the containers' own classes."""
+    rollout = _with_secrets(rollouts[stack], "zendesk", "settings")
+    made = {one["metadata"]["name"]: one for one in objects(rollout) if one["kind"] == "ExternalSecret"}
+    rewrite = made["connector-settings"]["spec"]["dataFrom"][0]["rewrite"][0]["regexp"]
+    channels = {"ops": {"kind": "slack_webhook", "url": "https://hooks.slack.example.com/s"}}
+    kept = {"notify__channels": json.dumps(channels), "notify__rules": '[{"to": "ops"}]', "llm__openai__api_key": "k"}
+    target = rewrite["target"].replace("$1", r"\1")
+    variables = {re.sub(rewrite["source"], target, name, count=1): value for name, value in kept.items()}
+    given = environment(rollout.contract)
+    worker = read_settings(WorkerSettings, {**given["worker"], **variables})
+    assert set(worker.notify.channels) == {"ops"}
+    for name in ("gateway", "rag"):
+        read_settings(CLASSES[name], {**given[name], **variables})
+    assert given["rag"]["POINTSMAN_RAG_CONNECTOR"] == "zendesk"
+
+
+def test_a_secret_for_no_connector_is_refused(rollouts: Rollouts) -> None:
+    """Its variables would end every container that reads connectors."""
+    with pytest.raises(ConfigurationInvalid, match=r"No connector is called zendsk\. .*zendesk, and settings for"):
+        _with_secrets(rollouts["aws", "prod"], "zendsk")
+
+
+def _with_secrets(rollout: Rollout, *tags: str) -> Rollout:
+    kept = rollout.contract.secrets
+    named = kept.model_copy(update={"connectors": {tag: f"{kept.uri}/secrets/connector-{tag}" for tag in tags}})
+    contract = rollout.contract.model_copy(update={"secrets": named})
+    return Rollout(contract, rollout.images, rollout.authority)
