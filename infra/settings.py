@@ -4,19 +4,17 @@ What an operator may choose for one stack. Cloud-neutral: a size is a name, each
 It knows no cloud SDK. Secrets never appear here: connector credentials are created empty and filled in the vault.
 """
 
-import re
 from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from infra.together import refusals
 from services.core.kit.errors import ConfigurationInvalid
 
 LogDays = Literal[30, 60, 90, 120, 150, 180, 365, 400, 545]  # what CloudWatch Logs and Log Analytics both accept
 CONTAINERS = ("gateway", "router", "worker", "rag", "trainer")
-# ALB and target group names end at 32 characters: ours, `-gateway` and Pulumi's eight of its own (`-1a2b3c4`).
-PREFIX_MAX = 32 - len("-gateway") - 8
 BUDGET_SHARES_PERCENT = (50, 80, 100)
 
 
@@ -260,19 +258,6 @@ class Operators(Closed):
 _NEVER_SEEN_OUTSIDE = tuple(
     IPv4Network(text) for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 )
-_ZONE = {
-    Cloud.AWS: (r"Z[A-Z0-9]{5,31}", "the hosted zone's id, such as Z0123456789ABCDEFGHIJ"),
-    Cloud.AZURE: (
-        r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/dn[sS][zZ]ones/(?P<name>[a-z0-9.-]+)",
-        "its resource id, /subscriptions/.../Microsoft.Network/dnsZones/example.com",
-    ),
-    Cloud.GCP: (r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", "the managed zone's name in the stack's project"),
-}
-_PRINCIPAL = {
-    Cloud.AWS: (r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", "arn:aws:iam::123456789012:role/platform"),
-    Cloud.AZURE: (r"(user|group|service):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "group:<object id in Entra>"),
-    Cloud.GCP: (r"(user|group|serviceAccount):[^@\s]+@[^@\s]+|principal(Set)?://.+", "group:platform@example.com"),
-}
 
 
 class Training(Closed):
@@ -347,127 +332,9 @@ class Settings(Closed):
         return raw
 
     @model_validator(mode="after")
-    def principals_are_the_clouds(self) -> Self:
-        pattern, example = _PRINCIPAL[self.cloud]
-        if wrong := [name for name in self.operators.principals if not re.fullmatch(pattern, name)]:
-            raise ValueError(f"operators.principals: {self.cloud} knows nobody called {wrong}; write {example}")
-        return self
-
-    @model_validator(mode="after")
-    def production_is_safe(self) -> Self:
-        wrong = {
-            "protect": not self.protect,
-            "database.highly_available": not self.database.highly_available,
-            "network.zones >= 2": self.network.zones < 2,
-            "network.private_endpoints": not self.network.private_endpoints,
-            "database.backup_days >= 14": self.database.backup_days < 14,
-            "edge.waf": not self.edge.waf,
-            "observability.alert_email": not self.observability.alert_email,
-        }
-        missing = [name for name, is_wrong in wrong.items() if is_wrong]
-        if self.profile is Profile.PROD and missing:
-            way_out = ". To take it down set retire: true instead" if not self.protect else ""
-            raise ValueError(f"a prod stack must set {', '.join(missing)}{way_out}")
-        return self
-
-    @model_validator(mode="after")
-    def names_fit(self) -> Self:
-        if len(self.prefix) > PREFIX_MAX:
-            raise ValueError(
-                f"names begin with {self.prefix!r}, {len(self.prefix)} characters; a load balancer's name leaves room "
-                f"for {PREFIX_MAX}: shorten application or the stack's name"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def clouds_take_it(self) -> Self:
-        """What is valid by itself and refused in this company, each with what to do."""
-        managed, network = not self.is_small, self.network
-        wrong = {
-            "network.zones: EKS, its balancer and its database want two zones or more": self.cloud is Cloud.AWS
-            and managed
-            and network.zones < 2,
-            "database.scaling_max: only Aurora scales, on AWS outside small; choose database.size": self.database.scales
-            and not (self.cloud is Cloud.AWS and managed),
-            "cluster.size: EKS Auto Mode goes by what pods ask; leave it out": self.cloud is Cloud.AWS
-            and managed
-            and self.cluster.size is not None,
-            "cluster.size: a small stack is one machine; set cluster.memory_gib: 4, 8 or 16": self.is_small
-            and self.cluster.size is not None,
-            "cluster.memory_gib is the one machine of small; set cluster.size": managed
-            and self.cluster.memory_gib is not None,
-            "cluster.spot: Azure's machine of 4 GiB is never on spot; set cluster.spot: false, or 8": self.is_small
-            and self.cloud is Cloud.AZURE
-            and self.cluster.node_gib == 4
-            and self.cluster.spot,
-            "network.nat: AKS goes out through a NAT gateway; set single or per-zone": self.cloud is Cloud.AZURE
-            and managed
-            and network.nat == "none"
-            and not network.existing,
-            "observability.log_days: flow logs end at 365 days; set 365, or network.flow_logs: false": self.cloud
-            is Cloud.AZURE
-            and network.flow_logs
-            and self.observability.log_days > 365,
-            "network.existing.private_dns_zones: a network is linked to one zone of a name; name those it has, or {}": (
-                self.cloud is Cloud.AZURE
-                and network.private_endpoints
-                and network.existing is not None
-                and network.existing.private_dns_zones is None
-            ),
-            "models.names: `global.` profiles leave the region's continent; name eu., us. or apac.": any(
-                name.startswith("global.") for name in self.models.names
-            ),
-        }
-        if found := [words for words, is_wrong in wrong.items() if is_wrong]:
+    def goes_together(self) -> Self:
+        if found := list(refusals(self)):
             raise ValueError("; ".join(found))
-        return self
-
-    @model_validator(mode="after")
-    def small_is_cheap(self) -> Self:
-        if self.is_small and self.network.nat != "none":
-            raise ValueError("a small stack must set network.nat: none; else use dev")
-        if self.profile is Profile.SMALL and self.cloud is Cloud.AZURE and not self.cluster.ssh_public_key:
-            raise ValueError("Azure wants cluster.ssh_public_key for a machine: the .pub text of ssh-keygen -t ed25519")
-        return self
-
-    @model_validator(mode="after")
-    def zone_is_the_clouds(self) -> Self:
-        zone, domain = self.edge.zone, self.edge.domain
-        if self.edge.has_chat and not domain:
-            raise ValueError("edge.chat is reached at a name under edge.domain: name the domain as well")
-        if self.edge.chat_origins and not self.edge.has_chat:
-            raise ValueError("edge.chat_origins name sites that show a chat which edge.chat keeps inside")
-        if not zone:
-            return self
-        if not domain:
-            raise ValueError("edge.zone holds edge.domain: name the domain as well")
-        pattern, example = _ZONE[self.cloud]
-        found = re.fullmatch(pattern, zone)
-        if not found:
-            raise ValueError(f"edge.zone: {zone!r} is no DNS zone of {self.cloud}; write {example}")
-        name = found.groupdict().get("name")
-        if name and domain != name and not domain.endswith(f".{name}"):
-            raise ValueError(f"edge.zone is of {name}, and edge.domain {domain} does not lie in it")
-        return self
-
-    @model_validator(mode="after")
-    def managed_has_a_name(self) -> Self:
-        if not self.is_small and not self.edge.domain:
-            raise ValueError("a managed cluster needs edge.domain for its certificate, such as tickets.example.com")
-        return self
-
-    @model_validator(mode="after")
-    def google_names_its_project(self) -> Self:
-        if self.cloud is Cloud.GCP and not (self.account and self.budget.billing_account):
-            raise ValueError(
-                "Google Cloud needs account (project id) and budget.billing_account (XXXXXX-XXXXXX-XXXXXX)"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def region_is_allowed(self) -> Self:
-        if self.allowed_regions and self.region not in self.allowed_regions:
-            raise ValueError(f"region {self.region!r} is not in allowed_regions {list(self.allowed_regions)}")
         return self
 
     @property
