@@ -52,8 +52,10 @@ def per_ticket(content: Content) -> "Figure":
         _curves(axis, content, profile)
     axes[0].set_ylabel("USD per ticket, log scale")
     _references(axes[0], content)
+    axes[0].fill_between([], [], [], color=PALE, alpha=0.2, linewidth=0, label="low to high estimate")
+    axes[0].plot([], [], color=PALE, linestyle=":", label="more than it is made for")
     figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="lower center", ncol=5, frameon=False, bbox_to_anchor=(0.5, 0.0)
+        *axes[0].get_legend_handles_labels(), loc="lower center", ncol=6, frameon=False, bbox_to_anchor=(0.5, 0.0)
     )
     figure.suptitle("What a ticket costs, by volume", x=0.01, ha="left", fontsize=13, fontweight="bold")
     figure.subplots_adjust(left=0.075, right=0.985, top=0.86, bottom=0.21, wspace=0.07)
@@ -175,7 +177,7 @@ def _limit(axis: "Axes", profile: str) -> None:
     if profile in TICKETS_MAX:
         most = TICKETS_MAX[profile]
         axis.axvline(most, color=PALE, linewidth=1, linestyle=":")
-        axis.text(most * 1.2, 0.25, f"made for up to\n{most:,} a month", fontsize=8, color=PALE, va="top")
+        axis.text(most * 1.06, 0.25, f"made for up to\n{most:,} a month", fontsize=7.5, color=PALE, va="top")
 
 
 def _references(axis: "Axes", content: Content) -> None:
