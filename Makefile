@@ -5,7 +5,7 @@ ARGS   ?=
 SETS   := run test all
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden contracts plan policies cost bench faults lock images
+.PHONY: help run test check scan golden contracts plan policies cost bench faults lock images
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,10 @@ check: ## ruff, ty, and actionlint where it is installed
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/ty check
 	@if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed: pipelines are checked by GitHub's schema alone (make test)"; fi
+
+scan: ## checkov over objects, images' recipes and pipelines, in an environment of its own
+	@test -x build/checkov/bin/checkov || ($(PYTHON) -m venv build/checkov && build/checkov/bin/pip install --quiet checkov==3.3.30)
+	@build/checkov/bin/checkov --config-file .checkov.yaml -d .
 
 golden: ## rewrites golden files; read the diff
 	@$(PYTHON) services/local/install.py test
