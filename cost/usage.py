@@ -16,6 +16,8 @@ USAGE = Path(__file__).with_name("usage.yaml")
 KB_PER_GB = Decimal(1_000_000)
 SECONDS_PER_HOUR = Decimal(3600)
 TRAINING_TICKETS_MAX = Decimal(100_000)  # services.trainer takes the newest; more teaches a router nothing
+DIVISORS = ("arrival_hours", "utilisation")
+MOST = Decimal(10**15)  # of anything: beyond it sums of money are no longer exact
 MINUTES_PER_MONTH = HOURS_PER_MONTH * 60
 
 
@@ -71,7 +73,17 @@ def load_assumptions(
         raise ConfigurationInvalid(f"No assumption is called {unknown[0]!r}. Known: {', '.join(sorted(rows))}")
     names = [name for name in rows if "@" not in name]
     inputs = {name: _assumption(name, rows.get(f"{name}@{cloud}", rows[name]), profile) for name in names}
+    for name, value in chosen.items():
+        _refuse_odd(inputs[name], value)
     return Assumptions(inputs=inputs, levels={}, overrides=dict(chosen))
+
+
+def _refuse_odd(known: Assumption, value: Decimal) -> None:
+    most = 1 if known.unit.startswith("share") else HOURS_PER_MONTH if known.unit.startswith("hours") else MOST
+    least_is_in = known.name not in DIVISORS
+    if not value.is_finite() or not 0 <= value <= most or (value == 0 and not least_is_in):
+        least = "0" if least_is_in else "more than 0"
+        raise ConfigurationInvalid(f"Assumption {known.name!r} is {value} {known.unit}: give {least} to {most:,}.")
 
 
 @cache

@@ -18,6 +18,12 @@ HEADER = (
     "what ends one database",
 )
 
+LEGEND = (
+    "gateway, router, worker, PostgreSQL: vCPUs at the peak, in pools filled to `utilisation`; a cluster runs a pod of "
+    "each at least, so a small number costs more than it says. Platforms: each with a database of its own. The audit "
+    "chain: 10,000 entries a second in one database. design/capacity.md says where each number comes from."
+)
+
 
 def rows(found: Sequence[Size]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return HEADER, [_row(one) for one in found]

@@ -74,6 +74,8 @@ class Trial:
         self._cli(settings, "history", "import", "--mock", str(HISTORY))
         if "trainer" in self.images:
             self._job("trainer", settings, "--promote", "--encoder", "frozen")
+        else:  # the router is not ready before it has a model
+            self._cli(settings, "train", "--encoder", "frozen")
         self._cli(settings, "docs", "encoder")  # the chat reads it out of the object store
         with psycopg.connect(url, autocommit=True) as conn:
             key = create_key(conn, name="trial", role=Role.ADMIN)

@@ -107,6 +107,17 @@ def works(order: Order, start: Step = Step.GROUND, until: Step = Step.SMOKE) -> 
     return [_work(order, step) for step in steps[steps.index(start) : steps.index(until) + 1]]
 
 
+def unread(order: Order, works: Sequence[Work]) -> list[str]:
+    """What was given and no chosen step would read: it would be thought to hold."""
+    read = {key for work in works if work.up for key in work.up.config}
+    layer = {True: "platform", False: "workloads"}
+    return [
+        f"--{key.removeprefix('pointsman:')} is read by {layer[key in OF_PLATFORM]}, which is not among the steps."
+        for key in order.config
+        if key not in read
+    ]
+
+
 def missing(settings: Settings, order: Order, works: Sequence[Work], stacks: Path = STACKS) -> list[str]:
     """What a layer would refuse when those below it are made and paid for: said before the first one is begun."""
     layers = {work.up.folder for work in works if work.up}

@@ -92,7 +92,7 @@ def workloads(contract: Contract) -> None:
         authority=config.get("authority"),
         rules=config.get("rules") or "",
         llm=config.get("llm") or "",
-        own=config.get("environment") or "",
+        own=config.get("environment"),
     )
     if contract.is_small:
         bucket.put(contract, bucket.WORKLOADS, rendered(rollout))

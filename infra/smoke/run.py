@@ -30,5 +30,7 @@ def contract_of(text: str, cloud: str) -> Contract:
     """
     contract = read_contract(text)
     if contract.cloud != cloud:
-        raise ConfigurationInvalid(f"The contract is of {contract.cloud}, not of {cloud}. Run: smoke {contract.cloud}")
+        raise ConfigurationInvalid(
+            f"The contract is of {contract.cloud}, not of {cloud}: name {contract.cloud} instead, or its contract"
+        )
     return contract

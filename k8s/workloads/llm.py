@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.contract import Contract
 from k8s.workloads.containers import CONTAINERS, USER, Target
-from k8s.workloads.environment import TASKS
+from k8s.workloads.environment import TASKS, environment
 from k8s.workloads.walls import IDENTITY, TELEMETRY, block, labels, namespace, policy, selected, web
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 
@@ -63,8 +63,19 @@ def refuse_without_machines(contract: Contract) -> None:
         raise ConfigurationInvalid("This stack has no GPU machines. Set `cluster: {gpu: true}` and run `pulumi up`.")
 
 
-def told(chosen: SelfHosted, name: str) -> dict[str, str]:
-    """A container that asks one, instead of the cloud's model; `standard`: no text leaves the cluster."""
+def settings(contract: Contract, chosen: SelfHosted | None) -> dict[str, dict[str, str]]:
+    """Each container's, with this model in place of the cloud's where one is chosen."""
+    found = environment(contract)
+    if chosen is None:
+        return found
+    for name in TASKS:
+        kept = {key: value for key, value in found[name].items() if not key.startswith("POINTSMAN_LLM__")}
+        found[name] = kept | _told(chosen, name)
+    return found
+
+
+def _told(chosen: SelfHosted, name: str) -> dict[str, str]:
+    """`standard`: no text leaves the cluster."""
     return {
         **{f"POINTSMAN_LLM__{task}": f"openai:{chosen.name}" for task in TASKS[name]},
         "POINTSMAN_LLM__OPENAI__BASE_URL": f"http://{SERVICE}/v1",

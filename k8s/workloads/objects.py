@@ -1,5 +1,7 @@
 """Every object of the workloads, in the order in which they are applied. Names and numbers come from containers.py."""
 
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -44,13 +46,14 @@ def objects(rollout: Rollout) -> list[Object]:
 
 
 def migrator(rollout: Rollout) -> Object:
-    """A job's pod cannot change, so each version of the image is a job of its own, which tidies itself away."""
-    version = rollout.images["worker"].rpartition(":")[2][:10]
+    """A job's pod cannot change, so another pod is a job of its own, which tidies itself away."""
+    pod = _job_pod(rollout, "migrator", "OnFailure")
+    version = hashlib.sha256(json.dumps(pod, sort_keys=True).encode()).hexdigest()[:10]
     spec = {
         "backoffLimit": 6,
         "activeDeadlineSeconds": 1800,
         "ttlSecondsAfterFinished": 86_400,
-        "template": _job_pod(rollout, "migrator", "OnFailure"),
+        "template": pod,
     }
     return _object("batch/v1", "Job", f"migrator-{version}", spec)
 

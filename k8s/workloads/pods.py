@@ -7,8 +7,8 @@ from typing import Any
 
 from infra.contract import Contract, Pool
 from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container
-from k8s.workloads.environment import CA_FOLDER, CACHE, TASKS, Settings, environment, needs_authority
-from k8s.workloads.llm import SelfHosted, refuse_without_machines, told
+from k8s.workloads.environment import CA_FOLDER, CACHE, Settings, needs_authority
+from k8s.workloads.llm import SelfHosted, refuse_without_machines, settings
 from k8s.workloads.vault import from_vault, refuse_unknown
 from k8s.workloads.walls import labels
 from services.core.kit.errors import ConfigurationInvalid
@@ -52,7 +52,8 @@ class Rollout:
             refuse_without_machines(self.contract)
         if needs_authority(self.contract) and "BEGIN CERTIFICATE" not in self.authority:
             raise ConfigurationInvalid(
-                f"The database's authority is missing. Fetch it from {self.contract.database.ca[:80]} and hand it over."
+                f"The database's authority is no certificate as PEM, which has a line BEGIN CERTIFICATE. Fetch it from "
+                f"{self.contract.database.ca[:80]} and hand it over."
             )
 
     @property
@@ -182,11 +183,9 @@ def _reads_rules(rollout: Rollout, name: str) -> bool:
 
 def _told(rollout: Rollout, name: str) -> dict[str, str]:
     more = {"POINTSMAN_REDACTION_RULES": RULES_FILE} if _reads_rules(rollout, name) else {}
-    found = environment(rollout.contract)[name]
-    if rollout.llm is not None and name in TASKS:
-        found = {key: value for key, value in found.items() if not key.startswith("POINTSMAN_LLM__")}
-        more |= told(rollout.llm, name)
-    return found | more | rollout.own.get(name, {})
+    # Kubernetes replaces $(NAME) in a value, and makes one of two dollars.
+    own = {key: value.replace("$", "$$") for key, value in rollout.own.get(name, {}).items()}
+    return settings(rollout.contract, rollout.llm)[name] | more | own
 
 
 def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from infra.contract import Contract
 from k8s.pages import as_yaml as dumped
 from k8s.platform.objects import after
-from k8s.workloads.environment import environment, needs_authority
-from k8s.workloads.llm import read_self_hosted
+from k8s.workloads.environment import needs_authority
+from k8s.workloads.llm import read_self_hosted, settings
 from k8s.workloads.objects import objects
 from k8s.workloads.own import read_own
 from k8s.workloads.pods import Rollout, refuse_other_images
@@ -26,7 +26,7 @@ def rollout_of(
     authority: str | None = None,
     rules: str = "",
     llm: str = "",
-    own: str = "",
+    own: str | None = None,
 ) -> Rollout:
     """
     Raises:
@@ -37,9 +37,9 @@ def rollout_of(
     """
     named = dict(contract.registry.images) if images is None else read_images(images)
     chosen = read_self_hosted(llm) if llm else None
-    settings = read_own(own, environment(contract)) if own else {}
+    further = read_own(own, settings(contract, chosen)) if own is not None else {}
     known = authority if authority is not None else _authority(contract)
-    return Rollout(contract, named, known, rules, chosen, settings)
+    return Rollout(contract, named, known, rules, chosen, further)
 
 
 def as_yaml(rollout: Rollout) -> str:

@@ -15,6 +15,8 @@ STORE = "cloud"
 READERS = ("gateway", "worker", "rag")
 REST = "settings"
 PREFIX = "POINTSMAN_"
+# The stack's words are written in capitals: only under the same name do they come before the vault's.
+CAPITALS = {"transform": {"template": "{{ .value | upper }}"}}
 
 
 def secret_name(tag: str) -> str:
@@ -50,12 +52,13 @@ def external(tag: str, where: str) -> tuple[str, dict[str, Any]]:
     """Name and spec of the ExternalSecret; `where` is the vault's word for it."""
     key = where.rpartition("/")[2] if where.startswith("https://") else where
     prefix = PREFIX if tag == REST else f"{PREFIX}CONNECTORS__{_system(tag).upper()}__"
+    prefixed = {"regexp": {"source": "(.*)", "target": f"{prefix}$1"}}
     spec = {
         "refreshInterval": "15m",
         "secretStoreRef": {"kind": "ClusterSecretStore", "name": STORE},
         "target": {"name": secret_name(tag), "creationPolicy": "Owner", "deletionPolicy": "Retain"},
         "dataFrom": [
-            {"extract": {"key": key}, "rewrite": [{"regexp": {"source": "(.*)", "target": f"{prefix}$1"}}]},
+            {"extract": {"key": key}, "rewrite": [prefixed, CAPITALS]},
         ],
     }
     return secret_name(tag), spec

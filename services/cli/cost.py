@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,10 +67,21 @@ def cost(
     Example: `pointsman cost --profile all --format html --out cost.html`
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_before(ctx)
         return
     chosen, volumes = _with_own_model(_scenario(scenario), llm), _volumes(tickets)
     stacks = _stacks(cloud, profile, plan)
     _write(_render(format_, stacks, volumes, chosen, out), out)
+
+
+def _refuse_before(ctx: typer.Context) -> None:
+    """An option that stands before a subcommand is none of it, and would be thought to hold."""
+    given = [name for name in ctx.params if (at := ctx.get_parameter_source(name)) and at.name == "COMMANDLINE"]
+    if given:
+        names = ", ".join(f"--{name.rstrip('_')}" for name in given)
+        raise InputInvalid(
+            f"{names} stands before `{ctx.invoked_subcommand}`, which does not read it. Write it behind."
+        )
 
 
 @app.command("check")
@@ -161,7 +173,7 @@ def capacity(
       pointsman cost capacity --tickets 50000,5000000
     """
     from cost.capacity import VOLUMES, sizes
-    from cost.report.sizes import as_json, rows
+    from cost.report.sizes import LEGEND, as_json, rows
     from cost.usage import load_assumptions
 
     chosen = _scenario(scenario)
@@ -171,6 +183,7 @@ def capacity(
         print_json(as_json(found))
     elif format_ is CostFormat.TABLE:
         print_table(*rows(found))
+        typer.echo(LEGEND)
     else:
         raise InputInvalid(f"Capacity is shown as table or json, not as {format_.value}.")
 
@@ -353,8 +366,13 @@ def _scenario(path: Path | None) -> "Scenario":
 
 def _volumes(text: str) -> list[int]:
     parts = [part.strip().replace("_", "") for part in text.split(",") if part.strip()]
-    if not parts or not all(re.fullmatch(r"\d{1,12}", part) for part in parts):
-        raise InputInvalid(f"--tickets {text!r} is no list of whole numbers. Example: --tickets 1000,24000")
+    if not parts or not all(re.fullmatch(r"[1-9]\d{0,11}", part) for part in parts):
+        raise InputInvalid(
+            f"--tickets {text!r} is no list of whole numbers from 1 to 999999999999, written without a comma inside. "
+            "Example: --tickets 1000,24000"
+        )
+    if any(len(part) == 3 and len(before) < 3 for before, part in pairwise(parts)):
+        raise InputInvalid(f"--tickets {text!r}: is a comma one of thousands? Write 1500, or larger numbers first.")
     return [int(part) for part in parts]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def deploy(
     cloud: CloudArgument,
-    profile: Annotated[str, typer.Option(help="the stack: Pulumi.<profile>.yaml in infra/stacks/<cloud>")] = "dev",
+    profile: Annotated[str, typer.Option(help="the stack: Pulumi.PROFILE.yaml in infra/stacks/CLOUD")] = "dev",
     images: Annotated[Path | None, typer.Option(help="JSON: image -> reference with its digest")] = None,
     authority: Annotated[Path | None, typer.Option(help="PEM of the database's authority")] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML: what you add to redaction")] = None,
@@ -60,12 +60,14 @@ def deploy(
         "authority": (authority, _authority),
         "rules": (rules, read_rules_text),
         "llm": (llm, read_llm_text),
-        "environment": (environment, lambda path: _environment(path, cloud, profile)),
+        "environment": (environment, lambda path: _environment(path, cloud, profile, llm)),
         "receiver": (receiver, _receiver),
     }
     config = {f"pointsman:{n}": layers.File(str(path), _read(path, read)) for n, (path, read) in given.items() if path}
     order = layers.Order(cloud, profile, settings.is_small, config)
     works = layers.works(order, first, last)
+    if unread := layers.unread(order, works):
+        raise InputInvalid(f"{' '.join(unread)} Leave it out, or choose other steps with --from and --until.")
     missing = layers.missing(settings, order, works)
     for work in works if dry_run else ():
         typer.echo("\n".join([f"# {work.step}{': ' + work.note if work.note else ''}", *work.commands]))
@@ -119,16 +121,16 @@ def _receiver(path: Path) -> str:
     return text
 
 
-def _environment(path: Path, cloud: str, profile: str) -> str:
+def _environment(path: Path, cloud: str, profile: str, llm: Path | None) -> str:
     """Held against the contract that an offline plan promises: of a stack that is not up yet, too."""
     from infra.contract import read_contract
     from infra.offline.plan import plan_stacks
-    from k8s.workloads.environment import environment
+    from k8s.workloads.llm import read_self_hosted, settings
     from k8s.workloads.own import EXAMPLE, read_own
 
     text = read_text(path, f"It is YAML such as {EXAMPLE}")
     promised = read_contract(json.dumps(plan_stacks((cloud,), profile).stacks[0].contract))
-    read_own(text, environment(promised))
+    read_own(text, settings(promised, read_self_hosted(read_llm_text(llm)) if llm else None))
     return text
 
 

@@ -23,7 +23,7 @@ class PlanFormat(StrEnum):
 
 def plan(
     cloud: Annotated[str, typer.Argument(help="aws, azure, gcp or all")] = "all",
-    profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.<profile>.yaml")] = "dev",
+    profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.PROFILE.yaml")] = "dev",
     tickets: Annotated[
         int | None, typer.Option(help="tickets a month, for the price (what the profile is meant for)", min=0)
     ] = None,

@@ -9,7 +9,7 @@ from services.cli.output import Format, FormatOption, print_outcomes
 
 def preflight(
     cloud: Annotated[str, typer.Argument(help="aws, azure or gcp")],
-    profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.<profile>.yaml")] = "dev",
+    profile: Annotated[str, typer.Option(help="dev, small or prod: Pulumi.PROFILE.yaml")] = "dev",
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Command lines, sign-in, region, quotas to raise and access to models. Exit 1 when something is missing."""

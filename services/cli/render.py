@@ -56,7 +56,7 @@ def render(
     from k8s.workloads.run import as_yaml, rollout_of
 
     stack = contract_of(contract_text(cloud, profile, contract), cloud)
-    own = read_text(environment, "It is YAML.") if environment else ""
+    own = read_text(environment, "It is YAML.") if environment else None
     if addons or settings:
         typer.echo(addons_text(stack) if addons else settings_text(stack, settings or "", own), nl=False)
         return
@@ -74,7 +74,7 @@ def render(
         typer.secho(f"Note: {why}", err=True)
 
 
-def settings_text(contract: "Contract", container: str, own: str = "") -> str:
+def settings_text(contract: "Contract", container: str, own: str | None = None) -> str:
     """
     With an operator's `own` among them. For a shell: `set -a; . ./FILE`.
 
@@ -87,7 +87,7 @@ def settings_text(contract: "Contract", container: str, own: str = "") -> str:
     found = environment(contract)
     if container not in found:
         raise InputInvalid(f"No container {container!r}. Choose one of {', '.join(found)}.")
-    told = found[container] | (read_own(own, found).get(container, {}) if own else {})
+    told = found[container] | (read_own(own, found).get(container, {}) if own is not None else {})
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(told.items()))
 
 

@@ -45,10 +45,10 @@ def add_commands(
     def import_rules(
         file: Annotated[Path, typer.Argument(help="TOML; what it does not name stays as it is now.")],
     ) -> None:
-        named = _read(file)
+        _read(file)  # before a database is started for it
         with open_platform() as settings, connected(settings) as conn:
             held = newest(conn, kind, contract)
-            chosen = _parse(file, contract, _over(held.model_dump(mode="json"), named))
+            chosen = over(held, file)
             changes = list(_changes(held, chosen))
             if changes:
                 keep(conn, kind, chosen)
@@ -71,6 +71,16 @@ def read_toml(file: Path, contract: type[Rules]) -> Rules:
     return _parse(file, contract, _read(file))
 
 
+def over(held: Rules, file: Path) -> Rules:
+    """
+    The rules that would hold after an import of `file`.
+
+    Raises:
+        InputInvalid: no TOML, or not as the contract says; names where.
+    """
+    return _parse(file, type(held), _over(held.model_dump(mode="json"), _read(file)))
+
+
 def keep(conn: psycopg.Connection, kind: str, rules: Contract) -> None:
     """With an entry in the audit log, in one transaction."""
     told = rules.model_dump(mode="json")
@@ -87,9 +97,11 @@ def newest(conn: psycopg.Connection, kind: str, contract: type[Rules]) -> Rules:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
-        raise InputInvalid(f"{file} cannot be read: {exc}.") from exc
+        return tomllib.loads(file.read_text("utf-8-sig"))
+    except OSError as exc:
+        raise InputInvalid(f"{file} cannot be read: {exc.strerror}.") from exc
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InputInvalid(f"{file} is no TOML: {exc}.") from exc
 
 
 def _parse(file: Path, contract: type[Rules], values: dict[str, Any]) -> Rules:

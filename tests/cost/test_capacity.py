@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from cost.capacity import DATABASE_TB_MAX, NEW_TICKET_MS, size
 from cost.usage import Assumptions, load_assumptions
 from services.cli.__main__ import app
-from services.core.kit.errors import InputInvalid
+from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 
 LANDED = Path(__file__).parents[1] / "bench" / "landed.json"
 
@@ -20,11 +20,11 @@ def assumed(**chosen: str) -> Assumptions:
 
 
 def test_a_month_on_paper():
-    """3.6 million tickets in 1,000 hours are one a second, four at the peak; each counts 2.5 times, at half load."""
-    found = size(assumed(arrival_hours="1000", utilisation="0.5", retained_months="1"), 3_600_000)
+    """1.8 million tickets in 500 hours are one a second, four at the peak; each counts 2.5 times, at half load."""
+    found = size(assumed(arrival_hours="500", utilisation="0.5", retained_months="1"), 1_800_000)
     assert found.peak_per_s == 4
     assert found.vcpus["postgres"] == 4 * NEW_TICKET_MS["postgres"] * Decimal("2.5") / 1_000 / Decimal("0.5")
-    assert found.database_tb == Decimal("0.09")  # 25 KB each
+    assert found.database_tb == Decimal("0.045")  # 25 KB each
     assert (found.platforms, found.ends) == (1, ())
 
 
@@ -56,3 +56,35 @@ def test_the_command_shows_it():
     assert one["ends"] == ["35 TB of disk", "the audit chain"]
     refused = CliRunner().invoke(app, ["cost", "capacity", "--format", "png"])
     assert "table or json" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["capacity", "--tickets", "24,000"], "without a comma inside"),
+        (["capacity", "--tickets", "1,500"], "is a comma one of thousands"),
+        (["capacity", "--tickets", "0"], "from 1 to"),
+        (["--cloud", "aws", "capacity"], "--cloud stands before `capacity`"),
+        (["--format", "json", "capacity"], "--format stands before `capacity`"),
+    ],
+)
+def test_what_would_be_read_as_something_else_is_refused(arguments: list[str], why: str):
+    refused = CliRunner().invoke(app, ["cost", *arguments])
+    assert refused.exit_code != 0
+    assert why in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("arrival_hours", "0"),
+        ("arrival_hours", "8000"),
+        ("utilisation", "0"),
+        ("utilisation", "2"),
+        ("images_gb", "-1"),
+    ],
+)
+def test_an_assumption_that_cannot_be_is_refused(name: str, value: str):
+    """A divisor of nothing was a traceback, and a month of 8,000 hours a table."""
+    with pytest.raises(ConfigurationInvalid, match=f"Assumption '{name}' is {value} "):
+        assumed(**{name: value})

@@ -8,7 +8,7 @@ from services.core.contracts.base import Contract
 
 Kept = Literal["originals", "tickets", "unclosed", "history", "conversations"]
 KEPT: tuple[Kept, ...] = ("originals", "tickets", "unclosed", "history", "conversations")
-Days = Annotated[int, Field(ge=1, le=36_500)] | Literal["never"]
+Days = Annotated[int, Field(strict=True, ge=1, le=36_500)] | Literal["never"]
 
 
 class RetentionRules(Contract):

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from services.core.kit.errors import ConfigurationInvalid
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 S = TypeVar("S", bound=BaseSettings)
 EXAMPLES = {
     "POINTSMAN_DATABASE_URL": "postgresql://pointsman:secret@127.0.0.1:5432/pointsman",
@@ -25,13 +26,25 @@ class PlatformSettings(BaseSettings):
     """What every container needs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="POINTSMAN_", env_nested_delimiter="__", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="POINTSMAN_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     database_url: SecretStr
     objects_url: str = "file:.pointsman/objects"
     company: str = "default"  # whose database it is: a container refuses to work on another company's
     log_level: str = "INFO"
+
+    @field_validator("log_level")
+    @classmethod
+    def _is_level(cls, word: str) -> str:
+        if word.upper() not in LEVELS:
+            raise ValueError(f"no level is called {word}. There are {', '.join(LEVELS)}")
+        return word.upper()
 
     @classmethod
     def read(cls) -> Self:

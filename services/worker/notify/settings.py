@@ -144,7 +144,8 @@ class NotifySettings(Part):
         for rule in self.rules:
             if rule.to not in self.channels:
                 raise ValueError(
-                    f"a rule tells '{rule.to}', which is no channel. There are: {', '.join(self.channels)}"
+                    f"a rule tells '{rule.to}', which is no channel. There are: {', '.join(self.channels) or 'none'}; "
+                    "channels and rules are read together"
                 )
         if silent := sorted(set(self.channels) - {rule.to for rule in self.rules}):
             raise ValueError(f'no rule tells {", ".join(silent)} anything. Give it one, e.g. {{"to": "{silent[0]}"}}')

@@ -63,6 +63,14 @@ def test_a_file_is_looked_at_before_anything_is_made(option: str, text: str, why
         CliRunner().invoke(app, command, catch_exceptions=False)
 
 
+def test_a_file_that_no_chosen_step_reads_is_refused(tmp_path: Path) -> None:
+    """It would be thought to hold: nothing keeps it for a later run."""
+    (tmp_path / "images.json").write_text(json.dumps(images()))
+    command = ["deploy", "aws", "--profile", "prod", "--images", str(tmp_path / "images.json"), "--dry-run"]
+    with pytest.raises(InputInvalid, match=r"--images is read by workloads, which is not among the steps"):
+        CliRunner().invoke(app, [*command, "--until", "ground"], catch_exceptions=False)
+
+
 def test_clouds_and_stacks_that_there_are_are_named() -> None:
     with pytest.raises(ConfigurationInvalid, match=r"No cloud 'moon'\. Choose one of aws, azure, gcp\."):
         CliRunner().invoke(app, ["deploy", "moon", "--dry-run"], catch_exceptions=False)

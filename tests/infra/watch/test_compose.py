@@ -11,8 +11,9 @@ from jsonschema import Draft7Validator
 
 from k8s.workloads.containers import CONTAINERS, IMAGES, SCRAPED, USER
 from k8s.workloads.environment import CACHE
+from k8s.workloads.own import CLASSES
+from services.core.kit.settings import read_settings
 from tests.infra.watch.test_watch import ROOT
-from tests.k8s.workloads.test_environment import SETTINGS, read
 
 FILE = ROOT / "docker-compose.yml"
 PROMETHEUS = yaml.safe_load((ROOT / "infra/watch/prometheus.yaml").read_text("utf-8"))
@@ -61,11 +62,11 @@ def test_a_container_is_built_from_the_recipe_and_locked_in(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_are_constructed_from_what_a_container_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_constructed_from_what_a_container_is_given(name: str) -> None:
     """None is missing, unknown or points at the container itself."""
     given = {key: filled(str(value)) for key, value in service(name)["environment"].items()}
-    settings = read(name, given, monkeypatch)
-    known = {f"POINTSMAN_{field.upper()}" for field in SETTINGS[name].model_fields}
+    settings = read_settings(CLASSES[name], given)
+    known = {f"POINTSMAN_{field.upper()}" for field in CLASSES[name].model_fields}
     everybodys = {"POINTSMAN_ROUTER_URL", "POINTSMAN_WORKER_URL"}
     assert {key.split("__")[0] for key in given if key.startswith("POINTSMAN_")} - everybodys <= known
     loose = {

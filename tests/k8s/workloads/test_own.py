@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import yaml
 from typer.testing import CliRunner
 
 from k8s.workloads.environment import environment
-from k8s.workloads.objects import objects
+from k8s.workloads.llm import SelfHosted, settings
+from k8s.workloads.objects import migrator, objects
 from k8s.workloads.own import CLASSES, read_own
 from k8s.workloads.pods import Rollout
 from services.cli.__main__ import app
@@ -76,16 +78,41 @@ def test_a_setting_of_ones_own_reaches_its_container_alone(command: list[str]) -
         ("worker: {POINTSMAN_SHADWO: true}", "worker reads no variable POINTSMAN_SHADWO"),
         ("gateway: {POINTSMAN_SHADOW: true}", "gateway reads no variable POINTSMAN_SHADOW"),
         ("worker: {POINTSMAN_SHADOW: maybe}", "POINTSMAN_SHADOW: Input should be a valid boolean"),
-        ("worker: {POINTSMAN_FILTERS__EXCLUDED_SUBJECT: []}", "Extra inputs are not permitted"),
+        ("worker: {POINTSMAN_FILTERS__EXCLUDED_SUBJECT: []}", "In FILTERS there are EXCLUDED_SUBJECTS"),
         ("worker: {POINTSMAN_DATABASE_URL: x}", "comes from the stack"),
         ("gateway: {POINTSMAN_GATEWAY_PORT: 9000}", "is the pod's"),
         ("worker: {POINTSMAN_WORKER_ID: one}", "is the pod's"),
         ("worker: {POINTSMAN_CONNECTORS__JIRA__TOKEN: x}", "belongs into the vault"),
-        ("worker: {POINTSMAN_LLM__OPENAI__API_KEY: k-1}", "POINTSMAN_LLM__OPENAI__API_KEY holds a secret"),
+        ("worker: {POINTSMAN_LLM__OPENAI__API_KEY: k-1}", "POINTSMAN_LLM__OPENAI__API_KEY holds a secret, which"),
+        ("worker: {POINTSMAN_SHADOW: true}\nworker: {}", "Line 2 says 'worker' again"),
+        ("worker:\n  POINTSMAN_SHADOW: true\n  POINTSMAN_SHADOW: false", "Line 3 says 'POINTSMAN_SHADOW' again"),
+        ('worker: {POINTSMAN_NOTIFY: \'{"rules": [], "rules": []}\'}', "has a key twice: rules, rules"),
+        ("worker: {POINTSMAN_shadow: true}", "in capitals: POINTSMAN_SHADOW"),
+        ("worker: {POINTSMAN_SHADOW__X: true}", "It has no parts"),
+        (
+            "worker: {POINTSMAN_LLM: {priority: extractive}}",
+            "POINTSMAN_LLM and POINTSMAN_LLM__BEDROCK__REGION say the same",
+        ),
+        ("worker: {POINTSMAN_FILTERS: {}, POINTSMAN_FILTERS__SKIP_GROUPED: true}", "say the same"),
+        ("worker: {POINTSMAN_LLM__BEDROCK__REGION: eu-central-1}", "comes from the stack"),
+        ("worker: {POINTSMAN_LOG_LEVEL: LOUD}", "no level is called LOUD"),
+        ("worker: {POINTSMAN_ROUTER_PATIENCE_S: .inf}", "POINTSMAN_ROUTER_PATIENCE_S"),
+        ("worker: {POINTSMAN_ROUTER_PATIENCE_S: 1:30}", "POINTSMAN_ROUTER_PATIENCE_S"),
+        ("worker: {POINTSMAN_FILTERS: null}", "POINTSMAN_FILTERS"),
+        ("gcp: {POINTSMAN_SHADOW: &a true}", "No container is called gcp"),
+        ("worker: {POINTSMAN_SHADOW: !env X}", "the tag !env"),
+        ("worker: {POINTSMAN_EVENTS_URL: 'kafka://x'}", "no address of an event bus"),
+        ("worker: {POINTSMAN_LLM__OPENAI__BASE_URL: 'https://u:p@llm.example.com'}", "holds a secret"),
+        ("router: {POINTSMAN_ROUTER_MODEL_DIR: /no/such}", "/no/such is a file that no pod has"),
+        (
+            "worker: {POINTSMAN_FILTERS: {excluded_subjects: ['" + "x" * 100_001 + "']}}",
+            "with which no pod would start",
+        ),
+        ("", "no mapping of containers to variables"),
         (
             "worker: {POINTSMAN_SHADOW: true, POINTSMAN_NOTIFY: {channels: {a: {kind: teams, url: 'https://x/s'}}, "
             "rules: [{to: a}]}}",
-            r": POINTSMAN_NOTIFY holds a secret",
+            "holds a secret, which whoever reads pods",
         ),
     ],
 )
@@ -100,17 +127,43 @@ def test_the_vault_holds_what_else_is_secret(stack: tuple[str, str], rollouts: R
     """A secret `settings`: its names, rewritten as external-secrets does, are read by the containers' own classes."""
     rollout = _with_secrets(rollouts[stack], "zendesk", "settings")
     made = {one["metadata"]["name"]: one for one in objects(rollout) if one["kind"] == "ExternalSecret"}
-    rewrite = made["connector-settings"]["spec"]["dataFrom"][0]["rewrite"][0]["regexp"]
+    (rewrite, capitals) = made["connector-settings"]["spec"]["dataFrom"][0]["rewrite"]
+    rewrite = rewrite["regexp"]
+    assert capitals == {"transform": {"template": "{{ .value | upper }}"}}
     channels = {"ops": {"kind": "slack_webhook", "url": "https://hooks.slack.example.com/s"}}
     kept = {"notify__channels": json.dumps(channels), "notify__rules": '[{"to": "ops"}]', "llm__openai__api_key": "k"}
     target = rewrite["target"].replace("$1", r"\1")
-    variables = {re.sub(rewrite["source"], target, name, count=1): value for name, value in kept.items()}
+    variables = {re.sub(rewrite["source"], target, name, count=1).upper(): value for name, value in kept.items()}
     given = environment(rollout.contract)
     worker = read_settings(WorkerSettings, {**given["worker"], **variables})
     assert set(worker.notify.channels) == {"ops"}
     for name in ("gateway", "rag"):
         read_settings(CLASSES[name], {**given[name], **variables})
     assert given["rag"]["POINTSMAN_RAG_CONNECTOR"] == "zendesk"
+
+
+def test_a_model_of_ones_own_keeps_its_address(rollouts: Rollouts) -> None:
+    """Its text is redacted for a machine inside: another address would get it, too."""
+    text = "worker: {POINTSMAN_LLM__OPENAI__BASE_URL: 'https://llm.example.com/v1'}"
+    chosen = SelfHosted(image="vllm@sha256:" + "1" * 64, model="s3://acme/qwen", name="qwen")
+    with pytest.raises(InputInvalid, match="comes from the stack"):
+        read_own(text, settings(rollouts["aws", "prod"].contract, chosen))
+
+
+def test_dollars_come_as_they_are_written(command: list[str], tmp_path: Path) -> None:
+    """Kubernetes would put a variable in place of $(NAME), and make one dollar of two."""
+    (tmp_path / "own.yaml").write_text("worker: {POINTSMAN_FILTERS: {excluded_subjects: ['cost \\$\\$', '\\$(X)']}}")
+    found = told(CliRunner().invoke(app, command).stdout)["worker"]["POINTSMAN_FILTERS"]
+    read = WorkerSettings.model_fields["filters"].annotation.model_validate_json(found.replace("$$", "$"))  # ty: ignore
+    assert read.excluded_subjects == ("cost \\$\\$", "\\$(X)")
+
+
+def test_a_migrator_that_is_told_else_is_a_job_of_its_own(rollouts: Rollouts) -> None:
+    """A job's pod cannot change: under the same name the whole rollout would be refused."""
+    rollout = rollouts["aws", "prod"]
+    other = replace(rollout, own={"migrator": {"POINTSMAN_LOG_LEVEL": "DEBUG"}})
+    names = {migrator(one)["metadata"]["name"] for one in (rollout, rollout, other)}
+    assert len(names) == 2
 
 
 def test_a_secret_for_no_connector_is_refused(rollouts: Rollouts) -> None:

@@ -196,18 +196,29 @@ def test_rules_are_set_and_looked_at_before_they_hold(
     cli, file = CliRunner(), tmp_path / "retention.toml"
     came(ask, days_ago=31)
     assert "kept for good" in cli.invoke(app, ["retention", "import", str(written(file, ""))]).stdout
-    said = cli.invoke(app, ["retention", "import", str(written(file, "originals = 30\nconversations = 90\n"))])
+    written(file, "originals = 30\nconversations = 90\n")
+    before = json.loads(cli.invoke(app, ["retention", "due", str(file), "--format", "json"]).stdout)
+    assert before["originals"] == {"days": 30, "due": 1}
+    assert json.loads(cli.invoke(app, ["retention", "show", "--format", "json"]).stdout)["originals"] == "never"
+    said = cli.invoke(app, ["retention", "import", str(file)])
     assert said.exit_code == 0
     assert "originals: never -> 30" in said.stdout
     assert "Kept: originals 30 days, conversations 90 days; the rest for good." in said.stdout
     due = json.loads(cli.invoke(app, ["retention", "due", "--format", "json"]).stdout)
-    assert due == {kept: {"days": None, "due": 0} for kept in KEPT} | {
-        "originals": {"days": 30, "due": 1},
-        "conversations": {"days": 90, "due": 0},
-    }
+    assert (
+        due
+        == before
+        == {kept: {"days": None, "due": 0} for kept in KEPT}
+        | {
+            "originals": {"days": 30, "due": 1},
+            "conversations": {"days": 90, "due": 0},
+        }
+    )
     wrong = cli.invoke(app, ["retention", "import", str(written(file, "tickets = 10\n"))])
     assert "originals go with their tickets" in str(wrong.exception)
-    assert "originals" in str(cli.invoke(app, ["retention", "import", str(written(file, "originals = 0\n"))]).exception)
+    for odd in ("0", "true", '"9_0"', "90.0"):
+        refused = cli.invoke(app, ["retention", "import", str(written(file, f"originals = {odd}\n"))])
+        assert "originals" in str(refused.exception), odd
     assert cli.invoke(app, ["retention", "import", str(written(file, 'originals = "never"\n'))]).exit_code == 0
     assert json.loads(cli.invoke(app, ["retention", "show", "--format", "json"]).stdout)["originals"] == "never"
 
