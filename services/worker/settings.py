@@ -28,6 +28,8 @@ class Filters(BaseModel):
     @classmethod
     def _compiles(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in patterns:
+            if not pattern.strip():
+                raise ValueError("an empty expression is in every subject. For example: ^out of office")
             try:
                 re.compile(pattern)
             except re.error as exc:

@@ -99,6 +99,7 @@ def test_a_setting_of_ones_own_reaches_its_container_alone(command: list[str]) -
         ("worker: {POINTSMAN_ROUTER_PATIENCE_S: .inf}", "POINTSMAN_ROUTER_PATIENCE_S"),
         ("worker: {POINTSMAN_ROUTER_PATIENCE_S: 1:30}", "POINTSMAN_ROUTER_PATIENCE_S"),
         ("worker: {POINTSMAN_FILTERS: null}", "POINTSMAN_FILTERS"),
+        ("worker: {POINTSMAN_FILTERS: {excluded_subjects: ['']}}", "is in every subject"),
         ("gcp: {POINTSMAN_SHADOW: &a true}", "No container is called gcp"),
         ("worker: {POINTSMAN_SHADOW: !env X}", "the tag !env"),
         ("worker: {POINTSMAN_EVENTS_URL: 'kafka://x'}", "no address of an event bus"),
