@@ -139,7 +139,7 @@ def _refuse_names(container: str, variables: Settings, told: Settings) -> None:
         raise InputInvalid(
             f"{container}: {', '.join(taken)} comes from the stack: change its settings in infra/stacks."
         )
-    if pods := sorted(name for name in variables if name == PODS or name.endswith("_PORT")):
+    if pods := sorted(name for name in variables if name == PODS or (name.endswith("_PORT") and "__" not in name)):
         raise InputInvalid(f"{container}: {', '.join(pods)} is the pod's: probes, walls and services count on it.")
     both = {*variables, *told}
     for name in sorted(variables):

@@ -17,6 +17,8 @@ from k8s.workloads.pods import Rollout
 from services.cli.__main__ import app
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid
 from services.core.kit.settings import read_settings
+from services.rag.mail import MailSettings
+from services.rag.settings import RagSettings
 from services.worker.settings import WorkerSettings
 from tests.k8s.conftest import AUTHORITY, images
 
@@ -141,6 +143,19 @@ def test_the_vault_holds_what_else_is_secret(stack: tuple[str, str], rollouts: R
     for name in ("gateway", "rag"):
         read_settings(CLASSES[name], {**given[name], **variables})
     assert given["rag"]["POINTSMAN_RAG_CONNECTOR"] == "zendesk"
+
+
+def test_a_part_of_a_setting_may_be_named_by_itself(rollouts: Rollouts) -> None:
+    """A mail server's port is none of the pod's."""
+    text = "rag:\n" + "".join(
+        f"  POINTSMAN_RAG_MAIL__{name}: {value}\n"
+        for name, value in {"HOST": "mail.example.com", "PORT": 465, "SENDER": "chat@example.com"}.items()
+    )
+    told = environment(rollouts["aws", "prod"].contract)
+    found = read_own(text, told)["rag"]
+    assert read_settings(RagSettings, {**told["rag"], **found}).rag_mail == MailSettings(
+        host="mail.example.com", port=465, sender="chat@example.com"
+    )
 
 
 def test_a_model_of_ones_own_keeps_its_address(rollouts: Rollouts) -> None:
