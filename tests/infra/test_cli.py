@@ -94,7 +94,7 @@ def test_smoke_refuses_a_contract_of_another_cloud(plans: Plans, tmp_path: Path)
     path.write_text(json.dumps(plans["gcp", "dev"].contract))
     result = run("smoke", "aws", "--contract", str(path))
     assert isinstance(result.exception, ConfigurationInvalid)
-    assert result.exception.message == "The contract is of gcp, not of aws. Run: smoke gcp"
+    assert result.exception.message == "The contract is of gcp, not of aws: name gcp instead, or its contract"
 
 
 def test_smoke_refuses_what_is_no_contract(tmp_path: Path) -> None:
