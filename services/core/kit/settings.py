@@ -4,6 +4,7 @@ Settings come from environment variables named POINTSMAN_*, read once at start a
 Each service derives one frozen class from `PlatformSettings`. Nothing else in the tree reads the environment.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -14,7 +15,7 @@ from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from services.core.kit.errors import ConfigurationInvalid
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = tuple(logging.getLevelNamesMapping())
 S = TypeVar("S", bound=BaseSettings)
 EXAMPLES = {
     "POINTSMAN_DATABASE_URL": "postgresql://pointsman:secret@127.0.0.1:5432/pointsman",
