@@ -7,6 +7,8 @@ import typer
 
 from services.cli.output import Format, FormatOption, print_json, print_table
 
+THRESHOLD_OF = {"encoder": "the fine-tuned model alone", "pooled": "pooled and calibrated"}
+
 
 def evaluate(
     train: Annotated[Path, typer.Option(help="Closed tickets to learn from: CSV, JSON lines, a JSON array; .gz too.")],
@@ -20,6 +22,9 @@ def evaluate(
         float | None, typer.Option(min=1, help="Seconds that each fine-tuning may take at most.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; 1.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw automation and precision beside fixed thresholds to this PNG.")
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
@@ -31,20 +36,25 @@ def evaluate(
     too: `opened`, `solved` (or `hours`), `breached` (or `kept`), `channel`, `organisation`, `product`, and `features`
     for further columns that were known when the ticket came.
 
+    What one threshold for all groups would do, as simpler routers decide, is shown beside the thresholds of each group.
+
     Examples:
 
-      pointsman evaluate --train closed.csv --test later.csv --map text=title+body,label=team
+      pointsman evaluate --train closed.csv --test later.csv --map text=title+body,label=team --plot thresholds.png
 
       pointsman evaluate --train log.csv --test later.csv --map text=symptom,label=team,features=caller
 
       pointsman evaluate --train closed.csv --test later.csv --seeds 1 --format json
     """
+    from services.core.kit.errors import ConfigurationInvalid
     from services.trainer.files import read, read_map
     from services.trainer.progress import bars
     from services.trainer.rehearse import rehearse
     from services.trainer.settings import TrainerSettings
     from services.trainer.unlearnt import unlearnt
 
+    if plot and (plot.suffix != ".png" or not plot.parent.is_dir()):
+        raise ConfigurationInvalid(f"--plot {plot}: a file that ends in .png, in a folder that exists.")
     mapping = read_map(map)
     closed, later = read(train, mapping), read(test, mapping)
     for remark in (*closed.remarks(), *later.remarks()):
@@ -54,12 +64,37 @@ def evaluate(
     with bars() as progress:
         report = rehearse(closed.examples, later.examples, settings.fit_config(), seeds=seeds, progress=progress)
     lacking = unlearnt(closed, report["heads"])
+    if plot:
+        plot.write_bytes(_draw(report, settings.trainer_target_precision))
     if format is Format.JSON:
         print_json(_rounded(report | {"heads_not_learnt": lacking}))
     else:
         print_table(["figure", "mean", "spread"], _rows(report))
+        print_table(["threshold", "automatic", "right of these"], _thresholds(report))
         for head, why in lacking.items():
             typer.echo(f"{head}: not learnt, {why}.")
+
+
+def _draw(report: dict[str, Any], target: float) -> bytes:
+    from services.trainer.plots import thresholds
+
+    by, points = min(report["fixed_thresholds"].items())
+    served = (report["auto_rate"], report["auto_precision"])
+    return thresholds(report["curve"], points, THRESHOLD_OF[by], served, target)
+
+
+def _thresholds(report: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Each group's own, as served; then the same one for all groups."""
+    served = ("of each group, as served", _percent(report["auto_rate"]), _percent(report["auto_precision"]))
+    return [served] + [
+        (f"{point['threshold']:g}, {THRESHOLD_OF[by]}", _percent(point["auto_rate"]), _percent(point["auto_precision"]))
+        for by, points in sorted(report["fixed_thresholds"].items())
+        for point in points
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:

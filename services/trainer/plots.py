@@ -1,7 +1,7 @@
 """The plots of a model card, as PNG: confusion, reliability, risk and coverage, learning curve."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,33 @@ def risk_coverage(curve: Sequence[tuple[float, float]], target: float, served: t
         _shares(axes, "share of tickets routed without a person, surest first", "share of them right", floor - 0.05)
 
     return draw(paint, size=(5.2, 4.2))
+
+
+def thresholds(
+    curve: Sequence[Sequence[float]],
+    fixed: Sequence[Mapping[str, float | None]],
+    name: str,
+    served: tuple[float, float],
+    target: float,
+) -> bytes:
+    """Thresholds of each group, and what the surest first would allow, beside one for all on `name`'s probability."""
+
+    def paint(axes: Any) -> None:
+        axes.plot([x for x, _ in curve], [y for _, y in curve], color=LINE, lw=1.8, label="this model, surest first")
+        known = [(one["auto_rate"], one["auto_precision"], one["threshold"]) for one in fixed if one["auto_precision"]]
+        axes.plot([x for x, _, _ in known], [y for _, y, _ in known], color=FAINT, marker="o", ms=4, lw=1,
+                  label=f"one threshold for all groups: {name}")  # fmt: skip
+        for x, y, limit in known:
+            axes.annotate(f"{limit:g}", (x, y), (-3, -11), textcoords="offset points", ha="right", color=FAINT,
+                          fontsize=7)  # fmt: skip
+        axes.scatter(*served, color=WARM, zorder=3, label="this model as served: a threshold for each group")
+        axes.axhline(target, color=FAINT, lw=1, ls="--")
+        axes.annotate(f"target {target:.0%}", (0.0, target), (0, 3), textcoords="offset points", color=FAINT)
+        axes.legend(loc="lower left", frameon=False, fontsize=8)
+        floor = min([target, *(y for _, y in curve), *(y for _, y, _ in known if y)])
+        _shares(axes, "share of tickets routed without a person", "share of them right", floor - 0.1)
+
+    return draw(paint, size=(6.4, 4.4))
 
 
 def learning_curve(curve: Curve) -> bytes:

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from services.core.kit.errors import InputInvalid
 from services.core.models.bundle import RouterModel, load_bundle
 from services.core.models.manifest import BandRules
+from services.core.models.pooling import log_softmax, pool
 from services.trainer import metrics
 from services.trainer.config import FitConfig, Progress
 from services.trainer.fit import fit
+from services.trainer.fixed import average, fixed_thresholds, surest_first
 from services.trainer.foreseen import figures as foreseen
 from services.trainer.judge import Outcome, apply
 from services.trainer.prepare import Example, is_foreign, with_queue
@@ -44,13 +46,15 @@ class Judged:
     truth: NDArray[np.int32]
     is_foreign: NDArray[np.bool_]
     members: dict[str, NDArray[np.intp]]  # each member's own first group
+    chances: dict[str, NDArray[np.float32]]  # pooled; and the fine-tuned encoder's plain softmax, where there is one
 
 
 def rehearse(
     train: Sequence[Example], test: Sequence[Example], config: FitConfig, *, seeds: int, progress: Progress
 ) -> dict[str, Any]:
     """
-    Figures over `seeds` runs: the means, their `spread` (population standard deviation) and each run.
+    Figures over `seeds` runs: the means, their `spread` (population standard deviation) and each run. `curve` is what
+    the served confidence allows, `fixed_thresholds` what one threshold for all groups would do instead.
 
     Raises:
         InputInvalid: nothing to learn from, or nothing to judge on.
@@ -68,7 +72,8 @@ def rehearse(
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
     baseline = {name: fmean(run["baseline"][name] for run in runs) for name in runs[0]["baseline"]}
     heads = sorted(set.intersection(*(set(run["heads"]) for run in runs)))
-    return {**counts, **means, "heads": heads, "baseline": baseline, "spread": spread, "runs": runs}
+    curves = {name: average([run[name] for run in runs]) for name in ("curve", "fixed_thresholds")}
+    return {**counts, **means, "heads": heads, "baseline": baseline, **curves, "spread": spread, "runs": runs}
 
 
 def _run(
@@ -90,6 +95,7 @@ def _run(
         **speed,
         "heads": sorted(manifest.heads),
         "baseline": _baseline(judged),
+        **_curves(judged),
     }
 
 
@@ -103,6 +109,9 @@ def _judge(model: RouterModel, test: Sequence[Example]) -> Judged:
 
     outcome = answer(bands)
     cut = float(np.quantile(outcome.scope[~foreign], 1 - SCOPE_KEPT))
+    chances = {"pooled": pool(scores.members, model.manifest.pooling)}
+    if "encoder" in scores.members:
+        chances["encoder"] = np.exp(log_softmax(scores.members["encoder"], 1.0))
     moved = {"scope_threshold": cut, "scope_floor": bands.scope_floor + cut - bands.scope_threshold}
     return Judged(
         outcome,
@@ -110,6 +119,7 @@ def _judge(model: RouterModel, test: Sequence[Example]) -> Judged:
         np.array([index.get(row.group, -1) for row in test], np.int32),
         foreign,
         {name: values.argmax(axis=1) for name, values in scores.members.items()},
+        chances,
     )
 
 
@@ -129,6 +139,15 @@ def _figures(judged: Judged, model: RouterModel) -> dict[str, Any]:
         "auto_precision": float(right[auto].mean()) if auto.any() else 1.0,
         "escalate_rate": float((~outcome.in_scope[inside]).mean()),
         **_scope_figures(judged),
+    }
+
+
+def _curves(judged: Judged) -> dict[str, Any]:
+    outcome, inside = judged.outcome, ~judged.is_foreign
+    right = outcome.guess[inside] == judged.truth[inside]
+    return {
+        "curve": surest_first(outcome.confidence[inside], right),
+        "fixed_thresholds": fixed_thresholds(judged.chances, judged.truth, judged.is_foreign),
     }
 
 

@@ -21,7 +21,7 @@ from tests.services.trainer.bundles import made_up_tickets, small_encoder
 
 FIGURES = {
     "rows", "classes", "accuracy", "macro_f1", "ece", "ece_floor", "auto_rate", "auto_precision", "escalate_rate",
-    "train_s", "tickets_per_s", "p50_ms", "p99_ms", "baseline", "spread", "runs",
+    "train_s", "tickets_per_s", "p50_ms", "p99_ms", "baseline", "curve", "fixed_thresholds", "spread", "runs",
 }  # fmt: skip
 
 
@@ -43,8 +43,10 @@ def test_a_file_is_judged_by_what_another_taught(tmp_path: Path) -> None:
     later = [("", row.text, row.group) for row in made_up_tickets(60, seed=9, rare=0)]
     train = write(tmp_path / "closed.csv", [*closed, *[("", "sing me a song", "oos")] * 5])
     test = write(tmp_path / "later.csv", [*later, ("", "vpn", "Unheard of"), ("", "dance with the penguin", "oos")])
+    plot = tmp_path / "thresholds.png"
     done = evaluate(
-        "--train", train, "--test", test, "--map", "text=title+mail,label=team", "--seeds", "2", "--format", "json"
+        *("--train", train, "--test", test, "--map", "text=title+mail,label=team", "--seeds", "2"),
+        *("--format", "json", "--plot", str(plot)),
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -56,6 +58,11 @@ def test_a_file_is_judged_by_what_another_taught(tmp_path: Path) -> None:
     assert 0.8 < report["accuracy"] < 1
     assert report["accuracy"] == round(sum(run["accuracy"] for run in report["runs"]) / 2, 4)
     assert report["runs"][0]["baseline"]["linear_accuracy"] > 0.5
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert report["curve"][-1] == [1.0, pytest.approx(report["accuracy"], abs=1e-3)]
+    rates = [point["auto_rate"] for point in report["fixed_thresholds"]["encoder"]]
+    assert rates == sorted(rates, reverse=True)
+    assert report["fixed_thresholds"]["pooled"][0]["oos_auto_rate"] in (0, 0.5, 1)  # one foreign row, two seeds
 
 
 def test_a_wrong_mapping_names_the_columns_there_are(tmp_path: Path) -> None:
@@ -66,6 +73,14 @@ def test_a_wrong_mapping_names_the_columns_there_are(tmp_path: Path) -> None:
     assert "has no column 'body'. It has: title, mail, team." in missing.stderr
     unknown = evaluate("--train", train, "--test", train, "--map", "words=title")
     assert "'words' is not a field. Fields: subject, body, group" in unknown.stderr
+
+
+def test_where_no_picture_can_be_is_said_before_the_training(tmp_path: Path) -> None:
+    train = write(tmp_path / "closed.csv", [("a", "b", "c")])
+    for plot in ("nowhere/at/all.png", "thresholds.svg"):
+        done = evaluate("--train", train, "--test", train, "--plot", str(tmp_path / plot))
+        assert done.returncode == 1
+        assert "ends in .png, in a folder that exists" in done.stderr
 
 
 def test_a_file_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
