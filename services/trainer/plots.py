@@ -97,7 +97,9 @@ def thresholds(
                           fontsize=7)  # fmt: skip
         axes.scatter(*served, color=WARM, zorder=3, label="this model as served: a threshold for each group")
         axes.axhline(target, color=FAINT, lw=1, ls="--")
-        axes.annotate(f"target {target:.0%}", (0.0, target), (0, 3), textcoords="offset points", color=FAINT)
+        axes.annotate(
+            f"target {target:.0%}", (1.0, target), (0, 3), textcoords="offset points", ha="right", color=FAINT
+        )
         axes.legend(loc="lower left", frameon=False, fontsize=8)
         floor = min([target, *(y for _, y in curve), *(y for _, y, _ in known if y)])
         _shares(axes, "share of tickets routed without a person", "share of them right", floor - 0.1)
