@@ -19,11 +19,14 @@ class Position:
     seconds: float = 0.0
 
 
+def trained_weights(module: Any) -> dict[str, Any]:
+    """By name, in the module's own memory. The embeddings of words are the base model's, and half of all."""
+    return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
+
+
 class Checkpoints:
     """
     One file, replaced every `every_s` seconds; written on a GPU it is read on a processor, and the other way round.
-
-    The embeddings of words stay out: they are not trained, and half of the parameters.
     """
 
     def __init__(self, path: Path, every_s: float) -> None:
@@ -54,9 +57,8 @@ class Checkpoints:
 
         if time.monotonic() - self._last < self._every_s:
             return
-        trained = {name for name, value in module.named_parameters() if value.requires_grad}
         state = {
-            "module": {name: value for name, value in module.state_dict().items() if name in trained},
+            "module": trained_weights(module),
             "optimiser": optimiser.state_dict(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

@@ -34,7 +34,7 @@ WINDOW = Window()
 class FitConfig:
     """
     `epochs`: passes over the tickets; None: from their number. A busy machine takes longer, it does not learn less.
-    `refit`: after judging, the encoder that is served is fine-tuned again, on all rows. It doubles the time.
+    `refit`: after judging, the encoder is fine-tuned again, on all rows; the mean of both is served. Twice the time.
     `checkpoint_s`: seconds between two checkpoints of fine-tuning.
     `limit_s`: seconds after which fine-tuning ends all the same, its schedule shortened.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from services.core.models.encoder import load_encoder
 from services.core.models.manifest import ENCODER_FILE, TOKENIZER_FILE
+from services.trainer.average import average_with, keep_weights
 from services.trainer.checkpoint import Checkpoints
 from services.trainer.config import FitConfig, Progress, epochs_for
 from services.trainer.finetune import TuneConfig, build_module, finetune, load_base
@@ -22,13 +23,21 @@ PARITY_ROWS = 500
 
 
 def export_tuned(
-    split: Split, folder: Path, config: FitConfig, *, stage: str, checkpoint: Path, progress: Progress
+    split: Split,
+    folder: Path,
+    config: FitConfig,
+    *,
+    stage: str,
+    checkpoint: Path,
+    progress: Progress,
+    judged: Path | None = None,
 ) -> dict[str, float]:
     """
-    Fine-tunes on the training part and writes encoder and tokenizer; what it cost and what int8 lost.
+    Fine-tunes on the training part and writes encoder, tokenizer and weights; what it cost and what int8 lost.
 
     Args:
         checkpoint: the file from which a killed fine-tuning goes on.
+        judged: the folder of an earlier fine-tuning; the mean of both is written.
     """
     index = {label: i for i, label in enumerate(split.labels)}
     labels = np.array([index[row.group] for row in split.train], np.int32)
@@ -48,6 +57,10 @@ def export_tuned(
         progress=lambda fraction, detail: progress(stage, 0.8 * fraction, detail),
         team=join(),
     )
+    if judged:
+        average_with(tuned.module, judged)
+    else:
+        keep_weights(tuned.module, folder)
     export_graph(tuned.module, tuned.tokenizer, folder)
     facts = {"epochs": tuned.epochs, "finetune_seconds": round(tuned.seconds, 1)}
     facts |= _quantise_checked(split, folder, config)

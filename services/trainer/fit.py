@@ -56,6 +56,7 @@ SPLIT_FILE, FACTS_FILE, JUDGED_FILE, SCORES_FILE = "split.json", "facts.json", "
 HEADS_JUDGED_FILE, CURVE_FILE = "heads.json", "curve.json"
 CURVE_SHARES = (0.125, 0.25, 0.5)
 MEMBER = "member."
+LAYOUT = 2  # of a run's folder: one that older code began, with other files in it, is begun anew
 
 Read = Callable[[], Sequence[Example]]
 
@@ -100,7 +101,7 @@ def fit(examples: Sequence[Example], out: Path, config: FitConfig, progress: Pro
 
 def identify(source: str, config: FitConfig) -> str:
     """What an unfinished run must have in common with this one to be gone on with."""
-    return hashlib.sha256(json.dumps([source, asdict(config)], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([LAYOUT, source, asdict(config)], sort_keys=True).encode()).hexdigest()
 
 
 def fit_stages(run: Run, read: Read, config: FitConfig, progress: Progress, *, until: str = STAGES[-1]) -> None:
@@ -228,13 +229,19 @@ def _say_heads(rules: dict[str, HeadRules]) -> str:
 
 
 def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
-    """The bundle that is served: encoder and members have read every row."""
+    """The bundle that is served: members have read every row; the encoder is the mean of the judged and such a one."""
     split, facts = _read_split(run), json.loads((run.folder / "finetune" / FACTS_FILE).read_bytes())
     tuned = bool(facts.pop("tuned"))
     if tuned and config.refit:
         everything = replace(split, train=split.train + split.held_out)
         facts |= export_tuned(
-            everything, folder, config, stage="export", checkpoint=_checkpoint(run, "export"), progress=progress
+            everything,
+            folder,
+            config,
+            stage="export",
+            checkpoint=_checkpoint(run, "export"),
+            progress=progress,
+            judged=run.folder / "finetune",
         )
         embeddings = _embed_all(folder, split, config, lambda at, said: progress("export", 0.9, said))["embedding"]
     else:

@@ -1,17 +1,22 @@
 """The whole fit on a small encoder: what is written, and that it can be repeated."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import read_manifest
 from services.core.models.registry import read_lineage
 from services.core.models.texts import text_key
-from services.trainer.fit import fit
+from services.trainer.export import export_tuned
+from services.trainer.fit import SPLIT, SPLIT_FILE, fit, fit_stages, read_judged
 from services.trainer.prepare import dataset_sha256
-from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_config
+from services.trainer.run import open_run
+from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_config, tiny_encoder
 
 
 def test_manifest_tells_what_was_done():
@@ -38,13 +43,32 @@ def test_same_data_and_seed_give_the_same_files(tmp_path: Path):
     assert read_manifest(tmp_path / "again").files == read_manifest(small_bundle()).files
 
 
-def test_the_served_encoder_has_read_every_row(tmp_path: Path):
-    """Judged on rows it had not seen, then fine-tuned again with them: same rules, another graph."""
-    changes = {"refit": True, "epochs": 1}
-    refitted = fit(made_up_tickets(400), tmp_path / "refitted", small_config(**changes), lambda s, f, d: None)
-    judged = fit(made_up_tickets(400), tmp_path / "judged", small_config(epochs=1), lambda s, f, d: None)
-    assert refitted.bands == judged.bands
-    assert refitted.files["encoder.onnx"] != judged.files["encoder.onnx"]
+def test_the_served_encoder_is_the_mean_of_the_judged_and_one_that_has_read_every_row(tmp_path: Path):
+    """Judged on rows it had not seen, then fine-tuned again with them: weights half-way between, the rules stay."""
+    config, rows = small_config(refit=True, epochs=1, base_model=str(tiny_encoder())), made_up_tickets(240)
+
+    def said(stage: str, fraction: float, detail: str) -> None:
+        """Nobody listens."""
+
+    with open_run(tmp_path / "run", "one") as run:
+        fit_stages(run, lambda: rows, config, said)
+    split = SPLIT.validate_json((run.folder / "prepare" / SPLIT_FILE).read_bytes())
+    again = replace(split, train=split.train + split.held_out)
+    (alone := tmp_path / "alone").mkdir()
+    export_tuned(again, alone, config, stage="export", checkpoint=tmp_path / "checkpoint", progress=said)
+    judged, whole, served = (bias_of(folder) for folder in (run.folder / "finetune", alone, run.folder / "export"))
+    assert np.abs(judged - whole).max() > 1e-4
+    np.testing.assert_allclose(served, (judged + whole) / 2, atol=1e-6)
+    assert read_manifest(run.folder / "export").bands == read_judged(run).bands
+
+
+def bias_of(folder: Path) -> NDArray[np.float32]:
+    """What the graph adds to the groups' cosines; int8 leaves it as it was."""
+    import onnx
+
+    graph = onnx.load(folder / "encoder.onnx").graph
+    (found,) = (one for one in graph.initializer if one.name == "bias")
+    return onnx.numpy_helper.to_array(found)
 
 
 def test_forty_tickets_make_a_first_router(tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 from services.core.kit.errors import Conflict
 from services.core.models.manifest import Manifest, read_manifest
 from services.trainer.config import FitConfig
-from services.trainer.fit import fit
+from services.trainer.fit import fit, identify
 from services.trainer.run import open_run
 from tests.services.trainer.bundles import made_up_tickets, tiny_encoder
 
@@ -94,6 +94,14 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path):
     folder = tmp_path / "run"
     with open_run(folder, "one"), pytest.raises(Conflict, match="Another training runs"), open_run(folder, "one"):
         pass
+
+
+def test_a_run_that_an_older_trainer_began_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch):
+    """Its folder holds other files: what is looked for there would be missing."""
+    config = FitConfig()
+    now = identify("data", config)
+    monkeypatch.setattr("services.trainer.fit.LAYOUT", 1)
+    assert identify("data", config) != now
 
 
 def test_a_run_over_other_data_begins_anew(tmp_path: Path):
