@@ -125,7 +125,7 @@ def _examples(arguments: argparse.Namespace, conn: Any) -> list[Example]:
     from services.trainer.repository import read_examples
 
     if arguments.data is not None:
-        return read_file(arguments.data, dict(arguments.map))
+        return read_file(arguments.data, read_map(",".join(arguments.map)))
     return read_examples(conn)
 
 

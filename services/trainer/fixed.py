@@ -46,12 +46,13 @@ def surest_first(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> 
 
 
 def average(values: Sequence[Any]) -> Any:
-    """The mean of every number in values of one shape; what one of them has not, the others say."""
+    """The mean of every number in values of one shape; a number that is None in some is the others' mean."""
     known = [value for value in values if value is not None]
     if not known:
         return None
     if isinstance(known[0], dict):
-        return {name: average([value[name] for value in known]) for name in known[0]}
+        shared = [name for name in known[0] if all(name in value for value in known)]
+        return {name: average([value[name] for value in known]) for name in shared}
     if isinstance(known[0], list):
         return [average(column) for column in zip(*known, strict=True)]
     return fmean(known)

@@ -67,13 +67,18 @@ def rehearse(
     for run in range(seeds):
         with tempfile.TemporaryDirectory(prefix="pointsman-evaluate-") as scratch:
             runs.append(_run(learnt, judged_on, replace(config, seed=config.seed + run), Path(scratch), progress))
-    means = {name: fmean(run[name] for run in runs) for name in runs[0] if isinstance(runs[0][name], float)}
+    return summarise(runs)
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The means of figures that every run has: not with every seed a head is learnt, or sure enough to decide."""
+    shared = [name for name in runs[0] if all(name in run for run in runs)]
+    means = {name: fmean(run[name] for run in runs) for name in shared if isinstance(runs[0][name], float)}
     spread = {name: pstdev(run[name] for run in runs) for name in means}
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
-    baseline = {name: fmean(run["baseline"][name] for run in runs) for name in runs[0]["baseline"]}
     heads = sorted(set.intersection(*(set(run["heads"]) for run in runs)))
-    curves = {name: average([run[name] for run in runs]) for name in ("curve", "fixed_thresholds")}
-    return {**counts, **means, "heads": heads, "baseline": baseline, **curves, "spread": spread, "runs": runs}
+    others = {name: average([run[name] for run in runs]) for name in ("baseline", "curve", "fixed_thresholds")}
+    return {**counts, **means, "heads": heads, **others, "spread": spread, "runs": runs}
 
 
 def _run(

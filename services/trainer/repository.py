@@ -15,14 +15,16 @@ from services.trainer.prepare import Example, Targets, with_queue
 
 HISTORY = """
     select subject, body, "group", coalesce(solved_at, created_at) as at, 'history/' || id as ref,
-           source as channel, created_at, solved_at, priority, categories, outcome
+           source as channel, created_at, solved_at, priority, priority as ranked, categories, outcome
     from history where coalesce("group", '') <> ''
 """
 
-# a person's correction outranks the group at close, which outranks plain feedback
+# A person's correction outranks the group at close, which outranks plain feedback. Our own decision says which policy
+# a ticket falls under, as it does for the SLA watch; it is nothing to learn a priority from.
 LABELS = """
     select distinct on (t.id) t.subject, t.body, l."group", l.at, 'ticket/' || t.id as ref,
            t.connector as channel, t.created_at, null as priority, t.categories, '{}'::jsonb as outcome,
+           (select d.priority from decisions d where d.ticket_id = t.id order by d.id desc limit 1) as ranked,
            (select c.at from labels c where c.ticket_id = t.id and c.source = 'close') as solved_at
     from labels l join tickets t on t.id = l.ticket_id
     where t.state <> 'erased' and coalesce(t.subject, t.body) is not null
@@ -63,7 +65,7 @@ def _example(row: dict[str, Any], rules: SlaRules) -> Example:
 
 def _breached(row: dict[str, Any], rules: SlaRules, *, is_timed: bool) -> bool | None:
     """By the policies of today; where none is for such a ticket what the export said of it, None where it did not."""
-    word = row["priority"]
+    word = row["ranked"]
     policy = rules.policy_for(row["group"], Priority(word) if word in tuple(Priority) else None)
     if policy is None or not is_timed:
         return row["outcome"].get("breached")

@@ -96,10 +96,12 @@ def test_the_fine_tuned_model_takes_over_from_the_first(open_folder: Path, tmp_p
     """Tickets flow on a first model; the better one is trained behind it and serves without a restart."""
     home = build_home(open_folder / "takeover")
     import_own_history(home, tmp_path)
+    gates = tmp_path / "gates.toml"
+    gates.write_text("[champion]\nenabled = false\n")  # two layers read once are a model to take over, not a better one
     small = {
         "POINTSMAN_TRAINER_BASE_MODEL": str(small_encoder()),
         "POINTSMAN_TRAINER_EPOCHS": "1",
-        "POINTSMAN_TRAINER_MACRO_F1_MARGIN": "0.5",  # two layers read once are a model to take over, not a better one
+        "POINTSMAN_TRAINER_GATES": str(gates),
     }
     command = [sys.executable, "-m", "services.cli", "up", "--mock", "0"]
     up = subprocess.Popen(command, env=user_environment(home) | small, stderr=subprocess.PIPE, text=True)

@@ -15,7 +15,7 @@ from services.core.models.manifest import HEADS_FILE, read_manifest
 from services.trainer.fit import fit
 from services.trainer.heads import KINDS, fit_heads, judge_heads, tasks_of
 from services.trainer.prepare import Example, Targets, with_queue
-from services.trainer.rehearse import rehearse
+from services.trainer.rehearse import rehearse, summarise
 from services.trainer.settings import TrainerSettings
 from tests.services.trainer.bundles import START, frozen_config, heads_bundle, made_up_tickets, timed_tickets
 
@@ -77,6 +77,20 @@ def test_figures_on_other_tickets():
     assert 0.7 <= found["sla_interval_coverage"] <= 0.9
     assert found["breach_auc"] >= 0.9
     assert "impact_accuracy" not in found
+
+
+def test_seeds_that_differ_in_what_they_learnt_are_averaged_over_what_they_share():
+    """One seed's priority decides nothing, so that it has no precision; the other's impact is no head at all."""
+    shared = {"rows": 9, "fixed_thresholds": {"pooled": []}, "curve": [[1.0, 0.5]]}
+    runs = [
+        {**shared, "accuracy": 0.4, "priority_decided_precision": 0.9, "heads": ["priority"], "baseline": {"a": 0.25}},
+        {**shared, "accuracy": 0.6, "heads": ["impact", "priority"], "baseline": {"a": 0.75}},
+    ]
+    for order in (runs, runs[::-1]):
+        found = summarise(order)
+        assert (found["accuracy"], found["heads"], found["baseline"]) == (0.5, ["priority"], {"a": 0.5})
+        assert found["spread"] == {"accuracy": pytest.approx(0.1)}
+        assert found["runs"] == order
 
 
 def test_the_kind_with_the_smaller_loss_serves():

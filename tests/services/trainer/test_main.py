@@ -87,6 +87,48 @@ def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
         assert load_bundle(registry.fetch(store, champion, tmp_path / "cache")).version == report["version"]
 
 
+def test_three_containers_train_one_model(database: str, tmp_path: Path):
+    """Each start does one part and ends; the next one goes on with what lies in the folder. A file is read, too."""
+    place = {
+        "POINTSMAN_DATABASE_URL": database,
+        "POINTSMAN_OBJECTS_URL": f"file://{tmp_path}/objects",
+        "POINTSMAN_TRAINER_WORK_DIR": str(tmp_path / "work"),
+    }
+    data = tmp_path / "closed.csv"
+    data.write_text("Betreff,team\n" + "".join(f'"{r.text}",{r.group}\n' for r in made_up_tickets(160, rare=0)))
+    file = ("--data", str(data), "--map", "subject=Betreff")
+    starts = [run(*file, *part, **place) for part in (("--until", "prepare"), ("--until", "finetune"), ("--promote",))]
+    assert [ran.returncode for ran in starts] == [0, 0, 0], starts[-1].stderr
+    told = [[json.loads(line) for line in ran.stdout.splitlines()] for ran in starts]
+    assert [lines[-1].get("stopped_after") for lines in told] == ["prepare", "finetune", None]
+    again = {line["stage"] for line in told[2][:-1] if line["detail"] == "done before"}
+    assert again == {"prepare", "finetune"}
+    with psycopg.connect(database) as conn:
+        assert [version.version for version in registry.versions(conn)] == [told[2][-1]["version"]]
+
+
+def test_a_tickets_own_policy_says_whether_it_was_late(database: str):
+    """Two tickets closed after five hours: the one that we called urgent had four, the other a day."""
+    rules = {"policies": [{"priority": "urgent", "target_hours": 4}, {"target_hours": 24}]}
+    with psycopg.connect(database) as conn:
+        conn.execute("insert into sla_rules (rules, by) values (%s, 'test')", (json.dumps(rules),))
+        for number, priority in enumerate(("urgent", "low")):
+            (ticket,) = conn.execute(
+                "insert into tickets (connector, external_id, state, subject, body, created_at)"
+                " values ('desk', %s, 'triaged', 'Subject', %s, now() - interval '5 hours') returning id",
+                (str(number), priority),
+            ).fetchone()
+            conn.execute(
+                'insert into decisions (ticket_id, workflow_id, decision, "group", band, confidence, priority)'
+                " values (%s, %s, '{}', 'Net', 'AUTO_ROUTE', .9, %s)",
+                (ticket, f"w{number}", priority),
+            )
+            conn.execute("insert into labels (ticket_id, \"group\", source) values (%s, 'Net', 'close')", (ticket,))
+        found = {row.text: row.targets for row in read_examples(conn)}
+    assert [found[f"Subject\n{word}"].breached for word in ("urgent", "low")] == [True, False]
+    assert {one.priority for one in found.values()} == {""}  # what we decided ourselves is nothing to learn
+
+
 def test_corrections_outrank_the_group_at_close(database: str):
     """History and our own tickets are read together; a person's word counts most; erased tickets are gone."""
     with psycopg.connect(database) as conn:
