@@ -119,8 +119,8 @@ def test_a_tickets_own_policy_says_whether_it_was_late(database: str):
                 (str(number), priority),
             ).fetchone()
             conn.execute(
-                'insert into decisions (ticket_id, workflow_id, decision, "group", band, confidence, priority)'
-                " values (%s, %s, '{}', 'Net', 'AUTO_ROUTE', .9, %s)",
+                'insert into decisions (ticket_id, workflow_id, decision, "group", band, confidence, priority, shadow)'
+                " values (%s, %s, '{}', 'Net', 'AUTO_ROUTE', .9, %s, false)",
                 (ticket, f"w{number}", priority),
             )
             conn.execute("insert into labels (ticket_id, \"group\", source) values (%s, 'Net', 'close')", (ticket,))
