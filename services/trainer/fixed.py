@@ -55,4 +55,4 @@ def average(values: Sequence[Any]) -> Any:
         return {name: average([value[name] for value in known]) for name in shared}
     if isinstance(known[0], list):
         return [average(column) for column in zip(*known, strict=True)]
-    return fmean(known)
+    return known[0] if len(set(known)) == 1 else fmean(known)  # .7, not .7000000000000001
