@@ -123,7 +123,7 @@ _ALL = (
     ),
     Container(
         "trainer",
-        {T.DATABASE: "closed tickets, and the register of models", T.OBJECTS: "the model's files and its checkpoints"},
+        {T.DATABASE: "closed tickets, and the register of models", T.OBJECTS: "the model's files"},
         Needs(1000, 3072, 8192),
     ),
     Container(
@@ -137,5 +137,6 @@ CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
 SCRAPED = tuple(one.name for one in SERVING)  # each has /metrics; of a job the gateway tells
 IMAGES = tuple(sorted({one.from_image for one in _ALL}))
+COMPARING = Needs(250, 384, 1024)  # the trainer's image, asking two models as a router does
 CANARY = "router-canary"  # beside them: a router of another version, on one pod
 USER = 10001  # numeric: `runAsNonRoot` cannot judge a name

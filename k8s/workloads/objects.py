@@ -7,10 +7,10 @@ from typing import Any
 
 from infra.contract import Contract
 from k8s.workloads import llm
-from k8s.workloads.containers import CANARY, CONTAINERS
+from k8s.workloads.containers import CANARY, COMPARING, CONTAINERS
 from k8s.workloads.entry import way_in
 from k8s.workloads.environment import needs_authority
-from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, template
+from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, resources, template
 from k8s.workloads.vault import external
 from k8s.workloads.walls import labels, policies
 
@@ -18,6 +18,8 @@ Object = dict[str, Any]
 POD_SECURITY = "restricted"
 ADMISSION = "v1.33"  # the oldest version that the rendered objects are checked against
 TRAINING = "23 2 * * 0"  # Sunday night, UTC
+COMPARISON = "41 * * * *"  # a candidate beside the champion
+COMPARISON_LIMIT_S = 3_000
 UTILISATION = 70
 REPLICAS = {"gateway": (2, 6), "router": (2, 6), "worker": (1, 6), "rag": (1, 4)}  # least, most
 TICKETS_PER_WORKER = 50  # waiting; one worker takes some twenty a second
@@ -40,6 +42,7 @@ def objects(rollout: Rollout) -> list[Object]:
         *_deployment(rollout, "rag"),
         *_worker(rollout),
         _trainer(rollout),
+        _comparison(rollout),
         *way_in(contract),
     ]
     return [_namespace(contract), *_priorities(), *(_placed(contract, one) for one in inside)]
@@ -225,23 +228,39 @@ def _scaled(contract: Contract, least: int, most: int) -> Object:
 
 
 def _trainer(rollout: Rollout) -> Object:
-    """Once a week; a spot machine that is taken away costs one more try. The champion stays until the gates pass."""
+    """Once a week; a spot machine that is taken away costs one more try. The champion stays until a canary has won."""
     limit_s = rollout.contract.options.fine_tune_limit_s
     job = {
         "backoffLimit": 3,
         "activeDeadlineSeconds": 4 * limit_s,
         "template": _job_pod(rollout, "trainer", "OnFailure"),
     }
+    return _scheduled("trainer", TRAINING, job, late_s=86_400)
+
+
+def _comparison(rollout: Rollout) -> Object:
+    """Every hour: what a canary would have answered, until it is promoted or dropped. On any machine, without a GPU."""
+    found = _job_pod(rollout, "trainer", "Never")
+    for place in ("nodeSelector", "tolerations"):
+        found["spec"].pop(place, None)
+    (container,) = found["spec"]["containers"]
+    container["command"] = ["python", "-m", "services.trainer", "--shadow"]
+    container["resources"] = resources(COMPARING)
+    job = {"backoffLimit": 1, "activeDeadlineSeconds": COMPARISON_LIMIT_S, "template": found}
+    return _scheduled("trainer-canary", COMPARISON, job, late_s=600)
+
+
+def _scheduled(name: str, schedule: str, job: dict[str, Any], *, late_s: int) -> Object:
     spec = {
-        "schedule": TRAINING,
+        "schedule": schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
-        "startingDeadlineSeconds": 86_400,
+        "startingDeadlineSeconds": late_s,
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 3,
         "jobTemplate": {"spec": job},
     }
-    return _object("batch/v1", "CronJob", "trainer", spec)
+    return _object("batch/v1", "CronJob", name, spec)
 
 
 def _job_pod(rollout: Rollout, name: str, restart: str) -> Object:

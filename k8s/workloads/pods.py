@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contract import Contract, Pool
-from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container
+from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container, Needs
 from k8s.workloads.environment import CA_FOLDER, CACHE, Settings, needs_authority
 from k8s.workloads.llm import SelfHosted, refuse_without_machines, settings
 from k8s.workloads.vault import from_vault, refuse_unknown
@@ -19,7 +19,7 @@ RULES_FILE = f"{RULES_FOLDER}/rules.toml"
 DRAIN_S = 10  # until balancers have heard that a pod goes: before SIGTERM, so that no call meets a closed port
 GRACE_S = DRAIN_S + 35  # the worker's own ten seconds for letters, uvicorn's five, and the engine's end
 GPU = "nvidia.com/gpu"
-ARGUMENTS = {"trainer": ("--promote", "--progress", "json")}
+ARGUMENTS = {"trainer": ("--promote", "--canary", "--progress", "json")}
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _container(rollout: Rollout, container: Container) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "resources": _resources(rollout.contract, container),
+        "resources": _own_resources(rollout.contract, container),
         "volumeMounts": _mounts(rollout, container.name),
         **_serving(container),
     }
@@ -165,12 +165,16 @@ def _serving(container: Container) -> dict[str, Any]:
     }
 
 
-def _resources(contract: Contract, container: Container) -> dict[str, Any]:
-    needs = container.needs
+def _own_resources(contract: Contract, container: Container) -> dict[str, Any]:
+    found = resources(container.needs)
+    if container.name == "trainer" and "gpu" in contract.cluster.pools:
+        found["limits"][GPU] = "1"
+    return found
+
+
+def resources(needs: Needs) -> dict[str, Any]:
     requests = {"cpu": f"{needs.cpu_m}m", "memory": f"{needs.memory_mib}Mi", "ephemeral-storage": "256Mi"}
     limits = {"memory": f"{needs.memory_max_mib}Mi", "ephemeral-storage": "4Gi"}
-    if container.name == "trainer" and "gpu" in contract.cluster.pools:
-        limits[GPU] = "1"
     return {"requests": requests, "limits": limits}
 
 

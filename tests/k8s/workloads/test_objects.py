@@ -310,3 +310,19 @@ def test_every_container_that_redacts_is_given_the_rules() -> None:
     folder = Path(__file__).parents[3] / "services"
     code = {name: "".join(f.read_text("utf-8") for f in (folder / name).rglob("*.py")) for name in CONTAINERS}
     assert {name for name, text in code.items() if "import build_redactor" in text} == set(REDACTS)
+
+
+@pytest.mark.parametrize("profile", ["small", "prod"])
+def test_a_candidate_shadows_and_is_compared_every_hour_without_the_gpu(profile: str, rendered: Rendered) -> None:
+    """The weekly training lets it shadow; another job of the same image, named apart, promotes or drops it."""
+    for cloud in ("aws", "azure", "gcp"):
+        weekly, hourly = (of(rendered[cloud, profile], "CronJob", name) for name in ("trainer", "trainer-canary"))
+        trains, compares = (job["spec"]["jobTemplate"]["spec"]["template"]["spec"] for job in (weekly, hourly))
+        assert hourly["spec"]["schedule"].split()[1:] == ["*"] * 4
+        assert "--canary" in trains["containers"][0]["command"]
+        assert compares["containers"][0]["command"][-1] == "--shadow"
+        assert compares["containers"][0]["env"] == trains["containers"][0]["env"]
+        assert compares["containers"][0]["image"] == trains["containers"][0]["image"]
+        assert not {"nodeSelector", "tolerations"} & set(compares)
+        assert "nvidia.com/gpu" not in compares["containers"][0]["resources"]["limits"]
+        assert ("nvidia.com/gpu" in trains["containers"][0]["resources"]["limits"]) == (profile == "prod")
