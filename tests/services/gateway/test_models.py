@@ -116,6 +116,9 @@ async def test_everyone_sees_gates_figures_curves_and_what_changed(
     ):
         assert words in page, words
     assert page.count("<polyline") == 2
+    confused = page.partition("Taken for one another")[2].partition("</table>")[0]
+    assert '<td>Network &amp; VPN</td><td>Identity &amp; Access</td><td class="right">2</td>' in confused
+    assert confused.count("<td>") == 2  # what was right is not taken for another
     assert 'method="post"' not in page.split("<main", 1)[1]
     assert "Put into service" not in page
     page = (await gateway.get("/models?version=m3", headers=as_(keys.admin))).text
