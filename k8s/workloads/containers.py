@@ -137,6 +137,6 @@ CONTAINERS: Mapping[str, Container] = {one.name: one for one in _ALL}
 SERVING = tuple(one for one in _ALL if one.port)
 SCRAPED = tuple(one.name for one in SERVING)  # each has /metrics; of a job the gateway tells
 IMAGES = tuple(sorted({one.from_image for one in _ALL}))
-COMPARING = Needs(250, 384, 1024)  # the trainer's image, asking two models as a router does
+COMPARING = Needs(250, 384, 1024)  # the trainer's image, asking one model: 153 MiB with a small one, a router 258
 CANARY = "router-canary"  # beside them: a router of another version, on one pod
 USER = 10001  # numeric: `runAsNonRoot` cannot judge a name

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.output import Format, FormatOption, print_json, print_table
+from services.cli.output import Format, FormatOption, percent, print_json, print_table
 
 THRESHOLD_OF = {"encoder": "the fine-tuned model alone", "pooled": "pooled and calibrated"}
 
@@ -85,16 +85,16 @@ def _draw(report: dict[str, Any], target: float) -> bytes:
 
 def _thresholds(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Each group's own, as served; then the same one for all groups."""
-    served = ("of each group, as served", _percent(report["auto_rate"]), _percent(report["auto_precision"]))
+    served = ("of each group, as served", percent(report["auto_rate"], 1), percent(report["auto_precision"], 1))
     return [served] + [
-        (f"{point['threshold']:g}, {THRESHOLD_OF[by]}", _percent(point["auto_rate"]), _percent(point["auto_precision"]))
+        (
+            f"{point['threshold']:g}, {THRESHOLD_OF[by]}",
+            percent(point["auto_rate"], 1),
+            percent(point["auto_precision"], 1),
+        )
         for by, points in sorted(report["fixed_thresholds"].items())
         for point in points
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
 
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -50,8 +50,8 @@ def print_outcomes(outcomes: "Sequence[Outcome]", format: Format) -> None:
         raise typer.Exit(1)
 
 
-def percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.0%}"
+def percent(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:.{digits}%}"
 
 
 def pairs(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
