@@ -9,10 +9,9 @@ import numpy as np
 
 from services.core.models.encoder import load_encoder
 from services.core.models.manifest import ENCODER_FILE, TOKENIZER_FILE
-from services.trainer.average import average_with, keep_weights
-from services.trainer.checkpoint import Checkpoints
-from services.trainer.config import FitConfig, Progress, epochs_for
-from services.trainer.finetune import TuneConfig, build_module, finetune, load_base
+from services.trainer.average import finetune_mean
+from services.trainer.config import FitConfig, Progress, epochs_for, fine_tunings_for
+from services.trainer.finetune import TuneConfig, build_module, load_base
 from services.trainer.prepare import Split
 from services.trainer.team import join
 
@@ -22,49 +21,43 @@ INT8_LOSS_MAX = 0.005  # accuracy on the held-out part; beyond it the float grap
 PARITY_ROWS = 500
 
 
-def export_tuned(
-    split: Split,
-    folder: Path,
-    config: FitConfig,
-    *,
-    stage: str,
-    checkpoint: Path,
-    progress: Progress,
-    judged: Path | None = None,
-) -> dict[str, float]:
+def export_tuned(split: Split, folder: Path, config: FitConfig, *, kept: Path, progress: Progress) -> dict[str, float]:
     """
-    Fine-tunes on the training part and writes encoder, tokenizer and weights; what it cost and what int8 lost.
+    Fine-tunes on the training part and writes encoder and tokenizer; what it cost and what int8 lost.
 
     Args:
-        checkpoint: the file from which a killed fine-tuning goes on.
-        judged: the folder of an earlier fine-tuning; the mean of both is written.
+        kept: the folder from which a killed fine-tuning goes on.
     """
     index = {label: i for i, label in enumerate(split.labels)}
     labels = np.array([index[row.group] for row in split.train], np.int32)
-    tuned = finetune(
+    rows = len(split.train)
+    fine_tunings = config.fine_tunings or fine_tunings_for(rows)
+    tuned = finetune_mean(
         [row.text for row in split.train],
         labels,
         len(split.labels),
         TuneConfig(
             base_model=config.base_model or wheel_model(),
             max_tokens=config.max_tokens,
-            epochs=config.epochs or epochs_for(len(split.train)),
+            epochs=config.epochs or epochs_for(rows),
             limit_s=config.limit_s,
             threads=config.threads,
             seed=config.seed,
         ),
-        checkpoints=Checkpoints(checkpoint, config.checkpoint_s),
-        progress=lambda fraction, detail: progress(stage, 0.8 * fraction, detail),
+        fine_tunings=fine_tunings,
+        folder=kept,
+        checkpoint_s=config.checkpoint_s,
+        progress=lambda fraction, detail: progress("finetune", 0.9 * fraction, detail),
         team=join(),
     )
-    if judged:
-        average_with(tuned.module, judged)
-    else:
-        keep_weights(tuned.module, folder)
     export_graph(tuned.module, tuned.tokenizer, folder)
-    facts = {"epochs": tuned.epochs, "finetune_seconds": round(tuned.seconds, 1)}
-    facts |= _quantise_checked(split, folder, config)
-    progress(stage, 0.9 if stage == "export" else 1.0, f"int8 lost {facts['int8_accuracy_lost']:.4f}")
+    facts = {
+        "fine_tunings": float(fine_tunings),
+        "epochs": tuned.epochs,
+        "finetune_seconds": round(tuned.seconds, 1),
+        **_quantise_checked(split, folder, config),
+    }
+    progress("finetune", 1.0, f"int8 lost {facts['int8_accuracy_lost']:.4f}")
     return facts
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -40,7 +40,7 @@ from services.core.models.texts import text_key
 from services.trainer.cards import Story, write_cards
 from services.trainer.config import FitConfig, Progress
 from services.trainer.evidence import gather
-from services.trainer.export import FLOAT_FILE, export_frozen, export_tuned
+from services.trainer.export import export_frozen, export_tuned
 from services.trainer.heads import fit_heads, judge_heads
 from services.trainer.judge import Judged, judge
 from services.trainer.linear import fit_linear
@@ -56,7 +56,8 @@ SPLIT_FILE, FACTS_FILE, JUDGED_FILE, SCORES_FILE = "split.json", "facts.json", "
 HEADS_JUDGED_FILE, CURVE_FILE = "heads.json", "curve.json"
 CURVE_SHARES = (0.125, 0.25, 0.5)
 MEMBER = "member."
-LAYOUT = 2  # of a run's folder: one that older code began, with other files in it, is begun anew
+TUNING = "tuning"  # beside the stages: fine-tunings that are done, the checkpoint of one that is not
+LAYOUT = 3  # of a run's folder: one that older code began, with other files in it, is begun anew
 
 Read = Callable[[], Sequence[Example]]
 
@@ -147,11 +148,11 @@ def _prepare(folder: Path, read: Read, config: FitConfig, progress: Progress) ->
 
 
 def _finetune(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
-    """The encoder that is judged: it has not seen the held-out rows."""
+    """The encoder that is judged and served: it has not seen the held-out rows."""
     split = _read_split(run)
     facts: dict[str, float] = {"tuned": float(_is_tuned(split, config))}
     if facts["tuned"]:
-        facts |= export_tuned(split, folder, config, stage="finetune", checkpoint=_checkpoint(run), progress=progress)
+        facts |= export_tuned(split, folder, config, kept=run.folder / TUNING, progress=progress)
     else:
         facts |= export_frozen(split, folder, config, progress=progress)
     (folder / FACTS_FILE).write_text(json.dumps(facts))
@@ -229,26 +230,11 @@ def _say_heads(rules: dict[str, HeadRules]) -> str:
 
 
 def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> None:
-    """The bundle that is served: members have read every row; the encoder is the mean of the judged and such a one."""
+    """The bundle that is served: the encoder that was judged, and members that have read every row."""
     split, facts = _read_split(run), json.loads((run.folder / "finetune" / FACTS_FILE).read_bytes())
-    tuned = bool(facts.pop("tuned"))
-    if tuned and config.refit:
-        everything = replace(split, train=split.train + split.held_out)
-        facts |= export_tuned(
-            everything,
-            folder,
-            config,
-            stage="export",
-            checkpoint=_checkpoint(run, "export"),
-            progress=progress,
-            judged=run.folder / "finetune",
-        )
-        embeddings = _embed_all(folder, split, config, lambda at, said: progress("export", 0.9, said))["embedding"]
-    else:
-        for name in (ENCODER_FILE, TOKENIZER_FILE):
-            shutil.copyfile(run.folder / "finetune" / name, folder / name)
-        embeddings = _load_scores(run)["embeddings"]
-    (folder / FLOAT_FILE).unlink(missing_ok=True)
+    tuned, embeddings = bool(facts.pop("tuned")), _load_scores(run)["embeddings"]
+    for name in (ENCODER_FILE, TOKENIZER_FILE):
+        shutil.copyfile(run.folder / "finetune" / name, folder / name)
     _write_final_members(split, folder, embeddings, config)
     rules = HEAD_RULES.validate_json((run.folder / "calibrate" / HEADS_JUDGED_FILE).read_bytes())
     if rules:
@@ -262,10 +248,6 @@ def _export(folder: Path, run: Run, config: FitConfig, progress: Progress) -> No
 
 def _is_tuned(split: Split, config: FitConfig) -> bool:
     return config.encoder == "finetuned" or (config.encoder == "auto" and len(split.train) >= TUNE_ROWS_MIN)
-
-
-def _checkpoint(run: Run, name: str = "finetune") -> Path:
-    return run.folder / f"{name}.checkpoint"
 
 
 def _read_split(run: Run) -> Split:

@@ -26,7 +26,7 @@ class TrainerSettings(PlatformSettings):
 
     database_url: SecretStr = SecretStr("")  # empty: none; __main__ checks it against --data and --out
     trainer_epochs: int | None = Field(default=None, ge=1, description="None: 3 to 5, more for fewer tickets")
-    trainer_budget_s: float = Field(default=3_600, gt=0, description="seconds that fine-tuning may take at most")
+    trainer_budget_s: float = Field(default=7_200, gt=0, description="seconds that all of fine-tuning may take")
     trainer_checkpoint_s: float = Field(default=60, ge=0, description="seconds between two checkpoints of fine-tuning")
     trainer_window_days: int = Field(default=90, ge=1, description="days that are learnt from, up to the newest ticket")
     trainer_window_rare_days: int = Field(default=365, ge=1, description="the same for groups with few tickets")
@@ -35,6 +35,9 @@ class TrainerSettings(PlatformSettings):
     trainer_max_tokens: int = Field(default=128, ge=16, le=512)
     trainer_target_precision: float = Field(default=0.95, gt=0.5, lt=1)
     trainer_work_dir: Path = Path(".pointsman/models")
+    trainer_run_dir: Path | None = Field(
+        default=None, description="folder of an unfinished run, a volume where machines are taken away; None: work_dir"
+    )
     trainer_gates: Path | None = Field(
         default=None, description="TOML with what differs from the gates that are shipped"
     )

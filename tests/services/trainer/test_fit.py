@@ -12,6 +12,7 @@ from services.core.models.bundle import load_bundle
 from services.core.models.manifest import read_manifest
 from services.core.models.registry import read_lineage
 from services.core.models.texts import text_key
+from services.trainer.config import fine_tunings_for
 from services.trainer.export import export_tuned
 from services.trainer.fit import SPLIT, SPLIT_FILE, fit, fit_stages, read_judged
 from services.trainer.prepare import dataset_sha256
@@ -43,9 +44,9 @@ def test_same_data_and_seed_give_the_same_files(tmp_path: Path):
     assert read_manifest(tmp_path / "again").files == read_manifest(small_bundle()).files
 
 
-def test_the_served_encoder_is_the_mean_of_the_judged_and_one_that_has_read_every_row(tmp_path: Path):
-    """Judged on rows it had not seen, then fine-tuned again with them: weights half-way between, the rules stay."""
-    config, rows = small_config(refit=True, epochs=1, base_model=str(tiny_encoder())), made_up_tickets(240)
+def test_the_mean_of_the_fine_tunings_is_judged_and_served(tmp_path: Path):
+    """Each has a seed of its own, and none has read the rows that judge."""
+    config, rows = small_config(fine_tunings=2, epochs=1, base_model=str(tiny_encoder())), made_up_tickets(240)
 
     def said(stage: str, fraction: float, detail: str) -> None:
         """Nobody listens."""
@@ -53,13 +54,23 @@ def test_the_served_encoder_is_the_mean_of_the_judged_and_one_that_has_read_ever
     with open_run(tmp_path / "run", "one") as run:
         fit_stages(run, lambda: rows, config, said)
     split = SPLIT.validate_json((run.folder / "prepare" / SPLIT_FILE).read_bytes())
-    again = replace(split, train=split.train + split.held_out)
-    (alone := tmp_path / "alone").mkdir()
-    export_tuned(again, alone, config, stage="export", checkpoint=tmp_path / "checkpoint", progress=said)
-    judged, whole, served = (bias_of(folder) for folder in (run.folder / "finetune", alone, run.folder / "export"))
-    assert np.abs(judged - whole).max() > 1e-4
-    np.testing.assert_allclose(served, (judged + whole) / 2, atol=1e-6)
-    assert read_manifest(run.folder / "export").bands == read_judged(run).bands
+    alone = []
+    for number in range(2):
+        (folder := tmp_path / f"alone-{number}").mkdir()
+        one = replace(config, fine_tunings=1, seed=config.seed + number)
+        export_tuned(split, folder, one, kept=tmp_path / f"kept-{number}", progress=said)
+        alone.append(bias_of(folder))
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+    np.testing.assert_allclose(bias_of(run.folder / "finetune"), (alone[0] + alone[1]) / 2, atol=1e-6)
+    served, judged = (run.folder / stage / "encoder.onnx" for stage in ("export", "finetune"))
+    assert served.read_bytes() == judged.read_bytes()
+    manifest = read_manifest(run.folder / "export")
+    assert (manifest.metrics["fine_tunings"], manifest.bands) == (2, read_judged(run).bands)
+
+
+@pytest.mark.parametrize(("rows", "fine_tunings"), [(200, 3), (5_000, 3), (5_001, 2), (200_000, 2)])
+def test_who_has_few_tickets_has_them_read_by_one_more(rows: int, fine_tunings: int):
+    assert fine_tunings_for(rows) == fine_tunings
 
 
 def bias_of(folder: Path) -> NDArray[np.float32]:

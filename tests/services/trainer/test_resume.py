@@ -42,22 +42,23 @@ def train(out: Path, base_model: str, told: Connection) -> None:
     fit(made_up_tickets(ROWS), out, config, lambda *said: told.send(said))
 
 
-def trained_until(out: Path, *, messages: int | None) -> list[tuple[str, float, str]]:
-    """What a training said before it ended, or was killed upon its `messages`-th word."""
+def trained_until(out: Path, *, messages: int | None) -> tuple[int, bool]:
+    """How much a training said before it ended, or was killed upon its `messages`-th word; whether it was killed."""
     hears, told = FORKS.Pipe(duplex=False)
     process = FORKS.Process(target=train, args=(out, str(tiny_encoder()), told))
     process.start()
     told.close()
-    said = []
+    said = 0
     try:
-        while messages is None or len(said) < messages:
-            said.append(hears.recv())
+        while messages is None or said < messages:
+            hears.recv()
+            said += 1
         assert process.pid
         os.kill(process.pid, signal.SIGKILL)
     except EOFError:
         pass  # it has ended
     process.join()
-    return said
+    return said, process.exitcode == -signal.SIGKILL
 
 
 def what_counts(manifest: Manifest) -> dict:
@@ -68,17 +69,23 @@ def what_counts(manifest: Manifest) -> dict:
 
 
 def disturbed(tmp_path: Path, kills: int) -> None:
-    """Each run is killed once or twice and then left to end."""
-    whole = trained_until(tmp_path / "undisturbed", messages=None)
+    """Runs of which each is killed at two random words of what is left, until there were so many kills."""
+    whole, _ = trained_until(tmp_path / "undisturbed", messages=None)
     expected = what_counts(read_manifest(tmp_path / "undisturbed"))
-    chance = random.Random(7)
-    for number in range(0, kills, 2):
-        out = tmp_path / f"disturbed-{number}"
-        trained_until(out, messages=chance.randrange(1, len(whole)))
-        again = trained_until(out, messages=chance.randrange(1, len(whole) // 2))
-        rest = trained_until(out, messages=None) if not out.exists() else again
+    chance, killed, number = random.Random(7), 0, 0
+    while killed < kills:
+        number += 1
+        out, left = tmp_path / f"disturbed-{number}", whole
+        for _ in range(2):
+            said, was_killed = trained_until(out, messages=chance.randrange(1, left))
+            killed += was_killed
+            left -= said
+            if not was_killed or left < 2:
+                break
+        if not out.exists():
+            said, _ = trained_until(out, messages=None)
+            assert said < whole
         assert what_counts(read_manifest(out)) == expected
-        assert len(rest) < len(whole)
 
 
 def test_two_kills_change_nothing(tmp_path: Path):
