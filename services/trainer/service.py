@@ -30,11 +30,12 @@ CHANGED_MAX = 500
 
 @dataclass(frozen=True)
 class Registry:
-    """Where models are kept."""
+    """Where models are kept; `run_dir`: where the run lies that is not finished, None: in `work_dir`."""
 
     conn: Connection[Any]
     store: "ObjectStore"
     work_dir: Path
+    run_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def train(
     Raises:
         Conflict: another training runs in the same folder.
     """
-    with open_run(place.work_dir / "run", identify(source, config)) as run:
+    with open_run((place.run_dir or place.work_dir) / "run", identify(source, config)) as run:
         fit_stages(run, read, config, progress, until=until or STAGES[-1])
         if until is not None:
             return None
@@ -84,24 +85,32 @@ def _bring_in(
     with place.conn.transaction():
         version = registry.register(place.conn, place.store, _keep(run, place, fitted.manifest.model_version))
     progress("register", 1.0, version)
-    candidate = _candidate(fitted, place)
-    found = check(candidate, rules)
-    registry.record_evidence(place.conn, version, _evidence(run, candidate))
+    found = registry.find(place.conn, version).gates or _judge(run, place, fitted, rules, promote=promote)
     passed = all(gate.passed for gate in found)
-    registry.record_gates(place.conn, version, found)
-    _tell_people(run, place, version, found)
     failed = ", ".join(gate.name for gate in found if not gate.passed)
     progress("gates", 1.0, f"not passed: {failed}" if failed else f"{len(found)} passed")
-    if promote and not passed:
-        _tell_rejected(place, version, found)
     if promote and passed and canary and _shadow(place, version):
         progress("canary", 0.0, "shadows live tickets; each `pointsman models canary` compares")
-        return Outcome(version, promoted=False, gates=tuple(found), metrics=fitted.manifest.metrics, canary=True)
+        return Outcome(version, promoted=False, gates=found, metrics=fitted.manifest.metrics, canary=True)
     if promote and passed:
         with place.conn.transaction():
             registry.promote(place.conn, version)
         progress("promote", 1.0, version)
-    return Outcome(version, promote and passed, tuple(found), fitted.manifest.metrics)
+    return Outcome(version, promote and passed, found, fitted.manifest.metrics)
+
+
+def _judge(run: Run, place: Registry, fitted: Fitted, rules: GateRules, *, promote: bool) -> tuple[registry.Gate, ...]:
+    """The gates, asked and recorded; recorded last, for what has them is not judged again."""
+    version = fitted.manifest.model_version
+    candidate = _candidate(fitted, place)
+    found = tuple(check(candidate, rules))
+    registry.record_evidence(place.conn, version, _evidence(run, candidate))
+    _tell_people(run, place, version, found)
+    with place.conn.transaction():
+        registry.record_gates(place.conn, version, found)
+        if promote and not all(gate.passed for gate in found):
+            _tell_rejected(place, version, found)
+    return found
 
 
 def _shadow(place: Registry, version: str) -> bool:
@@ -113,7 +122,7 @@ def _keep(run: Run, place: Registry, version: str) -> Path:
     """A copy of the bundle where the router's cache looks for it: on one machine it needs no fetching."""
     folder = place.work_dir / version
     if not folder.exists():
-        part = run.folder / ".kept"
+        part = place.work_dir / f".{version}"
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(run.folder / "export", part)
         part.rename(folder)
