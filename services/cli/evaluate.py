@@ -19,7 +19,7 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Runs, each with a seed of its own.")] = 3,
     epochs: Annotated[int | None, typer.Option(min=1, help="As in training: 3 to 5 by the number of tickets.")] = None,
     budget_s: Annotated[
-        float | None, typer.Option(min=1, help="Seconds that each fine-tuning may take at most.")
+        float | None, typer.Option(min=1, help="Seconds that all of fine-tuning may take, in each run.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; 1.")] = None,
     plot: Annotated[
@@ -28,7 +28,8 @@ def evaluate(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """
-    Train on one file exactly as `pointsman train` does, settings included; judge on the other, register nothing.
+    Train on one file exactly as `pointsman train` does, settings and redaction included; judge on the other, register
+    nothing.
 
     Tickets labelled `oos` belong to no group: they are not learned from, and should end with a person.
 
@@ -47,6 +48,7 @@ def evaluate(
       pointsman evaluate --train closed.csv --test later.csv --seeds 1 --format json
     """
     from services.core.kit.errors import ConfigurationInvalid
+    from services.core.text.hide import build_hide
     from services.trainer.files import read, read_map
     from services.trainer.progress import bars
     from services.trainer.rehearse import rehearse
@@ -55,8 +57,8 @@ def evaluate(
 
     if plot and (plot.suffix != ".png" or not plot.parent.is_dir()):
         raise ConfigurationInvalid(f"--plot {plot}: a file that ends in .png, in a folder that exists.")
-    mapping = read_map(map)
-    closed, later = read(train, mapping), read(test, mapping)
+    mapping, hide = read_map(map), build_hide()
+    closed, later = (read(path, mapping, hide) for path in (train, test))
     for remark in (*closed.remarks(), *later.remarks()):
         typer.echo(remark, err=True)
     given = {"trainer_epochs": epochs, "trainer_budget_s": budget_s, "trainer_threads": threads}

@@ -89,11 +89,12 @@ def simulate(
     import tempfile
     from dataclasses import asdict
 
+    from services.core.text.hide import build_hide
     from services.trainer import simulate as simulation
     from services.trainer.files import read_file, read_map
 
-    mapping, goals = read_map(map), _goals(wanted)
-    asked, judged = (read_file(path, mapping) for path in (train, test))
+    mapping, goals, hide = read_map(map), _goals(wanted), build_hide()
+    asked, judged = (read_file(path, mapping, hide) for path in (train, test))
     with tempfile.TemporaryDirectory(prefix="pointsman-simulate-") as folder:
         pool = simulation.embed(simulation.open_frozen(Path(folder)), asked, judged)
     curve = simulation.simulate(pool, start=start, step=step, most=most, seeds=seeds, wanted=goals)

@@ -1,9 +1,9 @@
 """
 Trains the router: `python -m services.trainer [--promote] [--data FILE]`.
 
-Reads closed tickets from Postgres (or FILE), registers a candidate, and with --promote puts it in service when the
-gates pass. Killed and started again it goes on where it was; --until STAGE stops early, so that one container prepares,
-one fine-tunes and one does the rest, all over the same POINTSMAN_TRAINER_WORK_DIR.
+Reads closed tickets from Postgres (or FILE, redacted), registers a candidate, and with --promote puts it in service
+when the gates pass. Killed and started again it goes on where it was; --until STAGE stops early, so that one container
+prepares, one fine-tunes and one does the rest, all over the same POINTSMAN_TRAINER_WORK_DIR.
 
 Exit code 0: trained (and promoted when asked to); 1: a problem, said on stderr; 2: wrong usage.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from services.core.kit.errors import ConfigurationInvalid, InputInvalid, PointsmanError
 from services.core.kit.telemetry import configure_logs
+from services.core.text.hide import build_hide
 from services.trainer.config import FitConfig, Progress
 from services.trainer.files import read_file, read_map
 from services.trainer.fit import fit
@@ -75,7 +76,7 @@ def _act(arguments: argparse.Namespace, settings: TrainerSettings) -> dict[str, 
 def _run(arguments: argparse.Namespace, settings: TrainerSettings, progress: Progress) -> dict[str, Any]:
     config = settings.fit_config(encoder=arguments.encoder)
     if arguments.out is not None:
-        manifest = fit(read_file(arguments.data, read_map(",".join(arguments.map))), arguments.out, config, progress)
+        manifest = fit(_read(arguments), arguments.out, config, progress)
         return {"version": manifest.model_version, "folder": str(arguments.out), "metrics": manifest.metrics}
     outcome = _train_registered(arguments, settings, config, progress)
     return {"stopped_after": arguments.until} if outcome is None else asdict(outcome)
@@ -89,7 +90,7 @@ def _train_registered(
 
     rules = read_rules(settings.trainer_gates)
     with connected(settings) as conn:
-        place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir)
+        place = Registry(conn, open_store(settings.objects_url), settings.trainer_work_dir, settings.trainer_run_dir)
         return train(
             lambda: _examples(arguments, conn),
             _source(arguments, conn),
@@ -125,8 +126,12 @@ def _examples(arguments: argparse.Namespace, conn: Any) -> list[Example]:
     from services.trainer.repository import read_examples
 
     if arguments.data is not None:
-        return read_file(arguments.data, read_map(",".join(arguments.map)))
+        return _read(arguments)
     return read_examples(conn)
+
+
+def _read(arguments: argparse.Namespace) -> list[Example]:
+    return read_file(arguments.data, read_map(",".join(arguments.map)), build_hide())
 
 
 def _source(arguments: argparse.Namespace, conn: Any) -> str:
@@ -186,7 +191,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="passes over the tickets (default: 3 to 5, more for fewer tickets)")
     parser.add_argument("--encoder", choices=("auto", "finetuned", "frozen"), default="auto",
                         help="frozen: no fine-tuning, a first model within seconds")  # fmt: skip
-    parser.add_argument("--budget-s", type=float, help="seconds that fine-tuning may take at most (default 3600)")
+    parser.add_argument("--budget-s", type=float, help="seconds that all of fine-tuning may take (default 7200)")
     parser.add_argument("--threads", type=int, help="processor threads (default 1)")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar")
     arguments = parser.parse_args()

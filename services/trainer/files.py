@@ -1,7 +1,9 @@
-"""Closed tickets out of a file as people have them, and what of it could not be used."""
+"""Closed tickets out of a file as people have them, redacted, and what of it could not be used."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from services.core.contracts.facts import KEPT, Facts
 from services.core.kit.errors import InputInvalid
 from services.core.models.texts import join_text
 from services.core.text.columns import GUESSES, guess, parse_map, parts
+from services.core.text.hide import Hide
 from services.core.text.moments import parse_time
 from services.core.text.outcomes import breached, hours
 from services.core.text.records import Malformed, Record, TicketFile, inspect, records
@@ -28,6 +31,7 @@ NAMES = {  # our fields, and what files usually call them: as an import guesses 
 FIELDS = tuple(NAMES)
 ALIASES = {"text": "body", "label": "group", "created_at": "opened", "solved_at": "solved"}  # an import's words
 UNREAD = ("external_id", "requester")  # an import's fields, of no use here
+BATCH = 256  # rows redacted together
 UNKNOWN = frozenset({"", "?", "nan", "null", "none"})
 
 
@@ -71,12 +75,12 @@ def read_map(text: str) -> dict[str, str]:
     return {name: column for name, column in found.items() if name not in UNREAD}
 
 
-def read_file(path: Path, mapping: dict[str, str]) -> list[Example]:
+def read_file(path: Path, mapping: dict[str, str], hide: Hide) -> list[Example]:
     """As `read`: the examples alone."""
-    return read(path, mapping).examples
+    return read(path, mapping, hide).examples
 
 
-def read(path: Path, mapping: dict[str, str]) -> Reading:
+def read(path: Path, mapping: dict[str, str], hide: Hide) -> Reading:
     """
     The examples of a file; rows without text or group are left out, and counted.
 
@@ -84,23 +88,38 @@ def read(path: Path, mapping: dict[str, str]) -> Reading:
         mapping: our field (FIELDS) to the file's column, or columns joined by `+`, where the usual names do not fit;
             an empty one leaves the field out; `features` names columns that were known when the ticket came, each a
             category of its own.
+        hide: `build_hide()`: nothing unredacted goes further than here.
     Raises:
         InputInvalid: unreadable, no row, or no column for the group or the text; names the columns there are.
     """
     file = inspect(path)
     found = Reading(path, [], _columns(file, mapping), file.notice)
-    for line, record in records(file):
-        _take(found, line, record)
+    for some in _batches(records(file)):
+        _take(found, some, hide)
     if not found.examples and not found.left_out.count:
         raise InputInvalid(f"{path} holds no rows below its header.")
     return found
 
 
-def _take(found: Reading, line: int, record: Record | Malformed) -> None:
-    if isinstance(record, Malformed):
-        found.left_out.add(line, record.why)
-        return
-    row = _example(record, found.columns)
+def _batches(rows: Iterable[tuple[int, Record | Malformed]]) -> Iterator[list[tuple[int, Record | Malformed]]]:
+    rest = iter(rows)
+    while some := list(islice(rest, BATCH)):
+        yield some
+
+
+def _take(found: Reading, rows: Sequence[tuple[int, Record | Malformed]], hide: Hide) -> None:
+    good = [record for _, record in rows if not isinstance(record, Malformed)]
+    safe = iter(hide([{name: _text(record, found.columns, name) for name in ("subject", "body")} for record in good]))
+    for line, record in rows:
+        if isinstance(record, Malformed):
+            found.left_out.add(line, record.why)
+        else:
+            fields = next(safe)
+            _keep(found, line, record, join_text(fields["subject"], fields["body"]))
+
+
+def _keep(found: Reading, line: int, record: Record, text: str) -> None:
+    row = _example(record, found.columns, text)
     if not row.text or not row.group:
         found.left_out.add(line, "no group" if row.text else "no text")
         return
@@ -128,22 +147,23 @@ def _columns(file: TicketFile, mapping: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _example(row: Record, columns: dict[str, str]) -> Example:
-    def text(field: str) -> str:
-        values = (row.get(name) for name in parts(columns.get(field, ""), row))
-        return "\n".join(str(value) for value in values if value is not None)
+def _text(row: Record, columns: dict[str, str], field: str) -> str:
+    values = (row.get(name) for name in parts(columns.get(field, ""), row))
+    return "\n".join(str(value) for value in values if value is not None)
 
+
+def _example(row: Record, columns: dict[str, str], text: str) -> Example:
     def word(field: str) -> str:
-        return _word(text(field))
+        return _word(_text(row, columns, field))
 
     opened, solved = _time(word("opened")), _time(word("solved"))
     features = {name: _word(row.get(name)) for name in parts(columns.get("features", ""), row)}
     named = {name: word(name) for name in CATEGORIES}
     known = {name: value for name, value in (named | features).items() if value}
     return Example(
-        join_text(text("subject"), text("body")),
-        text("group").strip(),
-        _time(text("at")) or solved or opened,
+        text,
+        _text(row, columns, "group").strip(),
+        _time(word("at")) or solved or opened,
         facts=Facts(opened_at=opened, categories=known),
         targets=Targets(
             hours=_hours(word("hours"), opened, solved),

@@ -23,6 +23,7 @@ import httpx
 import numpy as np
 
 from services.core.models.bundle import RouterModel, load_bundle
+from services.core.text.hide import build_hide
 from services.trainer.config import FitConfig
 from services.trainer.export import wheel_model
 from services.trainer.files import read_file
@@ -49,7 +50,7 @@ class Measured:
 def main() -> None:
     arguments = _parse_arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        examples = read_file(arguments.data, {}) if arguments.data else made_up_tickets(1_200)
+        examples = read_file(arguments.data, {}, build_hide()) if arguments.data else made_up_tickets(1_200)
         folder = arguments.bundle or _train(examples, Path(scratch, "bundle"))
         texts = [row.text for row in examples][:1_000]
         rows = measure_in_process(folder, texts, arguments.seconds)

@@ -23,6 +23,7 @@ from services.core.models.bundle import RouterModel, load_bundle
 from services.core.models.encoder import Encoder, load_encoder
 from services.core.models.neighbours import K_SIMILARITY
 from services.core.models.pooling import pool
+from services.core.text.hide import build_hide
 from services.trainer.config import FitConfig
 from services.trainer.export import FLOAT_FILE, export_graph, quantise, wheel_model
 from services.trainer.files import read_file, read_map
@@ -52,7 +53,8 @@ Signals = Mapping[str, NDArray[np.floating]]
 def main() -> None:
     asked = _parse_arguments()
     mapping = read_map(asked.map)
-    learnt, judged = read_file(asked.train, mapping), read_file(asked.judge, mapping)
+    hide = build_hide()
+    learnt, judged = (read_file(path, mapping, hide) for path in (asked.train, asked.judge))
     away = every_fourth(learnt) if asked.leave_out else frozenset()
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.bundle or Path(scratch, "bundle")

@@ -20,6 +20,7 @@ from services.core.contracts.prediction import Hours
 from services.core.contracts.sla import Calendar, Span
 from services.core.kit import business_time
 from services.core.models.bundle import RouterModel, load_bundle
+from services.core.text.hide import build_hide
 from services.trainer.config import FitConfig
 from services.trainer.files import read_file, read_map
 from services.trainer.fit import fit
@@ -35,7 +36,8 @@ OFFICE = Calendar(zone="UTC", hours=dict.fromkeys(WORKING, (Span(start=time(9), 
 
 def main() -> None:
     asked = _parse_arguments()
-    learnt, judged = (read_file(path, read_map(asked.map)) for path in (asked.train, asked.judge))
+    hide = build_hide()
+    learnt, judged = (read_file(path, read_map(asked.map), hide) for path in (asked.train, asked.judge))
     queued = with_queue([*learnt, *judged])
     train, timed = queued[: len(learnt)], [row for row in queued[len(learnt) :] if _is_timed(row)]
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,7 +17,7 @@ from services.core.kit.errors import InputInvalid
 from services.core.text.columns import parse_map, resolve
 from services.core.text.records import inspect
 from services.trainer.files import Tally, read, read_map
-from tests.services.trainer.bundles import made_up_tickets, small_encoder
+from tests.services.trainer.bundles import as_it_stands, made_up_tickets, small_encoder
 
 FIGURES = {
     "rows", "classes", "accuracy", "macro_f1", "ece", "ece_floor", "auto_rate", "auto_precision", "escalate_rate",
@@ -88,7 +88,7 @@ def test_a_file_is_read_as_an_import_reads_it(tmp_path: Path) -> None:
     csv_file, array = tmp_path / "closed.csv", tmp_path / "closed.json"
     csv_file.write_bytes("Body;Group;Created At\nTür klemmt;Haus;2026-01-05 10:00\nx;;\n".encode("cp1252"))
     array.write_text('[{"Body": "Tür klemmt", "Group": "Haus", "Created At": "05.01.2026 10:00"}, 7]', "utf-8")
-    found = [read(file, {}) for file in (csv_file, array)]
+    found = [read(file, {}, as_it_stands) for file in (csv_file, array)]
     assert found[0].examples == found[1].examples
     assert found[0].examples[0].facts.opened_at == datetime(2026, 1, 5, 10, tzinfo=UTC)
     assert found[0].left_out == Tally(1, "row 3: no group")
@@ -106,7 +106,7 @@ def test_what_is_broken_is_said(tmp_path: Path) -> None:
     assert "cut off or damaged" in done.stderr
     lines = tmp_path / "closed.jsonl"
     lines.write_text('{"body": "a", "group": "b"}\n7\n{"body":\n', "utf-8")
-    assert read(lines, {}).left_out == Tally(2, "row 2: a JSON int where an object belongs")
+    assert read(lines, {}, as_it_stands).left_out == Tally(2, "row 2: a JSON int where an object belongs")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_is_broken_is_said(tmp_path: Path) -> None:
 )
 def test_an_import_and_an_evaluation_take_one_mapping(text: str, tmp_path: Path) -> None:
     file = Path(write(tmp_path / "closed.csv", [("A title", "vpn down", "Net")]))
-    (row,) = read(file, read_map(text)).examples
+    (row,) = read(file, read_map(text), as_it_stands).examples
     found = inspect(file)
     (kept,) = read_rows(found, resolve(found.columns, parse_map(text)))
     assert isinstance(kept, Row)
@@ -133,7 +133,7 @@ def test_a_head_that_is_not_learnt_says_why(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if ": not learnt, " in line]
     assert [line.partition(":")[0] for line in said] == ["hours", "breach", "priority", "impact", "urgency"]
-    count = len(read(file, {}).examples)
+    count = len(read(file, {}, as_it_stands).examples)
     assert f"{count} of {count} rows have no usable times (first: row 2: created_at is not a time" in said[0]
     assert "no column says it" in said[1]
     assert f"1 different values in {count} rows" in said[2]
@@ -143,11 +143,11 @@ def test_a_head_that_is_not_learnt_says_why(tmp_path: Path) -> None:
 def test_solved_before_it_was_opened_is_no_time(tmp_path: Path) -> None:
     file = tmp_path / "closed.csv"
     file.write_text("body,group,opened_at,solved_at\na,b,2026-01-05 10:00,2026-01-04 10:00\n", "utf-8")
-    assert read(file, {}).untimed == Tally(1, "row 2: solved before it was opened")
+    assert read(file, {}, as_it_stands).untimed == Tally(1, "row 2: solved before it was opened")
 
 
 def test_an_array_of_nothing_holds_no_rows(tmp_path: Path) -> None:
     file = tmp_path / "closed.json"
     file.write_text("[]", "utf-8")
     with pytest.raises(InputInvalid, match="holds no rows"):
-        read(file, {})
+        read(file, {}, as_it_stands)

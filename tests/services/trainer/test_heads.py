@@ -17,7 +17,14 @@ from services.trainer.heads import KINDS, fit_heads, judge_heads, tasks_of
 from services.trainer.prepare import Example, Targets, with_queue
 from services.trainer.rehearse import rehearse, summarise
 from services.trainer.settings import TrainerSettings
-from tests.services.trainer.bundles import START, frozen_config, heads_bundle, made_up_tickets, timed_tickets
+from tests.services.trainer.bundles import (
+    START,
+    as_it_stands,
+    frozen_config,
+    heads_bundle,
+    made_up_tickets,
+    timed_tickets,
+)
 
 
 def test_what_the_tickets_say_has_a_head_and_nothing_else():
@@ -153,7 +160,7 @@ def test_what_a_file_does_not_know_is_no_target(word: str, tmp_path: Path):
     path.write_text(
         f"body,group,opened_at,hours_to_resolve,made_sla,priority,channel\na,x,{word},{word},{word},{word},{word}\n"
     )
-    row = read_file(path, {})[0]
+    row = read_file(path, {}, as_it_stands)[0]
     assert row.targets == Targets()
     assert row.facts == Facts()
 
@@ -166,7 +173,7 @@ def test_columns_of_a_service_desk_are_known(tmp_path: Path):
         "body,group,opened_at,resolved_at,made_sla,urgency,contact_type,caller\n"
         "a,x,2026-01-05 10:00:00,2026-01-05 16:30:00,false,2,Phone,c7\n"
     )
-    row = read_file(path, {"features": "caller"})[0]
+    row = read_file(path, {"features": "caller"}, as_it_stands)[0]
     assert row.targets == Targets(hours=6.5, breached=True, urgency="2")
     assert row.facts.opened_at == datetime(2026, 1, 5, 10, tzinfo=UTC)
     assert row.facts.categories == {"channel": "Phone", "caller": "c7"}

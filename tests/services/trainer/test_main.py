@@ -11,9 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from services.core.kit.errors import ConfigurationInvalid
 from services.core.kit.objects import open_store
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
+from services.core.models.manifest import VOCABULARY_FILE
+from services.core.text.hide import build_hide
 from services.trainer.repository import read_examples
 from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_encoder
 
@@ -35,17 +38,27 @@ def write_history(database: str, rows: list) -> None:  # a list of Example
 
 
 def test_file_to_bundle(tmp_path: Path):
-    """A gzipped CSV with its own column names becomes a bundle; stdout is JSON lines, the last one the report."""
+    """A gzipped CSV becomes a bundle that knows no address; stdout is JSON lines, the last one the report."""
     data = tmp_path / "closed.csv.gz"
     with gzip.open(data, "wt", encoding="utf-8") as file:
         file.write("Betreff,team\n")
-        file.writelines(f'"{row.text}",{row.group}\n' for row in made_up_tickets(60))
+        file.writelines(f'"{row.text} for zelda@quux.example",{row.group}\n' for row in made_up_tickets(60))
     ran = run("--data", str(data), "--map", "subject=Betreff", "--out", str(tmp_path / "bundle"))
     assert ran.returncode == 0, ran.stderr
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     assert lines[0]["stage"] == "prepare"
     assert all(0 <= line["fraction"] <= 1 for line in lines[:-1])
     assert load_bundle(tmp_path / "bundle").version == lines[-1]["version"]
+    known = json.loads((tmp_path / "bundle" / VOCABULARY_FILE).read_bytes())["words"]
+    assert "firewall" in known
+    assert not {"zelda", "quux"} & set(known)
+
+
+def test_without_a_redactor_no_file_is_read(monkeypatch: pytest.MonkeyPatch):
+    """The trainer's container has none: what cannot be hidden is not learnt."""
+    monkeypatch.setitem(sys.modules, "services.core.text.redact", None)
+    with pytest.raises(ConfigurationInvalid, match=r"here is no redactor .*pointsman history import"):
+        build_hide()
 
 
 def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
@@ -88,16 +101,20 @@ def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):
 
 
 def test_three_containers_train_one_model(database: str, tmp_path: Path):
-    """Each start does one part and ends; the next one goes on with what lies in the folder. A file is read, too."""
+    """Each start does one part, on a machine of its own: what the next one goes on with lies on the run's disk."""
     place = {
         "POINTSMAN_DATABASE_URL": database,
         "POINTSMAN_OBJECTS_URL": f"file://{tmp_path}/objects",
-        "POINTSMAN_TRAINER_WORK_DIR": str(tmp_path / "work"),
+        "POINTSMAN_TRAINER_RUN_DIR": str(tmp_path / "disk"),
     }
     data = tmp_path / "closed.csv"
     data.write_text("Betreff,team\n" + "".join(f'"{r.text}",{r.group}\n' for r in made_up_tickets(160, rare=0)))
     file = ("--data", str(data), "--map", "subject=Betreff")
-    starts = [run(*file, *part, **place) for part in (("--until", "prepare"), ("--until", "finetune"), ("--promote",))]
+    parts = (("--until", "prepare"), ("--until", "finetune"), ("--promote",))
+    starts = [
+        run(*file, *part, **place, POINTSMAN_TRAINER_WORK_DIR=str(tmp_path / f"machine-{number}"))
+        for number, part in enumerate(parts)
+    ]
     assert [ran.returncode for ran in starts] == [0, 0, 0], starts[-1].stderr
     told = [[json.loads(line) for line in ran.stdout.splitlines()] for ran in starts]
     assert [lines[-1].get("stopped_after") for lines in told] == ["prepare", "finetune", None]

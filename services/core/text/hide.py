@@ -1,0 +1,26 @@
+"""Redaction as one function of many tickets, for who has files to read and may not have a redactor."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from services.core.kit.errors import ConfigurationInvalid
+
+Hide = Callable[[Sequence[Mapping[str, str]]], list[dict[str, str]]]  # fields of tickets -> the same, redacted
+
+
+def build_hide() -> Hide:
+    """
+    What a triage hides of a ticket before any model sees it, an operator's own rules included: as an import does.
+
+    Raises:
+        ConfigurationInvalid: the redactor is not installed here, or its rules cannot be taken.
+    """
+    try:
+        from services.core.text.redact import build_redactor
+
+        redactor = build_redactor()
+    except ImportError as exc:
+        raise ConfigurationInvalid(
+            f"Files are redacted before anything is learnt from them, and here is no redactor ({exc.name} is not "
+            "installed: the trainer's container has none). Import them with `pointsman history import`, which redacts."
+        ) from exc
+    return lambda tickets: [redacted.fields for redacted in redactor.redact_many(tickets)]
