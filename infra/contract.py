@@ -13,6 +13,7 @@ from infra.settings import Cloud, Digest, Profile
 from services.core.kit.errors import ConfigurationInvalid
 
 VERSION = 4
+RUN_GIB = 8  # of the disk for an unfinished training that a cluster's workloads ask for: the bill knows it, too
 Text = Annotated[str, Field(min_length=1)]
 Container = Literal["gateway", "router", "worker", "rag", "trainer", "migrator"]
 Platform = Literal["external-secrets", "cert-manager", "telemetry"]

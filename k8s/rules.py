@@ -25,6 +25,10 @@ def pods(found: list[Object]) -> Iterator[tuple[str, dict[str, str], Object]]:
         elif one["kind"] == "CronJob":
             made = spec["jobTemplate"]["spec"]["template"]
             yield name, made["metadata"]["labels"], made["spec"]
+        elif one["kind"] == "TrainingRuntime":
+            for job in spec["template"]["spec"]["replicatedJobs"]:
+                made = job["template"]["spec"]["template"]
+                yield name, made["metadata"]["labels"], made["spec"]
         elif one["kind"] == "InferenceService":
             predictor = spec["predictor"]
             runtime = runtimes.get(predictor["model"]["runtime"], {"containers": [], "volumes": []})
@@ -151,6 +155,8 @@ def _references(found: list[Object]) -> Iterator[str]:
     for who, _, spec in pods(found):
         wanted = [("ServiceAccount", spec["serviceAccountName"]), ("PriorityClass", spec["priorityClassName"])]
         wanted += [("ConfigMap", v["configMap"]["name"]) for v in spec.get("volumes", []) if "configMap" in v]
+        claims = [v["persistentVolumeClaim"] for v in spec.get("volumes", []) if "persistentVolumeClaim" in v]
+        wanted += [("PersistentVolumeClaim", claim["claimName"]) for claim in claims]
         wanted += [("Secret", e["secretRef"]["name"]) for c in spec["containers"] for e in c.get("envFrom", [])]
         volumes = {v["name"] for v in spec.get("volumes", [])}
         mounted = {m["name"] for c in spec["containers"] for m in c.get("volumeMounts", [])}

@@ -7,6 +7,7 @@ from typing import Any
 
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
 from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
+from infra.contract import RUN_GIB
 from infra.offline.report import Resource
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -113,6 +114,7 @@ def _eks(resource: Resource, ctx: Context) -> list[Meter]:
         *machine(ctx, size, count, spot=False, what="Auto Mode node"),
         fixed(f"k8s.auto_mode.{size}", "Auto Mode fee", count * HOURS_PER_MONTH),
         fixed("block.ebs_gp3", "Auto Mode node disk", count * AUTO_MODE_DISK_GB),
+        fixed("block.ebs_gp3", "disk of an unfinished training", RUN_GIB),
         *chain.from_iterable(_node_pool(m, ctx) for m in ctx.stack.contract.get("cluster", {}).get("manifests", ())),
     ]
 

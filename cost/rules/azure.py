@@ -7,6 +7,7 @@ from itertools import chain
 from cost.book import ZERO
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
 from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
+from infra.contract import RUN_GIB
 from infra.offline.report import Resource
 
 SCALE_SET = "azure-native:compute:VirtualMachineScaleSet"
@@ -32,8 +33,12 @@ def _scale_set(resource: Resource, ctx: Context) -> Iterable[Meter]:
 
 def _disk_price(disk: dict) -> str:
     size_gib, kind = disk.get("diskSizeGB", 32), disk["managedDisk"]["storageAccountType"]
-    name = next((name for limit, name in STANDARD_SSD if size_gib <= limit), f"{size_gib}GiB")
+    name = _disk_size(size_gib)
     return f"block.standard_ssd_{name}" if kind == "StandardSSD_LRS" else f"block.{kind}_{name}"
+
+
+def _disk_size(gib: int) -> str:
+    return next((name for limit, name in STANDARD_SSD if gib <= limit), f"{gib}GiB")
 
 
 def _cluster(resource: Resource, ctx: Context) -> Iterable[Meter]:
@@ -41,6 +46,7 @@ def _cluster(resource: Resource, ctx: Context) -> Iterable[Meter]:
         yield fixed("k8s.control_plane.standard", "AKS control plane", HOURS_PER_MONTH)
     yield fixed("network.lb_first_5_rules", "load balancer that the Gateway makes", HOURS_PER_MONTH)
     yield per_use("network.lb_data", "load balancer, data", ctx.demand.egress_gb)
+    yield fixed(f"block.standard_ssd_{_disk_size(RUN_GIB)}", "disk of an unfinished training", 1)
     for nodes in get(resource, "agentPoolProfiles", default=[]):
         yield from machine(ctx, _size(nodes["vmSize"]), _kept(nodes, ctx), spot=False)
 

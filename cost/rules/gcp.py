@@ -9,6 +9,7 @@ from itertools import chain
 from cost.book import ZERO
 from cost.meter import DAYS_PER_MONTH, HOURS_PER_MONTH, Meter, fixed, per_use
 from cost.rules.context import Context, Rule, above, get, gpus, machine, pool, role, tokens
+from infra.contract import RUN_GIB
 from infra.offline.report import Resource
 
 TEMPLATE = "gcp:compute/instanceTemplate:InstanceTemplate"
@@ -67,7 +68,10 @@ def _egress(resource: Resource, ctx: Context) -> list[Meter]:
 
 def _cluster(resource: Resource, ctx: Context) -> list[Meter]:
     kind = "zonal" if _is_zone(get(resource, "location", default="")) else "standard"
-    return [fixed(f"k8s.control_plane.{kind}", "GKE control plane", HOURS_PER_MONTH)]
+    return [
+        fixed(f"k8s.control_plane.{kind}", "GKE control plane", HOURS_PER_MONTH),
+        fixed(_disk("pd-balanced"), "disk of an unfinished training", RUN_GIB),
+    ]
 
 
 def _is_zone(location: str) -> bool:

@@ -13,6 +13,7 @@ from services.core.kit.errors import ConfigurationInvalid
 CA_FOLDER = "/etc/pointsman/ca"
 CA_FILE = f"{CA_FOLDER}/ca.pem"
 CACHE = "/var/cache/pointsman"
+RUNS = "/var/lib/pointsman"  # of a training that is not finished
 ROUTER_URL = f"http://{CONTAINERS['router'].service}"
 WORKER_URL = f"http://worker:{CONTAINERS['worker'].predict}"
 COLLECTOR = "http://collector.telemetry:4318"
@@ -175,6 +176,7 @@ def _trainer(contract: Contract) -> Settings:
     return {
         "POINTSMAN_OBJECTS_URL": contract.objects.models,
         "POINTSMAN_TRAINER_WORK_DIR": CACHE,
+        "POINTSMAN_TRAINER_RUN_DIR": RUNS,
         "POINTSMAN_TRAINER_BUDGET_S": str(contract.options.fine_tune_limit_s),
         "HF_HUB_OFFLINE": "1",
     }

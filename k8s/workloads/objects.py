@@ -5,12 +5,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from infra.contract import Contract
+from infra.contract import RUN_GIB, Contract
 from k8s.workloads import llm
 from k8s.workloads.containers import CANARY, COMPARING, CONTAINERS
 from k8s.workloads.entry import way_in
 from k8s.workloads.environment import needs_authority
-from k8s.workloads.pods import BATCH, ONLINE, Rollout, pod, resources, template
+from k8s.workloads.pods import BATCH, ONLINE, RUN, RUN_CLAIM, Rollout, pod, resources, template
 from k8s.workloads.vault import external
 from k8s.workloads.walls import labels, policies
 
@@ -20,6 +20,7 @@ ADMISSION = "v1.33"  # the oldest version that the rendered objects are checked 
 TRAINING = "23 2 * * 0"  # Sunday night, UTC
 COMPARISON = "41 * * * *"  # a candidate beside the champion
 COMPARISON_LIMIT_S = 3_000
+DISK = "pointsman-disk"
 UTILISATION = 70
 REPLICAS = {"gateway": (2, 6), "router": (2, 6), "worker": (1, 6), "rag": (1, 4)}  # least, most
 TICKETS_PER_WORKER = 50  # waiting; one worker takes some twenty a second
@@ -41,11 +42,12 @@ def objects(rollout: Rollout) -> list[Object]:
         *_deployment(rollout, "gateway"),
         *_deployment(rollout, "rag"),
         *_worker(rollout),
+        *_run_volume(rollout),
         _trainer(rollout),
         _comparison(rollout),
         *way_in(contract),
     ]
-    return [_namespace(contract), *_priorities(), *(_placed(contract, one) for one in inside)]
+    return [_namespace(contract), *_priorities(), *_disks(contract), *(_placed(contract, one) for one in inside)]
 
 
 def migrator(rollout: Rollout) -> Object:
@@ -77,6 +79,45 @@ def _priorities() -> list[Object]:
         } | more
 
     return [made(ONLINE, 100_000), made(BATCH, 1_000, preemptionPolicy="Never")]
+
+
+def _disks(contract: Contract) -> list[Object]:
+    """
+    A kind of disk where the cluster has none of its own (EKS Auto Mode), or none with the operator's key (GKE).
+
+    Source: docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html,
+    cloud.google.com/kubernetes-engine/docs/how-to/using-cmek.
+    """
+    made = {
+        "eks": ("ebs.csi.eks.amazonaws.com", {"type": "gp3", "encrypted": "true"}),
+        "gke": ("pd.csi.storage.gke.io", {"type": "pd-balanced", "disk-encryption-kms-key": contract.keys.data}),
+    }
+    if contract.cluster.kind not in made:
+        return []
+    provisioner, parameters = made[contract.cluster.kind]
+    return [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": DISK},
+            "provisioner": provisioner,
+            "parameters": parameters,
+            "volumeBindingMode": "WaitForFirstConsumer",
+            "reclaimPolicy": "Delete",
+        }
+    ]
+
+
+def _run_volume(rollout: Rollout) -> list[Object]:
+    """What a reclaimed spot machine leaves of a training: design/adr/0306-a-disk-for-an-unfinished-training.md."""
+    if rollout.is_small:
+        return []
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "managed-csi" if rollout.contract.cluster.kind == "aks" else DISK,
+        "resources": {"requests": {"storage": f"{RUN_GIB}Gi"}},
+    }
+    return [_object("v1", "PersistentVolumeClaim", RUN_CLAIM, spec)]
 
 
 def _account(contract: Contract, name: str) -> Object:
@@ -246,6 +287,8 @@ def _comparison(rollout: Rollout) -> Object:
     (container,) = found["spec"]["containers"]
     container["command"] = ["python", "-m", "services.trainer", "--shadow"]
     container["resources"] = resources(COMPARING)
+    for inside, key in ((container, "volumeMounts"), (found["spec"], "volumes")):  # the disk may be at another machine
+        inside[key] = [one for one in inside[key] if one["name"] != RUN]
     job = {"backoffLimit": 1, "activeDeadlineSeconds": COMPARISON_LIMIT_S, "template": found}
     return _scheduled("trainer-canary", COMPARISON, job, late_s=600)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.contract import Contract, Pool
+from infra.contract import RUN_GIB, Contract, Pool
 from k8s.workloads.containers import CANARY, CONTAINERS, IMAGES, USER, Container, Needs
-from k8s.workloads.environment import CA_FOLDER, CACHE, Settings, needs_authority
+from k8s.workloads.environment import CA_FOLDER, CACHE, RUNS, Settings, needs_authority
 from k8s.workloads.llm import SelfHosted, refuse_without_machines, settings
 from k8s.workloads.vault import from_vault, refuse_unknown
 from k8s.workloads.walls import labels
@@ -19,6 +19,7 @@ RULES_FILE = f"{RULES_FOLDER}/rules.toml"
 DRAIN_S = 10  # until balancers have heard that a pod goes: before SIGTERM, so that no call meets a closed port
 GRACE_S = DRAIN_S + 35  # the worker's own ten seconds for letters, uvicorn's five, and the engine's end
 GPU = "nvidia.com/gpu"
+RUN, RUN_CLAIM = "run", "trainer-run"
 ARGUMENTS = {"trainer": ("--promote", "--canary", "--progress", "json")}
 
 
@@ -197,6 +198,8 @@ def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         {"name": "cache", "emptyDir": {"sizeLimit": "2Gi"}},
     ]
+    if name == "trainer":
+        found.append({"name": RUN, **_kept_run(rollout)})
     if needs_authority(rollout.contract):
         found.append({"name": "database-ca", "configMap": {"name": "database-ca"}})
     if _reads_rules(rollout, name):
@@ -204,8 +207,17 @@ def _volumes(rollout: Rollout, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def _kept_run(rollout: Rollout) -> dict[str, Any]:
+    """Where training goes on: a disk that outlives a spot machine. With one machine there is no other to take it up."""
+    if rollout.is_small:
+        return {"emptyDir": {"sizeLimit": f"{RUN_GIB}Gi"}}
+    return {"persistentVolumeClaim": {"claimName": RUN_CLAIM}}
+
+
 def _mounts(rollout: Rollout, name: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "cache", "mountPath": CACHE}]  # noqa: S108, the pod's own
+    if name == "trainer":
+        found.append({"name": RUN, "mountPath": RUNS})
     if needs_authority(rollout.contract):
         found.append({"name": "database-ca", "mountPath": CA_FOLDER, "readOnly": True})
     if _reads_rules(rollout, name):

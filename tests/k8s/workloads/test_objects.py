@@ -47,7 +47,7 @@ def test_clouds_differ_in_what_only_they_have(rendered: Rendered) -> None:
     shared = names["aws"] & names["azure"] & names["gcp"]
     apart = {cloud: sorted(found - shared) for cloud, found in names.items()}
     assert apart == {
-        "aws": [("ConfigMap", "database-ca"), *_both("TargetGroupBinding")],
+        "aws": [("ConfigMap", "database-ca"), ("StorageClass", "pointsman-disk"), *_both("TargetGroupBinding")],
         "azure": [("Certificate", "gateway"), ("Gateway", "gateway"), *_both("HTTPRoute")],
         "gcp": [
             ("ConfigMap", "database-ca"),
@@ -56,6 +56,7 @@ def test_clouds_differ_in_what_only_they_have(rendered: Rendered) -> None:
             ("Gateway", "gateway"),
             *_both("HTTPRoute"),
             *_both("HealthCheckPolicy"),
+            ("StorageClass", "pointsman-disk"),
         ],
     }
     for kind, name in sorted(shared):
@@ -73,6 +74,8 @@ def _without_cloud(one: dict[str, Any]) -> Any:
     made["metadata"].pop("annotations", None) if made["kind"] == "ServiceAccount" else None
     if made["kind"] in ("NetworkPolicy", "ExternalSecret"):
         return made["metadata"]
+    if made["kind"] == "PersistentVolumeClaim":
+        del made["spec"]["storageClassName"]
     for _, labels, spec in pods([made]):
         labels.pop("azure.workload.identity/use", None)
         for word in ("affinity", "tolerations", "nodeSelector", "volumes"):
@@ -230,6 +233,7 @@ MISTAKES: dict[str, tuple[str, str, Any, str]] = {
     "no room": ("Deployment/rag", f"{FIRST}/resources", GONE, "what room"),
     "a forgotten account": ("ServiceAccount/worker", "", GONE, "no ServiceAccount 'worker'"),
     "a forgotten secret": ("ExternalSecret/connector-zendesk", "", GONE, "no Secret 'connector-zendesk'"),
+    "a forgotten disk": ("PersistentVolumeClaim/trainer-run", "", GONE, "no PersistentVolumeClaim 'trainer-run'"),
     "a forgotten authority": ("ConfigMap/database-ca", "", GONE, "no ConfigMap 'database-ca'"),
     "an autoscaler of nothing": (
         "HorizontalPodAutoscaler/rag",
@@ -282,7 +286,8 @@ def test_what_nobody_checks_is_named(rendered: Rendered, rollouts: dict[tuple[st
 def _is_known(one: dict[str, Any]) -> bool:
     group = one["apiVersion"].split("/")[0]
     ours = {"serving.kserve.io", "keda.sh", "gateway.networking.k8s.io", "external-secrets.io"}
-    return group in ours | {"networking.k8s.io", "policy", "apps", "batch", "autoscaling", "scheduling.k8s.io", "v1"}
+    kubernetes = {"networking.k8s.io", "policy", "apps", "batch", "autoscaling", "scheduling.k8s.io", "storage.k8s.io"}
+    return group in ours | kubernetes | {"v1"}
 
 
 @needs_crds
@@ -324,5 +329,21 @@ def test_a_candidate_shadows_and_is_compared_every_hour_without_the_gpu(profile:
         assert compares["containers"][0]["env"] == trains["containers"][0]["env"]
         assert compares["containers"][0]["image"] == trains["containers"][0]["image"]
         assert not {"nodeSelector", "tolerations"} & set(compares)
+        assert "run" not in {volume["name"] for volume in compares["volumes"]}  # it would wait for the other's disk
         assert "nvidia.com/gpu" not in compares["containers"][0]["resources"]["limits"]
         assert ("nvidia.com/gpu" in trains["containers"][0]["resources"]["limits"]) == (profile == "prod")
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_a_training_outlives_its_machine(cloud: str, rendered: Rendered) -> None:
+    """The run lies on a disk of its own, of a kind that the cluster has or is given; bundles and caches do not."""
+    found = rendered[cloud, "prod"]
+    spec = of(found, "CronJob", "trainer")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (claim,) = (v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v)
+    folders = {m["name"]: m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+    told = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    assert told["POINTSMAN_TRAINER_RUN_DIR"] == folders["run"] != told["POINTSMAN_TRAINER_WORK_DIR"]
+    kind = of(found, "PersistentVolumeClaim", claim)["spec"]["storageClassName"]
+    made = [one["metadata"]["name"] for one in found if one["kind"] == "StorageClass"]
+    assert made == ([] if cloud == "azure" else [kind])
+    assert not [one for one in rendered[cloud, "small"] if one["kind"] in ("StorageClass", "PersistentVolumeClaim")]
