@@ -18,7 +18,7 @@ LISTED_MAX = 30
 CHANGED_SHOWN = 50
 LISTED = """
 select version, status, metrics, gates, canary, created_at, promoted_at, cardinality(erased_keys) as erased,
-       (manifest ->> 'dataset_rows')::int as rows
+       (manifest ->> 'dataset_rows')::int as rows, manifest ->> 'encoder' = 'frozen' as is_first
 from models order by status = 'champion' desc, created_at desc, version desc limit %s
 """
 ONE = """

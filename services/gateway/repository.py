@@ -87,7 +87,9 @@ select (select count(*) from tickets where state = 'received') as waiting,
           where status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') and application_name = %(application)s)
        as dead_letters,
        (select count(*) from executors where beat_at > now() - interval '15 seconds') as workers,
-       (select version from models where status = 'champion') as model_version
+       (select version from models where status = 'champion') as model_version,
+       (select serving_since from models where status = 'champion') as model_since,
+       (select manifest ->> 'encoder' = 'frozen' from models where status = 'champion') as model_is_first
 """
 # What a load balancer asks every few seconds: indexes only, whatever the tables have grown to.
 PULSE = """

@@ -203,6 +203,21 @@ def gathered(least: dict[str, float | None], confidence: float) -> Gathered:
     )
 
 
+async def test_a_first_model_says_so_until_another_takes_over(
+    gateway: httpx.AsyncClient, keys: Keys, models: None, database: str
+) -> None:
+    """On every page, which asks every two seconds; and in the list of versions."""
+    run(database, "update models set manifest = manifest || '{\"encoder\": \"frozen\"}' where version = 'm1'")
+    first = (await gateway.get("/counts", headers=as_(keys.viewer, HTMX))).text
+    assert ">first model</dt>" in first
+    assert "since" not in first  # of a champion whose promotion nobody wrote down
+    page = (await gateway.get("/models", headers=as_(keys.viewer))).text
+    assert page.count("first model, without fine-tuning") == 1
+    await gateway.post("/models/promote", data={"version": "m2"}, headers=as_(keys.admin, HTMX))
+    after = (await gateway.get("/counts", headers=as_(keys.viewer, HTMX))).text
+    assert (">model</dt>" in after, 'title="m2"' in after, "since" in after) == (True, True, True)
+
+
 async def test_a_model_is_promoted_and_taken_back(
     gateway: httpx.AsyncClient, keys: Keys, models: None, database: str
 ) -> None:
