@@ -39,6 +39,10 @@ def render(
         str | None, typer.Option("--settings", help="a container's name: its settings as NAME=VALUE lines instead")
     ] = None,
     addons: Annotated[bool, typer.Option("--addons", help="`small`: the other file, with the charts")] = False,
+    train_on: Annotated[
+        int | None,
+        typer.Option("--train-on", help="one training on so many machines instead, as a Kubeflow TrainJob"),
+    ] = None,
 ) -> None:
     """
     Print what runs in the cluster, as YAML, in the order in which it is applied.
@@ -50,6 +54,8 @@ def render(
       pointsman render gcp --contract contract.json --images images.json > workloads.yaml
 
       pointsman render aws --contract contract.json --settings migrator > migrator.env
+
+      pointsman render aws --profile prod --images images.json --train-on 4 | kubectl create -f -
     """
     from infra.smoke.run import contract_of
     from k8s.workloads.entry import nameless
@@ -69,6 +75,12 @@ def render(
         llm=read_llm_text(llm) if llm else "",
         own=own,
     )
+    if train_on is not None:
+        from k8s.pages import as_yaml as dumped
+        from k8s.workloads.together import train_together
+
+        typer.echo(dumped(train_together(rollout, train_on)), nl=False)
+        return
     typer.echo(as_yaml(rollout), nl=False)
     if why := nameless(stack):
         typer.secho(f"Note: {why}", err=True)
