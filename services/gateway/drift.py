@@ -13,9 +13,9 @@ select report from drift_reports where day <= coalesce(%(day)s::date, 'infinity'
 TITLES = "select id, subject from tickets where id = any(%s) and subject is not null"
 
 
-async def reports(conn: Connection, *, until: date | None) -> list[DriftReport]:
-    """The newest first, a month of them."""
-    rows = await (await conn.execute(REPORTS, {"day": until, "most": DAYS_SHOWN})).fetchall()
+async def reports(conn: Connection, *, until: date | None, most: int = DAYS_SHOWN) -> list[DriftReport]:
+    """The newest first; a month of them."""
+    rows = await (await conn.execute(REPORTS, {"day": until, "most": most})).fetchall()
     return [DriftReport.stored(row["report"]) for row in rows]
 
 

@@ -8,8 +8,9 @@ from services.core.kit.database import connection
 from services.core.kit.errors import Conflict, InputInvalid, NotFound, RouterUnavailable
 from services.core.kit.security import Principal, Role
 from services.core.models.card import read_page
-from services.gateway import charts, models, repository, served
+from services.gateway import charts, drift, models, repository, served
 from services.gateway.access import needs_in_console
+from services.gateway.endpoints.drift import WORDS
 from services.gateway.models import CHANGED_SHOWN, Model
 from services.gateway.pages import ConsoleRoute, is_fragment, read_form, render, who_values
 
@@ -161,6 +162,8 @@ async def _page(
             "champion": champion,
             "earlier": await models.earlier(conn),
             "model": model,
+            "drift": (await drift.reports(conn, until=None, most=1) or [None])[0],
+            "words": WORDS,
             "can_edit": who.role >= Role.ADMIN,
             "done": done,
             "problem": problem.message if problem else "",

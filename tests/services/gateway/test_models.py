@@ -1,6 +1,7 @@
 """The page of models: looked at by all, promoted, taken back and tuned by administrators, every change audited."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from services.worker.decide import Gathered, decide
 from tests.services.gateway.conftest import Keys
 from tests.services.gateway.seed import GROUPS, add_groups, decision, take_in, ticket
 from tests.services.gateway.test_console import HTMX, as_
+from tests.services.gateway.test_drift_browser import report as drift_report
 from tests.services.gateway.test_review_queue import rows, run
 from tests.services.gateway.versions_router import VersionsRouter
 from tests.services.worker.test_explain import prediction
@@ -216,6 +218,21 @@ async def test_a_first_model_says_so_until_another_takes_over(
     await gateway.post("/models/promote", data={"version": "m2"}, headers=as_(keys.admin, HTMX))
     after = (await gateway.get("/counts", headers=as_(keys.viewer, HTMX))).text
     assert (">model</dt>" in after, 'title="m2"' in after, "since" in after) == (True, True, True)
+
+
+async def test_the_champion_stands_beside_what_has_drifted(
+    gateway: httpx.AsyncClient, keys: Keys, models: None, database: str
+) -> None:
+    """The newest report in a line, with its page; a candidate has decided nothing that could drift."""
+    assert "Drift, " not in (await gateway.get("/models", headers=as_(keys.viewer))).text
+    with psycopg.connect(database) as conn:
+        for found in (drift_report(date(2026, 11, day), 1) for day in (19, 20)):
+            conn.execute(
+                "insert into drift_reports (day, report) values (%s, %s)", (found.day, found.model_dump_json())
+            )
+    page = (await gateway.get("/models", headers=as_(keys.viewer))).text
+    assert '<a href="/drift?day=2026-11-20">Drift, 20 Nov</a>: shifted (groups, texts).' in page
+    assert "Drift, " not in (await gateway.get("/models?version=m2", headers=as_(keys.viewer))).text
 
 
 async def test_a_model_is_promoted_and_taken_back(
