@@ -31,7 +31,7 @@ from services.core.kit.objects import open_store
 from services.core.kit.openapi import describe
 from services.core.kit.rates import KeyRing, RateGate
 from services.core.kit.telemetry import configure_traces
-from services.core.llm.build import build_answerer, is_strict
+from services.core.llm.build import build_answerer
 from services.core.llm.redaction import Redaction
 from services.core.models.client import RouterClient
 from services.core.search.encoder import fetch_encoder
@@ -140,10 +140,8 @@ async def _look_for_gaps(outside: Outside, *, every_s: float, stop: asyncio.Even
 
 
 def _build_writer(settings: RagSettings, pool: Pool, redaction: Redaction) -> Writer | None:
-    asker = build_answerer(settings.llm)
-    if asker is None:
-        return None
-    return Writer(asker, pool, redaction, settings.llm, is_strict(asker.model, settings.llm))
+    answerer = build_answerer(settings.llm, redaction)
+    return Writer(answerer, pool, settings.llm) if answerer else None
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

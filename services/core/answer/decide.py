@@ -18,6 +18,7 @@ from services.core.answer.written import Unwritten, Write, Written
 from services.core.contracts.conversation import Action, Answer, Claim, Reason
 from services.core.contracts.document import Evidence
 from services.core.kit.stages import Stages
+from services.core.llm.reply import is_cited
 from services.core.search.encoder import TextEncoder, Vectors
 from services.core.search.retrieve import Found, Question, meant_vector
 from services.core.search.topics import unless_new
@@ -156,8 +157,7 @@ def weigh(
         return hand_off(
             draft.reason or Reason.EVALUATOR_LOW, evidence=evidence[:CLARIFY_CHOICES], confidence=confidence
         )
-    places = range(1, len(evidence) + 1)
-    if not draft.claims or any(not one.citations or not set(one.citations) <= set(places) for one in draft.claims):
+    if not is_cited(draft, len(evidence)):
         return hand_off(Reason.MISSING_CITATION, evidence=shown, confidence=confidence)
     for one in draft.claims:
         if not is_supported(encoder, one.text, [evidence[place - 1].text for place in one.citations]):

@@ -1,9 +1,10 @@
-"""Builds the prioritiser and the summariser that the configuration names."""
+"""Builds the prioritiser, the summariser and the answerer that the configuration names."""
 
 from dataclasses import dataclass
 
 from services.core.kit.errors import ConfigurationInvalid
 from services.core.llm.agent import Asker
+from services.core.llm.answerer import Answerer
 from services.core.llm.breaker import Breaker
 from services.core.llm.config import Endpoint, LlmConfig
 from services.core.llm.discreet import DiscreetPrioritiser, DiscreetSummariser
@@ -13,6 +14,7 @@ from services.core.llm.port import Prioritiser, Summariser
 from services.core.llm.prices import price_of
 from services.core.llm.prompted import PromptedPrioritiser, PromptedSummariser
 from services.core.llm.providers import build_model
+from services.core.llm.redaction import Redaction
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,11 @@ def build_llm(config: LlmConfig) -> Llm:
     )
 
 
-def build_answerer(config: LlmConfig) -> Asker | None:
-    """The model that words answers of conversations; None: they are the documents' own words."""
-    return None if config.answer == EXTRACTIVE else _asker(config.answer, config)
+def build_answerer(config: LlmConfig, redaction: Redaction) -> Answerer | None:
+    """The model that words answers of conversations; None: they are the documents' own words. Raises as above."""
+    if config.answer == EXTRACTIVE:
+        return None
+    return Answerer(_asker(config.answer, config), redaction, is_strict(config.answer, config))
 
 
 def is_strict(name: str, config: LlmConfig) -> bool:

@@ -17,14 +17,14 @@ Speaker = Literal["requester", "assistant"]
 
 
 class Passage(Contract):
-    """A part of a document, redacted; its number is its place in the question, from 1."""
+    """A part of a document; its number is its place in the question, from 1."""
 
     title: str
     text: str
 
 
 class ReplyQuestion(Contract):
-    """All redacted. `summary` tells what was said before `said`."""
+    """What the person said is redacted, passages are not yet. `summary` tells what was said before `said`."""
 
     text: str
     said: tuple[tuple[Speaker, str], ...] = ()
@@ -70,6 +70,12 @@ def reply_prompt(question: ReplyQuestion, *, max_chars: int) -> Prompt:
         said=[{"speaker": speaker, "text": as_data(text, max_chars)} for speaker, text in question.said],
         question=as_data(question.text, max_chars),
     )
+
+
+def is_cited(draft: ReplyDraft, passages: int) -> bool:
+    """Whether there are claims, and each cites passages, all of which exist."""
+    places = set(range(1, passages + 1))
+    return bool(draft.claims) and all(one.citations and set(one.citations) <= places for one in draft.claims)
 
 
 def tidy(draft: ReplyDraft, question: ReplyQuestion) -> ReplyDraft:

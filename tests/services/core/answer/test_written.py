@@ -55,9 +55,9 @@ class Desk:
 
     def writer(self, **changes: Any) -> Writer:
         config = config_for("openai", self.stub, answer="openai:qwen3", **changes)
-        asker = build_answerer(config)
-        assert asker is not None
-        return Writer(asker, self.pool, self.redaction, config, is_strict=True)
+        answerer = build_answerer(config, self.redaction)
+        assert answerer is not None
+        return Writer(answerer, self.pool, config)
 
     async def ask(
         self, *replies: Reply, text: str = QUESTION, writer: Writer | None = None, falls_back: bool = True
