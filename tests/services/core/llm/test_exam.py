@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from tests.services.core.llm.stub_server import Reply, Says, Stub
 ROWS = read_rows()
 
 
-def evaluate(stub: Stub | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+def evaluate(
+    stub: Stub | None, *arguments: str, tasks: Sequence[str] = ("priority", "summary"), **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """The command with this model for these tasks."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("POINTSMAN_")}
     if stub:
         endpoint = {"base_url": f"{stub.url}/v1", "api_key": "key-of-the-test", "redaction": "standard"}
-        model = {"priority": "openai:qwen3", "summary": "openai:qwen3", "max_repairs": 0, "openai": endpoint}
+        model = {**dict.fromkeys(tasks, "openai:qwen3"), "max_repairs": 0, "openai": endpoint, **settings}
         ours["POINTSMAN_LLM"] = json.dumps(model)
     command = [sys.executable, "-m", "services.cli", "prompts", "evaluate", *arguments]
     return subprocess.run(command, env=ours, capture_output=True, text=True, timeout=300)
@@ -112,7 +116,10 @@ def test_without_a_model_the_rules_are_shown_and_nothing_is_refused() -> None:
     done = evaluate(None, "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
     reports = json.loads(done.stdout)
+    assert [report["task"] for report in reports] == ["priority", "summary", "catalogue"]
     assert all(report["figures"] == report["rules"] for report in reports)
+    assert done.stderr.count("answer: the prompt was not asked.") == 1
+    assert "POINTSMAN_LLM__ANSWER" in done.stderr
     assert [g["name"] for g in reports[2]["gates"]] == ["described", "none"]
 
 
