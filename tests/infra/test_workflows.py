@@ -96,6 +96,16 @@ def test_only_signed_images_are_deployed_and_only_on_approval() -> None:
     assert "images\\.yml@refs/(tags/v|heads/main)" in text
 
 
+def test_prompts_pass_their_gates_before_the_rollout() -> None:
+    """With the models that the environment names; where it names none, nothing is asked."""
+    steps = workflow("deploy")["jobs"]["deploy"]["steps"]
+    (asks,) = [at for at, step in enumerate(steps) if "pointsman prompts evaluate" in step.get("run", "")]
+    assert "continue-on-error" not in steps[asks]
+    assert steps[asks]["if"] == "vars.LLM != ''"
+    assert steps[asks]["env"] == {"POINTSMAN_LLM": "${{ vars.LLM }}"}
+    assert "pointsman deploy" in "".join(step.get("run", "") for step in steps[asks + 1 :])
+
+
 def test_a_pipeline_rolls_out_with_the_command_of_the_guides() -> None:
     """Two ways to deploy would be two things to trust; the ground is a person's."""
     (line,) = re.findall(
