@@ -49,7 +49,7 @@ def evaluate(
     """
     from services.core.kit.errors import ConfigurationInvalid
     from services.core.text.hide import build_hide
-    from services.trainer.files import read, read_map
+    from services.trainer.files import read
     from services.trainer.progress import bars
     from services.trainer.rehearse import rehearse
     from services.trainer.settings import TrainerSettings
@@ -57,7 +57,7 @@ def evaluate(
 
     if plot and (plot.suffix != ".png" or not plot.parent.is_dir()):
         raise ConfigurationInvalid(f"--plot {plot}: a file that ends in .png, in a folder that exists.")
-    mapping, hide = read_map(map), build_hide()
+    mapping, hide = mapping_of(map), build_hide()
     closed, later = (read(path, mapping, hide) for path in (train, test))
     for remark in (*closed.remarks(), *later.remarks()):
         typer.echo(remark, err=True)
@@ -75,6 +75,17 @@ def evaluate(
         print_table(["threshold", "automatic", "right of these"], _thresholds(report))
         for head, why in lacking.items():
             typer.echo(f"{head}: not learnt, {why}.")
+
+
+def mapping_of(text: str) -> dict[str, str]:
+    """As `read_map`, and a mistake in it is one in how the command was called."""
+    from services.core.text.columns import ColumnsInvalid
+    from services.trainer.files import read_map
+
+    try:
+        return read_map(text)
+    except ColumnsInvalid as exc:
+        raise typer.BadParameter(exc.message) from exc
 
 
 def _draw(report: dict[str, Any], target: float) -> bytes:

@@ -65,7 +65,7 @@ def improve_first_model(running: Running, say: Callable[[str], None]) -> None:
                 f"The fine-tuned router model does not serve; the first one goes on. Why: {running.home.logs / JOB}.log"
             )
 
-    say("A fine-tuned router model is trained meanwhile; it takes over when it passes its gates (a few minutes).")
+    say("A fine-tuned router model is trained meanwhile; it takes over when it passes its gates (some ten minutes).")
     running.supervisor.start_job(JOB, "services.trainer", "--promote", "--progress", "json", ended=tell)
 
 

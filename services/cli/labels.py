@@ -7,6 +7,7 @@ import psycopg
 import typer
 from psycopg.rows import dict_row
 
+from services.cli.evaluate import mapping_of
 from services.cli.output import Format, FormatOption, print_json, print_table
 from services.cli.target import open_platform
 from services.core.kit.errors import InputInvalid
@@ -91,9 +92,9 @@ def simulate(
 
     from services.core.text.hide import build_hide
     from services.trainer import simulate as simulation
-    from services.trainer.files import read_file, read_map
+    from services.trainer.files import read_file
 
-    mapping, goals, hide = read_map(map), _goals(wanted), build_hide()
+    mapping, goals, hide = mapping_of(map), _goals(wanted), build_hide()
     asked, judged = (read_file(path, mapping, hide) for path in (train, test))
     with tempfile.TemporaryDirectory(prefix="pointsman-simulate-") as folder:
         pool = simulation.embed(simulation.open_frozen(Path(folder)), asked, judged)

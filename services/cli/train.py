@@ -48,5 +48,7 @@ def train(
         done = subprocess.run(
             [*command, *(["--promote"] if promote else []), *(["--canary"] if canary else [])], env=environment
         )
+    if done.returncode < 0:
+        typer.echo(f"The training was killed by signal {-done.returncode}. The same command goes on with it.", err=True)
     if done.returncode:
         raise typer.Exit(1)

@@ -4,18 +4,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from services.core.contracts.evidence import BINS, Bin, Changed, Confused, Evidence, Held
-from services.trainer.judge import Row
+from services.trainer.judge import Judged, Row
 from services.trainer.prepare import Example
 
 
 def gather(
-    rows: Sequence[Row], labels: Sequence[str], *, compared_with: str | None = None, changed: Sequence[Changed] = ()
+    judged: Judged, labels: Sequence[str], *, compared_with: str | None = None, changed: Sequence[Changed] = ()
 ) -> Evidence:
-    """Cross-fitted answers to the held-out tickets, counted and sorted."""
+    """
+    Answers to the held-out tickets, counted and sorted: cross-fitted but for `held`, whose confidences are those of the
+    rules that serve, for people move these rules' thresholds.
+    """
+    rows = judged.rows
     confusion = Counter((row.truth, row.guess) for row in rows)
     return Evidence(
         tickets=len(rows),
-        held=tuple(_held(rows, labels)),
+        held=tuple(_held(judged.served, labels)),
         reliability=tuple(_bins(rows)),
         confusion=tuple(
             Confused(group=labels[true], said=labels[said], tickets=n) for (true, said), n in sorted(confusion.items())

@@ -102,7 +102,9 @@ def fit(examples: Sequence[Example], out: Path, config: FitConfig, progress: Pro
 
 def identify(source: str, config: FitConfig) -> str:
     """What an unfinished run must have in common with this one to be gone on with."""
-    return hashlib.sha256(json.dumps([LAYOUT, source, asdict(config)], sort_keys=True).encode()).hexdigest()
+    asked = asdict(config)
+    del asked["checkpoint_s"]  # how often it is saved changes nothing of what is learnt
+    return hashlib.sha256(json.dumps([LAYOUT, source, asked], sort_keys=True).encode()).hexdigest()
 
 
 def fit_stages(run: Run, read: Read, config: FitConfig, progress: Progress, *, until: str = STAGES[-1]) -> None:
@@ -222,7 +224,7 @@ def read_story(run: Run, gates: Sequence[Gate] = ()) -> Story:
     judged, split = read_judged(run), _read_split(run)
     curve = json.loads((run.folder / "evaluate" / CURVE_FILE).read_bytes())
     manifest = read_manifest(run.folder / "export")
-    return Story(manifest, split, judged.rows, gather(judged.rows, split.labels).reliability, curve, gates)
+    return Story(manifest, split, judged.rows, gather(judged, split.labels).reliability, curve, gates)
 
 
 def _say_heads(rules: dict[str, HeadRules]) -> str:

@@ -32,6 +32,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
+    """`rows`: the held-out tickets, cross-fitted; `served`: the same by the rules that serve, fitted on them."""
+
     pooling: Pooling
     bands: BandRules
     metrics: dict[str, float]
@@ -39,6 +41,7 @@ class Judged:
     risk_coverage: tuple[tuple[float, float], ...]
     guesses: tuple[int, ...] = ()
     rows: tuple[Row, ...] = ()
+    served: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def judge(
         metrics.risk_coverage(outcome.confidence, right),
         tuple(outcome.guess.tolist()),
         tuple(_rows(outcome, truth)),
+        tuple(_rows(apply(scores, pooling, bands, labels=labels), truth)),
     )
 
 

@@ -74,7 +74,7 @@ def summarise(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The means of figures that every run has: not with every seed a head is learnt, or sure enough to decide."""
     shared = [name for name in runs[0] if all(name in run for run in runs)]
     means = {name: fmean(run[name] for run in runs) for name in shared if isinstance(runs[0][name], float)}
-    spread = {name: pstdev(run[name] for run in runs) for name in means}
+    spread = {name: pstdev(run[name] for run in runs) for name in means} if len(runs) > 1 else {}
     counts = {name: value for name, value in runs[0].items() if isinstance(value, int)}
     heads = sorted(set.intersection(*(set(run["heads"]) for run in runs)))
     others = {name: average([run[name] for run in runs]) for name in ("baseline", "curve", "fixed_thresholds")}
@@ -96,6 +96,7 @@ def _run(
         **_figures(judged, model),
         **foreseen(model, train, test),
         **held_out,
+        **{name: manifest.metrics[name] for name in ("fine_tunings", "epochs") if name in manifest.metrics},
         "train_s": train_s,
         **speed,
         "heads": sorted(manifest.heads),

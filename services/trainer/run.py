@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.core.kit.errors import Conflict
+from services.core.kit.errors import ConfigurationInvalid, Conflict
 
 STATE_FILE = "run.json"
 AGE_MAX = timedelta(days=1)  # older ones begin anew: they hold tickets' text, some of which may be erased by now
@@ -51,15 +51,23 @@ def open_run(folder: Path, identity: str) -> Generator[Run]:
     The unfinished run in `folder` when it has the same `identity` (data, settings, code), else a new one.
 
     Raises:
-        Conflict: another process trains there.
+        Conflict: another process trains there. ConfigurationInvalid: it is no place to write to.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigurationInvalid(
+            f"{folder.parent} is no folder that can be written to ({exc.strerror}). Name another: "
+            "POINTSMAN_TRAINER_RUN_DIR or POINTSMAN_TRAINER_WORK_DIR."
+        ) from exc
     lock = folder.with_name(f"{folder.name}.lock")
     with lock.open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
-            raise Conflict(f"Another training runs in {folder}. Wait for it, or name another folder.") from exc
+            raise Conflict(
+                f"Another training runs in {folder}. Wait for it, or name another folder: POINTSMAN_TRAINER_RUN_DIR."
+            ) from exc
         yield Run(folder, _begin(folder, identity))
         lock.unlink()
 

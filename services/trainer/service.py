@@ -158,9 +158,9 @@ def _candidate(fitted: Fitted, place: Registry) -> Candidate:
 def _evidence(run: Run, candidate: Candidate) -> Evidence:
     """What it was judged by, and the tickets that the champion answers otherwise."""
     fitted, champion = candidate.fitted, candidate.champion
-    rows = read_judged(run).rows
+    judged = read_judged(run)
     if champion is None:
-        return gather(rows, fitted.manifest.labels)
+        return gather(judged, fitted.manifest.labels)
     held_out = [fitted.held_out[at] for at in candidate.fresh]
     changed = changes(held_out, candidate.theirs, candidate.ours)
-    return gather(rows, fitted.manifest.labels, compared_with=champion.version, changed=changed[:CHANGED_MAX])
+    return gather(judged, fitted.manifest.labels, compared_with=champion.version, changed=changed[:CHANGED_MAX])

@@ -72,7 +72,9 @@ async def save_threshold(request: Request, who: Admin) -> Response:
             await models.unset_threshold(conn, who, version, group)
         else:
             await models.set_threshold(conn, who, version, group, _least(form))
-    return await _page(request, who, version, done=f"Saved: {group}. It holds from the next ticket on.")
+        champion = await models.champion(conn)
+    holds = "It holds from the next ticket on." if version == champion else f"It holds once {version} serves."
+    return await _page(request, who, version, done=f"Saved: {group}. {holds}")
 
 
 @router.post("/models/promote")

@@ -54,6 +54,8 @@ def test_a_file_is_judged_by_what_another_taught(tmp_path: Path) -> None:
     assert report["rows"] == 61
     assert report["classes"] == 5
     assert report["oos_rows"] == 1
+    assert (report["fine_tunings"], report["epochs"]) == (3, 1)
+    assert "1 of 3: epoch" in done.stderr  # a line per tenth, where nobody sees a bar
     assert report["oos_not_automatic_at_95_kept"] >= report["oos_recall_at_95_kept"]
     assert 0.8 < report["accuracy"] < 1
     assert report["accuracy"] == round(sum(run["accuracy"] for run in report["runs"]) / 2, 4)

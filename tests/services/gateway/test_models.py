@@ -177,6 +177,10 @@ async def test_a_threshold_that_was_set_decides_the_next_ticket(
     form = {"version": "m1", "group": NETWORK, "percent": "60"}
     page = await gateway.post("/models/threshold", data=form, headers=as_(keys.admin, HTMX))
     assert (page.status_code, "by admin; its own 90 %" in page.text) == (200, True)
+    assert "It holds from the next ticket on." in page.text
+    stale = await gateway.post("/models/threshold", data=form | {"version": "m2"}, headers=as_(keys.admin, HTMX))
+    assert "It holds once m2 serves." in stale.text
+    await gateway.post("/models/threshold", data={**form, "version": "m2", "act": "unset"}, headers=as_(keys.admin))
     async with await psycopg.AsyncConnection.connect(database, row_factory=psycopg.rows.dict_row) as conn:
         known = await worker.catalogue(conn)
     other = prediction(0.7).model_copy(update={"model_version": "m2"})
@@ -188,7 +192,12 @@ async def test_a_threshold_that_was_set_decides_the_next_ticket(
     assert decide(gathered({NETWORK: None}, 0.99)).band == "HUMAN_REVIEW"
     await gateway.post("/models/threshold", data={**form, "act": "unset"}, headers=as_(keys.admin, HTMX))
     assert rows(database, "select 1 from thresholds") == []
-    assert [entry[1] for entry in told(database)] == ["threshold.set", "threshold.unset"]
+    assert [entry[1] for entry in told(database)] == [
+        "threshold.set",
+        "threshold.set",
+        "threshold.unset",
+        "threshold.unset",
+    ]
     for wrong in ({"percent": "many"}, {"percent": "nan"}, {"percent": "101"}, {"group": "x"}):
         assert (await gateway.post("/models/threshold", data=form | wrong, headers=as_(keys.admin))).status_code == 422
 

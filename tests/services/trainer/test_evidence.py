@@ -1,8 +1,9 @@
 """What a candidate was judged by is kept with it: counts add up to its figures, and changed tickets are named."""
 
 from services.core.contracts.evidence import Evidence, effect
+from services.core.models.manifest import BandRules, Pooling
 from services.trainer.evidence import changes, gather
-from services.trainer.judge import Row
+from services.trainer.judge import Judged, Row
 from services.trainer.prepare import Example
 
 LABELS = ("A", "B")
@@ -16,10 +17,13 @@ ROWS = (
 
 def test_held_out_rows_become_curves_that_add_up() -> None:
     """Those out of scope count among the tickets and are never routed, whatever the threshold."""
-    found = gather(ROWS, LABELS)
+    served = tuple(row._replace(confidence=row.confidence / 2) for row in ROWS)  # by the rules that serve
+    found = gather(
+        Judged(Pooling.model_construct(), BandRules.model_construct(), {}, {}, (), rows=ROWS, served=served), LABELS
+    )
     assert (found.tickets, [one.group for one in found.held]) == (4, ["A", "B"])
-    assert found.held[0].tickets == ((0.9, True), (0.6, False))
-    assert found.held[1].tickets == ((0.95, True),)
+    assert found.held[0].tickets == ((0.45, True), (0.3, False))
+    assert found.held[1].tickets == ((0.475, True),)
     assert sum(one.tickets for one in found.confusion) == sum(one.tickets for one in found.reliability) == 4
     all_in = effect(found.held, {"A": 0.0, "B": 0.0}, found.tickets)
     assert (all_in.automatic, all_in.right, all_in.tickets) == (3, 2, 4)

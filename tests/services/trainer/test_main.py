@@ -16,6 +16,7 @@ from services.core.kit.objects import open_store
 from services.core.models import registry
 from services.core.models.bundle import load_bundle
 from services.core.models.manifest import VOCABULARY_FILE
+from services.core.text import hide
 from services.core.text.hide import build_hide
 from services.trainer.repository import read_examples
 from tests.services.trainer.bundles import made_up_tickets, other_bundle, small_bundle, small_encoder
@@ -57,8 +58,9 @@ def test_file_to_bundle(tmp_path: Path):
 def test_without_a_redactor_no_file_is_read(monkeypatch: pytest.MonkeyPatch):
     """The trainer's container has none: what cannot be hidden is not learnt."""
     monkeypatch.setitem(sys.modules, "services.core.text.redact", None)
+    hide._redactor.cache_clear()
     with pytest.raises(ConfigurationInvalid, match=r"here is no redactor .*pointsman history import"):
-        build_hide()
+        build_hide()([{"text": "hello"}])
 
 
 def test_history_to_champion_and_no_worse(database: str, tmp_path: Path):

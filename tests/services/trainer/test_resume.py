@@ -5,12 +5,13 @@ import multiprocessing
 import os
 import random
 import signal
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from services.core.kit.errors import Conflict
+from services.core.kit.errors import ConfigurationInvalid, Conflict
 from services.core.models.manifest import Manifest, read_manifest
 from services.trainer.config import FitConfig
 from services.trainer.fit import fit, identify
@@ -107,8 +108,16 @@ def test_a_run_that_an_older_trainer_began_is_not_gone_on_with(monkeypatch: pyte
     """Its folder holds other files: what is looked for there would be missing."""
     config = FitConfig()
     now = identify("data", config)
+    assert identify("data", replace(config, checkpoint_s=1)) == now  # how often it is saved changes nothing
     monkeypatch.setattr("services.trainer.fit.LAYOUT", 1)
     assert identify("data", config) != now
+
+
+def test_a_run_that_can_lie_nowhere_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(ConfigurationInvalid, match="Name another: POINTSMAN_TRAINER_RUN_DIR")
+    with refused, open_run(tmp_path / "file" / "run", "one"):
+        pass
 
 
 def test_a_run_over_other_data_begins_anew(tmp_path: Path):
