@@ -23,12 +23,12 @@ def train_together(rollout: Rollout, machines: int) -> list[Object]:
     A runtime, the job that uses it, and what its pods may say to each other; Kubeflow Trainer is the operator's.
 
     Raises:
-        ConfigurationInvalid: one machine is the CronJob's; `small` has no more.
+        ConfigurationInvalid: `small` has one machine.
     """
-    if machines < 2 or rollout.is_small:
+    if rollout.is_small:
         raise ConfigurationInvalid(
-            f"{machines} machines of {rollout.contract.profile}: from two on a training is spread, and `small` has "
-            "one. One trains by itself every week: kubectl create job now --from=cronjob/trainer"
+            "`small` has one machine: a training cannot be spread over several. It trains every week, or now: "
+            f"kubectl -n {rollout.contract.cluster.namespace} create job now --from=cronjob/trainer"
         )
     found = [_wall(), _runtime(rollout, machines), _job(machines)]
     for one in found:

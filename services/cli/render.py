@@ -41,7 +41,7 @@ def render(
     addons: Annotated[bool, typer.Option("--addons", help="`small`: the other file, with the charts")] = False,
     train_on: Annotated[
         int | None,
-        typer.Option("--train-on", help="one training on so many machines instead, as a Kubeflow TrainJob"),
+        typer.Option("--train-on", min=2, max=64, help="one training on so many machines, as a Kubeflow TrainJob"),
     ] = None,
 ) -> None:
     """
@@ -57,6 +57,8 @@ def render(
 
       pointsman render aws --profile prod --images images.json --train-on 4 | kubectl create -f -
     """
+    if train_on is not None and (addons or settings):
+        raise typer.BadParameter("Ask for one of --train-on, --settings and --addons.")
     from infra.smoke.run import contract_of
     from k8s.workloads.entry import nameless
     from k8s.workloads.run import as_yaml, rollout_of

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from k8s.rules import breaches, pods
 from k8s.workloads.objects import objects
 from k8s.workloads.pods import Rollout
 from k8s.workloads.together import train_together
+from services.cli.__main__ import app
 from services.core.kit.errors import ConfigurationInvalid
 from services.trainer.gates import GATES
 from tests.conftest import free_port
@@ -40,10 +42,12 @@ def test_it_is_the_weekly_jobs_pod_under_torchrun(cloud: str, rollouts: Rollouts
     assert list(breaches([*whole, *made])) == []
 
 
-@pytest.mark.parametrize(("profile", "machines"), [("small", 2), ("prod", 1)])
-def test_one_machine_is_no_team(profile: str, machines: int, rollouts: Rollouts) -> None:
-    with pytest.raises(ConfigurationInvalid, match="kubectl create job now --from=cronjob/trainer"):
-        train_together(rollouts["aws", profile], machines)
+def test_one_machine_is_no_team(rollouts: Rollouts) -> None:
+    with pytest.raises(ConfigurationInvalid, match="kubectl -n pointsman create job now --from=cronjob/trainer"):
+        train_together(rollouts["aws", "small"], 2)
+    for asked, why in ((("1",), "greater than or equal to 2"), (("3", "--addons"), "Ask for one of")):
+        refused = CliRunner().invoke(app, ["render", "aws", "--train-on", *asked])
+        assert (refused.exit_code, why in " ".join(refused.stderr.replace("│", " ").split())) == (2, True)
 
 
 @pytest.mark.slow
