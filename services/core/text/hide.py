@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from services.core.kit.errors import ConfigurationInvalid
@@ -24,10 +25,9 @@ def build_hide() -> Hide:
 
 @cache
 def _redactor() -> "Redactor":
+    """Imported by its name: the trainer's image, which is given no file, holds neither it nor its packages."""
     try:
-        from services.core.text.redact import build_redactor
-
-        return build_redactor()
+        return import_module("services.core.text.redact").build_redactor()
     except ImportError as exc:
         raise ConfigurationInvalid(
             f"Files are redacted before anything is learnt from them, and here is no redactor ({exc.name} is not "
