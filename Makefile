@@ -55,9 +55,9 @@ bench: ## speed and memory, as ratios beside the machine's own ceiling (minutes)
 	@$(PYTHON) services/local/install.py test
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-faults: ## kill -9 at 100 points while 500 tickets flow, at 20 of a training; training by two processes (minutes)
+faults: ## kill -9 at 100 points while 500 tickets flow, at 20 of a training and 40 after it; training by two machines (minutes)
 	@$(PYTHON) services/local/install.py test
-	@$(BIN)/python -m pytest -m slow tests/faults tests/services/trainer $(ARGS)
+	@$(BIN)/python -m pytest -m slow tests/faults tests/services/trainer tests/k8s/workloads $(ARGS)
 
 # One resolution for all sets, then subsets of it. Torch and its CUDA packages are left out: install.py installs torch
 # by itself, so that a machine with a CPU wheel takes that.
